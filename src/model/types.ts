@@ -1,0 +1,39 @@
+import type { Dtype } from "./dtype.ts";
+import type { ModelRef } from "./ref.ts";
+
+/**
+ * Where a tensor's bytes lie: the only way tensor bytes are spoken of in TypeScript.
+ * `offset` counts from the start of `file`, in bytes; elements are little-endian, row-major, without gaps.
+ */
+export interface TensorView {
+  file: string;
+  offset: number;
+  dtype: Dtype;
+  shape: readonly number[];
+}
+
+/** A model folder, understood from its config.json and the headers of its weight files. No tensor byte was read. */
+export interface Model {
+  ref: ModelRef;
+  /** As the user wrote it: for messages and the model card. */
+  name: string;
+  /** The folder that holds config.json; for a hub id, the snapshot in the cache. */
+  dir: string;
+  /** config.json as it stands, keys in their order. */
+  config: Readonly<Record<string, unknown>>;
+  /** `architectures[0]`, or the override. Undefined where config.json names none. */
+  architecture: string | undefined;
+  /** By name, in the order of the files and of the offsets in them. */
+  tensors: ReadonlyMap<string, TensorView>;
+  /** Weight files with their size in bytes. */
+  weightFiles: readonly { path: string; size: number }[];
+  /** Names of all other files in `dir`. */
+  sideFiles: readonly string[];
+}
+
+/** The number of elements of a shape; 1 for a 0-d tensor. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1;
+  for (const size of shape) count *= size;
+  return count;
+}

@@ -1,0 +1,106 @@
+import type { Dtype } from "./model/dtype.ts";
+
+/** The instruction-set levels that kernels are compiled for. */
+export type CpuTarget = "x86-64-v2" | "x86-64-v3" | "x86-64-v4" | "arm64";
+
+export interface NativeInfo {
+  version: string;
+  /** The level in use, and all that this CPU can run, lowest first. */
+  target: CpuTarget;
+  targets: CpuTarget[];
+  /** Worker threads in use, and CPUs this process may run on. */
+  threads: number;
+  cpus: number;
+  /** Names of the kernels that `merge` takes. */
+  kernels: string[];
+}
+
+/** One input of `NativeOp`. `stream` tells the random numbers of sources apart. */
+export interface NativeInput {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+  stream: number;
+}
+
+/** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */
+export interface NativeOp {
+  kernel: string;
+  inputs: NativeInput[];
+  /** Elements of the tensor, and its first dimension (1 for a 0-d tensor): row-wise kernels split by it. */
+  count: number;
+  rows: number;
+  /** Laid out as the kernel's header in native/methods/ says. */
+  params: number[];
+  /** Random numbers are keyed by `seed` and `tensor` (the output's name). */
+  seed: number;
+  tensor: string;
+  sink: number;
+  offset: number;
+  dtype: Dtype;
+  /** Compute the CRC-32 that zip files need. */
+  crc32: boolean;
+}
+
+export interface NativeResult {
+  /** XXH3-128 of the XXH3-128 digests of the tensor's 4 MiB blocks, in hexadecimal. */
+  checksum: string;
+  crc32: number;
+  /** Per input: whether it holds a NaN or an infinity. */
+  nonFinite: boolean[];
+}
+
+/** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
+export interface Addon {
+  info(): NativeInfo;
+  /** Threads (0: one per CPU) and instruction-set level. Throws while ops are running. */
+  configure(options: { threads?: number; target?: CpuTarget | "auto" }): void;
+  /** Maps a file read-only. @returns a source handle. */
+  openSource(path: string): { handle: number; size: number };
+  /**
+   * Creates a file of `size` bytes, its blocks reserved on the disk.
+   * @returns a sink handle. @throws `SINK_EXISTS` where the path exists, `NO_SPACE` where the disk is too small.
+   */
+  createSink(path: string, size: number): number;
+  writeSink(sink: number, offset: number, bytes: Uint8Array): void;
+  /** Waits for the disk to have every byte (unless `sync` is false), then closes the file. */
+  commitSink(sink: number, sync: boolean): Promise<void>;
+  /** Releases a source, or a sink without committing it. */
+  close(handle: number): void;
+  /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
+  merge(op: NativeOp): Promise<NativeResult>;
+  /** Makes every op that has not finished reject with `CANCELLED`. */
+  cancel(): void;
+}
+
+/** What the addon throws and rejects with. `source` is the input's index in the op, where one is to blame. */
+export interface NativeError extends Error {
+  code:
+    | "SOURCE_OPEN"
+    | "SOURCE_FAILED"
+    | "SINK_EXISTS"
+    | "SINK_OPEN"
+    | "NO_SPACE"
+    | "SINK_WRITE"
+    | "BAD_ARGUMENT"
+    | "CANCELLED";
+  source?: number;
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * The addon, loaded on first use.
+ * @throws where it was not built or does not load, with what to do.
+ */
+export function native(): Addon {
+  if (loaded === undefined) {
+    try {
+      loaded = require("../build/Release/sinter.node") as Addon;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`the native addon does not load: ${reason}\n  → build it: bun run build`);
+    }
+  }
+  return loaded;
+}

@@ -1,0 +1,100 @@
+import type { Problem } from "../errors.ts";
+import type { Dtype } from "../model/dtype.ts";
+import type { TensorView } from "../model/types.ts";
+
+/** One input of an op: where its bytes lie, whose they are, and its place in the recipe. */
+export interface OpInput {
+  view: TensorView;
+  /** Display name of the model, and the stored tensor's name: for messages. */
+  model: string;
+  tensor: string;
+  /** Position of the source in the recipe: tells random streams apart. */
+  position: number;
+}
+
+/** One output tensor: method, plain numbers, input views, place in a sink. */
+export interface MergeOp {
+  /** Output name. */
+  tensor: string;
+  dtype: Dtype;
+  shape: readonly number[];
+  /** Index into `MergePlan.shards`, and the byte offset from the start of that file. */
+  shard: number;
+  offset: number;
+  kernel: string;
+  inputs: readonly OpInput[];
+  params: readonly number[];
+}
+
+/** One output file: its exact size and the bytes before the first tensor are known before any compute. */
+export interface ShardPlan {
+  /** Final name, e.g. `model-00001-of-00002.safetensors`. */
+  file: string;
+  /** Whole file in bytes. */
+  size: number;
+  format: "safetensors" | "torch";
+  /** Indices into `MergePlan.ops`, in the order of their offsets. */
+  ops: readonly number[];
+}
+
+/** How config.json differs from the donor's. Dotted keys; a list value replaces the whole list. */
+export type ConfigEdits = ReadonlyMap<string, unknown>;
+
+/** A side file of the output: copied from an input, or text made here. */
+export type SideFile = { name: string; from: string } | { name: string; text: string };
+
+/** All ops and the exact byte layout of every output file. Pure data; printable, hashable. */
+export interface MergePlan {
+  method: string;
+  /** Seed of the random masks. */
+  seed: number;
+  /** Display names of all models, in the order of the recipe, base included. */
+  models: readonly string[];
+  baseModel: string | undefined;
+  /** Every input file with its size, in the order of first use. */
+  inputFiles: readonly { path: string; size: number }[];
+  ops: readonly MergeOp[];
+  shards: readonly ShardPlan[];
+  /** `model.safetensors.index.json` or its torch counterpart; undefined for a single shard. */
+  index: { name: string; text: string } | undefined;
+  /** config.json, tokenizer files, card, configuration: everything but weights and the index. */
+  sideFiles: readonly SideFile[];
+  totals: {
+    tensors: number;
+    parameters: number;
+    bytesRead: number;
+    bytesWritten: number;
+  };
+  /** Output names of weights that are tied and therefore not stored, with what they follow. */
+  tied: readonly { tensor: string; follows: string }[];
+  warnings: readonly Problem[];
+}
+
+/** Everything besides the configuration that decides what a merge does. */
+export interface MergeOptions {
+  /** Mix architectures as far as shapes allow. */
+  allowCrimes: boolean;
+  copyTokenizer: boolean;
+  writeModelCard: boolean;
+  safeSerialization: boolean;
+  /** Most bytes of tensor data per shard. */
+  outShardSize: number;
+  seed: number;
+  lmHead: "auto" | "tied" | "materialize";
+  /** Unknown keys and parameters are errors. */
+  strict: boolean;
+  /** Folder that holds the Hugging Face cache's `models--…` folders, if not the environment's. */
+  cacheDir: string | undefined;
+}
+
+export const DEFAULT_OPTIONS: MergeOptions = {
+  allowCrimes: false,
+  copyTokenizer: true,
+  writeModelCard: true,
+  safeSerialization: true,
+  outShardSize: 5_000_000_000,
+  seed: 0,
+  lmHead: "auto",
+  strict: false,
+  cacheDir: undefined,
+};
