@@ -1,0 +1,375 @@
+// N-API glue only: from JavaScript values to ops and back. The types are those of src/native.ts.
+
+#include <napi.h>
+
+#include <atomic>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <memory>
+
+#include "cpu/dispatch.h"
+#include "engine/engine.h"
+#include "io/error.h"
+#include "io/sink.h"
+#include "io/source.h"
+#include "numeric/digest.h"
+
+#ifndef SINTER_VERSION
+#error "SINTER_VERSION comes from package.json through CMakeLists.txt"
+#endif
+
+namespace sinter {
+namespace {
+
+Napi::Error to_js(Napi::Env env, const Failure& failure) {
+  Napi::Error error = Napi::Error::New(env, failure.what());
+  error.Set("code", Napi::String::New(env, failure.code));
+  if (failure.source >= 0) error.Set("source", Napi::Number::New(env, failure.source));
+  return error;
+}
+
+[[noreturn]] void bad_argument(const std::string& message) { throw Failure("BAD_ARGUMENT", message); }
+
+/// A whole number in [0, 2^53).
+uint64_t whole(const Napi::Value& value, const char* name) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
+  if (!(number >= 0.0) || number >= 9007199254740992.0 || number != std::floor(number)) {
+    bad_argument(std::string(name) + " must be a whole number of at least 0");
+  }
+  return static_cast<uint64_t>(number);
+}
+
+std::string text(const Napi::Value& value, const char* name) {
+  if (!value.IsString()) bad_argument(std::string(name) + " must be text");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+Dtype dtype_of(const Napi::Value& value) {
+  const std::string name = text(value, "dtype");
+  for (size_t i = 0; i < std::size(kDtypeNames); i++) {
+    if (name == kDtypeNames[i]) return static_cast<Dtype>(i);
+  }
+  bad_argument("no dtype is named " + name);
+}
+
+/// Runs what may wait for the disk, one job after the other, off the JavaScript thread and the workers.
+class Waiter {
+ public:
+  ~Waiter() { stop(); }
+
+  void run(std::function<void()> job) {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    wake_.notify_one();
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      const std::function<void()> job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_;
+  std::thread thread_;
+  bool stopping_ = false;
+};
+
+class Addon : public Napi::Addon<Addon> {
+ public:
+  Addon(Napi::Env env, Napi::Object exports) {
+    DefineAddon(exports, {
+                             InstanceMethod("info", &Addon::Guarded<&Addon::Info>),
+                             InstanceMethod("configure", &Addon::Guarded<&Addon::Configure>),
+                             InstanceMethod("openSource", &Addon::Guarded<&Addon::OpenSource>),
+                             InstanceMethod("createSink", &Addon::Guarded<&Addon::CreateSink>),
+                             InstanceMethod("writeSink", &Addon::Guarded<&Addon::WriteSink>),
+                             InstanceMethod("commitSink", &Addon::Guarded<&Addon::CommitSink>),
+                             InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
+                             InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
+                             InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
+                         });
+    // Threads must be gone before the library may be unloaded.
+    env.AddCleanupHook([this] {
+      engine_.reset();
+      waiter_.stop();
+    });
+  }
+
+ private:
+  /// Calls `method` and turns a Failure into a JavaScript error: the one place where that happens for throws.
+  template <Napi::Value (Addon::*method)(const Napi::CallbackInfo&)>
+  Napi::Value Guarded(const Napi::CallbackInfo& info) {
+    try {
+      return (this->*method)(info);
+    } catch (const Failure& failure) {
+      throw to_js(info.Env(), failure);
+    }
+  }
+
+  /// Threads start with the first use, so that loading the addon costs nothing.
+  Engine& engine() {
+    if (engine_ == nullptr) engine_ = std::make_unique<Engine>();
+    return *engine_;
+  }
+
+  Napi::Value Info(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Napi::Object result = Napi::Object::New(env);
+    const KernelSet& kernels = engine_ == nullptr ? best_kernels() : engine_->kernels();
+    result.Set("version", SINTER_VERSION);
+    result.Set("target", kernels.target);
+    Napi::Array targets = Napi::Array::New(env);
+    for (const KernelSet* set : runnable_kernels()) targets.Set(targets.Length(), set->target);
+    result.Set("targets", targets);
+    result.Set("threads", engine_ == nullptr ? available_cpus() : engine_->threads());
+    result.Set("cpus", available_cpus());
+    Napi::Array names = Napi::Array::New(env);
+    for (int i = 0; i < kernels.count; i++) names.Set(names.Length(), kernels.kernels[i].name);
+    result.Set("kernels", names);
+    return result;
+  }
+
+  Napi::Value Configure(const Napi::CallbackInfo& info) {
+    const Napi::Object options = object(info[0]);
+    const Napi::Value threads = options.Get("threads");
+    const Napi::Value target = options.Get("target");
+    std::string name = target.IsUndefined() ? "" : text(target, "target");
+    if (name == "auto") name.clear();
+    const uint64_t count = threads.IsUndefined() ? 0 : whole(threads, "threads");
+    if (count > 1024) bad_argument("threads must be at most 1024");
+    engine().configure(static_cast<unsigned>(count), name);
+    return info.Env().Undefined();
+  }
+
+  Napi::Value OpenSource(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<Source> source = Source::open(text(info[0], "path"));
+    sources_[next_handle_] = source;
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("handle", next_handle_++);
+    result.Set("size", static_cast<double>(source->size()));
+    return result;
+  }
+
+  Napi::Value CreateSink(const Napi::CallbackInfo& info) {
+    sinks_[next_handle_] = Sink::create(text(info[0], "path"), whole(info[1], "size"));
+    return Napi::Number::New(info.Env(), next_handle_++);
+  }
+
+  Napi::Value WriteSink(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<Sink> sink = find(sinks_, info[0], "sink");
+    const uint64_t offset = whole(info[1], "offset");
+    if (!info[2].IsTypedArray()) bad_argument("bytes must be a Uint8Array");
+    const Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
+    check_range(offset, bytes.ByteLength(), sink->size(), "sink");
+    sink->write(offset, reinterpret_cast<const std::byte*>(bytes.Data()), bytes.ByteLength());
+    return info.Env().Undefined();
+  }
+
+  Napi::Value CommitSink(const Napi::CallbackInfo& info) {
+    std::shared_ptr<Sink> sink = find(sinks_, info[0], "sink");
+    const bool sync = info[1].ToBoolean();
+    sinks_.erase(static_cast<uint32_t>(whole(info[0], "sink")));
+    auto outcome = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(info.Env(), [outcome](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (*outcome) {
+        promise.Reject(to_js(env, **outcome).Value());
+      } else {
+        promise.Resolve(env.Undefined());
+      }
+    });
+    waiter_.run([this, sink, sync, outcome, report]() mutable {
+      try {
+        if (sync) sink->sync();
+      } catch (const Failure& failure) {
+        *outcome = failure;
+      }
+      sink.reset();
+      Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Napi::Value Close(const Napi::CallbackInfo& info) {
+    const uint32_t handle = static_cast<uint32_t>(whole(info[0], "handle"));
+    if (sources_.erase(handle) + sinks_.erase(handle) == 0) bad_argument("no such handle");
+    return info.Env().Undefined();
+  }
+
+  Napi::Value Merge(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<Op> op = read_op(object(info[0]));
+    auto report = Pending(info.Env(), [op](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (op->failure) return promise.Reject(to_js(env, *op->failure).Value());
+      promise.Resolve(result_of(env, *op));
+    });
+    op->done = [this, report](Op&) { Report(report); };
+    try {
+      engine().submit(op);
+    } catch (const Failure&) {
+      Settled(info.Env());
+      throw;
+    }
+    return report->promise.Promise();
+  }
+
+  Napi::Value Cancel(const Napi::CallbackInfo& info) {
+    if (engine_ != nullptr) engine_->cancel();
+    return info.Env().Undefined();
+  }
+
+  // ---- from JavaScript ----
+
+  static Napi::Object object(const Napi::Value& value) {
+    if (!value.IsObject()) bad_argument("an object is missing");
+    return value.As<Napi::Object>();
+  }
+
+  template <class T>
+  static std::shared_ptr<T> find(const std::map<uint32_t, std::shared_ptr<T>>& handles, const Napi::Value& value,
+                                 const char* name) {
+    const auto found = handles.find(static_cast<uint32_t>(whole(value, name)));
+    if (found == handles.end()) bad_argument(std::string("no such ") + name + ": it was closed or never opened");
+    return found->second;
+  }
+
+  static void check_range(uint64_t offset, uint64_t bytes, uint64_t size, const char* name) {
+    if (bytes > size || offset > size - bytes) {
+      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " + name +
+                   " of " + std::to_string(size) + " bytes");
+    }
+  }
+
+  std::shared_ptr<Op> read_op(const Napi::Object& from) {
+    auto op = std::make_shared<Op>();
+    Job& job = op->job;
+    op->kernel_name = text(from.Get("kernel"), "kernel");
+    job.count = whole(from.Get("count"), "count");
+    job.rows = whole(from.Get("rows"), "rows");
+    job.out = dtype_of(from.Get("dtype"));
+    job.wide = job.out == Dtype::F64;
+    if (!from.Get("inputs").IsArray() || !from.Get("params").IsArray()) bad_argument("inputs and params must be lists");
+    const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
+    if (inputs.Length() == 0 || inputs.Length() > kMaxInputs) {
+      bad_argument("an op takes 1 to " + std::to_string(kMaxInputs) + " inputs");
+    }
+    job.inputs = static_cast<int>(inputs.Length());
+    for (int i = 0; i < job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), *op, i);
+    const Napi::Array params = from.Get("params").As<Napi::Array>();
+    for (uint32_t i = 0; i < params.Length(); i++) {
+      const Napi::Value value = params.Get(i);
+      if (!value.IsNumber()) bad_argument("params must be numbers");
+      job.params.push_back(value.As<Napi::Number>().DoubleValue());
+    }
+    const std::string tensor = text(from.Get("tensor"), "tensor");
+    job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
+    op->sink = find(sinks_, from.Get("sink"), "sink");
+    op->sink_offset = whole(from.Get("offset"), "offset");
+    op->want_crc32 = from.Get("crc32").ToBoolean();
+    check_range(op->sink_offset, job.count * element_size(job.out), op->sink->size(), "sink");
+    if (op->kernel_name != "copy" && !is_float(job.out)) bad_argument("only copy writes integers");
+    return op;
+  }
+
+  void read_input(const Napi::Object& from, Op& op, int i) {
+    const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
+    const uint64_t offset = whole(from.Get("offset"), "offset");
+    const Dtype dtype = dtype_of(from.Get("dtype"));
+    check_range(offset, op.job.count * element_size(dtype), source->size(), "source");
+    if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
+    op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
+    op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy";
+    op.sources.push_back(source);
+  }
+
+  // ---- to JavaScript ----
+
+  static Napi::Value result_of(Napi::Env env, const Op& op) {
+    Napi::Object result = Napi::Object::New(env);
+    std::string hex;
+    for (const uint8_t byte : op.checksum) {
+      hex += "0123456789abcdef"[byte >> 4];
+      hex += "0123456789abcdef"[byte & 15];
+    }
+    result.Set("checksum", hex);
+    result.Set("crc32", static_cast<double>(op.crc32));
+    Napi::Array non_finite = Napi::Array::New(env, static_cast<size_t>(op.job.inputs));
+    for (int i = 0; i < op.job.inputs; i++) {
+      non_finite.Set(static_cast<uint32_t>(i), Napi::Boolean::New(env, (op.non_finite.load() >> i & 1) != 0));
+    }
+    result.Set("nonFinite", non_finite);
+    return result;
+  }
+
+  /// A promise that another thread reports on; `settle` runs on the JavaScript thread.
+  struct Promised {
+    Napi::Promise::Deferred promise;
+    std::function<void(Napi::Env, const Napi::Promise::Deferred&)> settle;
+  };
+
+  std::shared_ptr<Promised> Pending(Napi::Env env,
+                                    std::function<void(Napi::Env, const Napi::Promise::Deferred&)> settle) {
+    if (!reports_) {
+      reports_ = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "sinter",
+                                               0, 1);
+      reports_.Unref(env);
+    }
+    if (pending_++ == 0) reports_.Ref(env);
+    return std::make_shared<Promised>(Promised{Napi::Promise::Deferred::New(env), std::move(settle)});
+  }
+
+  /// The process may end when nothing is pending.
+  void Settled(Napi::Env env) {
+    if (--pending_ == 0) reports_.Unref(env);
+  }
+
+  /// The one way from other threads to JavaScript.
+  void Report(const std::shared_ptr<Promised>& promised) {
+    auto* kept = new std::shared_ptr<Promised>(promised);
+    const napi_status status =
+        reports_.NonBlockingCall(kept, [this](Napi::Env env, Napi::Function, std::shared_ptr<Promised>* data) {
+          const std::unique_ptr<std::shared_ptr<Promised>> owned(data);
+          const Napi::HandleScope scope(env);
+          (*owned)->settle(env, (*owned)->promise);
+          Settled(env);
+        });
+    if (status != napi_ok) delete kept;
+  }
+
+  std::unique_ptr<Engine> engine_;
+  Waiter waiter_;
+  std::map<uint32_t, std::shared_ptr<Source>> sources_;
+  std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
+  uint32_t next_handle_ = 1;
+  Napi::ThreadSafeFunction reports_;
+  uint64_t pending_ = 0;
+};
+
+}  // namespace
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  Addon::Init(env, exports);
+  return exports;
+}
+NODE_API_MODULE(sinter, Init)
+
+}  // namespace sinter

@@ -1,0 +1,93 @@
+// The engine: a thread pool that runs ops, several at a time, each as a sequence of passes cut into tasks.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../io/error.h"
+#include "../io/sink.h"
+#include "../io/source.h"
+#include "../numeric/digest.h"
+#include "kernel.h"
+#include "select.h"
+
+namespace sinter {
+
+/// One output tensor under way. Filled by the caller up to `done`; the rest belongs to the engine.
+struct Op {
+  Job job;
+  std::string kernel_name;
+  std::vector<std::shared_ptr<Source>> sources;
+  std::shared_ptr<Sink> sink;
+  uint64_t sink_offset = 0;
+  bool want_crc32 = false;
+  /// Called once, on a worker thread, when `result` or `failure` is there.
+  std::function<void(Op&)> done;
+
+  // result
+  Digest checksum{};
+  uint32_t crc32 = 0;
+  /// Bit i: input i holds a NaN or an infinity.
+  std::atomic<uint64_t> non_finite{0};
+  std::optional<Failure> failure;
+
+  // under way; guarded by the engine's mutex unless said otherwise
+  enum class Pass { select, reduce, map, finished };
+  const KernelSet* kernels = nullptr;
+  const Kernel* kernel = nullptr;
+  Pass pass = Pass::select;
+  std::unique_ptr<Selector> selector;
+  std::vector<double> partial_sums;  // each block's own place: written without the mutex
+  std::vector<Digest> digests;       // likewise
+  std::vector<uint32_t> crcs;        // likewise
+  uint32_t tasks = 0;
+  uint32_t next_task = 0;
+  uint32_t running = 0;
+};
+
+class Engine {
+ public:
+  Engine();
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// `threads` 0: one per CPU. `target` empty: the best this CPU runs. Throws Failure BAD_ARGUMENT, also while busy.
+  void configure(unsigned threads, const std::string& target);
+  /// Queues an op. Throws Failure BAD_ARGUMENT where kernel, numbers and inputs do not fit.
+  void submit(std::shared_ptr<Op> op);
+  /// Makes every op that has not finished fail with CANCELLED.
+  void cancel();
+  /// Ends all threads; ops that have not finished are dropped without a call.
+  void stop();
+
+  unsigned threads() const { return static_cast<unsigned>(workers_.size()); }
+  const KernelSet& kernels() const { return *kernels_; }
+
+ private:
+  void start(unsigned threads);
+  void work();
+  void run_task(Op& op, uint32_t task, Scratch& scratch);
+  void run_map_task(Op& op, uint32_t task, Scratch& scratch);
+  void enter(Op& op, Op::Pass pass);
+  void leave_pass(Op& op);
+  void settle(Op& op);
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::shared_ptr<Op>> ops_;
+  std::vector<std::thread> workers_;
+  bool stopping_ = false;
+  const KernelSet* kernels_;
+};
+
+/// CPUs that this process may run on.
+unsigned available_cpus();
+
+}  // namespace sinter

@@ -1,0 +1,24 @@
+// What native code reports: a stable code and a sentence. One place (addon.cc) turns it into a JavaScript error.
+#pragma once
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace sinter {
+
+struct Failure : std::runtime_error {
+  /// One of the codes that src/native.ts lists.
+  const char* code;
+  /// Index of the input to blame, or -1.
+  int source;
+
+  Failure(const char* code, const std::string& message, int source = -1)
+      : std::runtime_error(message), code(code), source(source) {}
+};
+
+/// `path: text of errno`.
+inline std::string with_errno(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+}  // namespace sinter
