@@ -29,6 +29,8 @@ export interface ModuleSpec {
 export interface Architecture {
   /** The family's file name without `.json`, e.g. `qwen2`. */
   family: string;
+  /** The model's class as the family sees it: `architectures[0]`, or the family's usual class where it knows no such. */
+  architecture?: string | undefined;
   modules: readonly ModuleSpec[];
   /** Dotted keys of config.json. */
   keys: {

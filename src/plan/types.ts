@@ -24,6 +24,8 @@ export interface MergeOp {
   kernel: string;
   inputs: readonly OpInput[];
   params: readonly number[];
+  /** The output tensor whose random numbers this one draws, where it is not `tensor`: a stored copy of a tied weight. */
+  randomAs?: string | undefined;
 }
 
 /** One output file: its exact size and the bytes before the first tensor are known before any compute. */

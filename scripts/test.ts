@@ -1,0 +1,23 @@
+/** `bun test` with one more line at the end, `N passed, N failed`, and its exit code. Arguments go to `bun test`. */
+import { stripVTControlCharacters } from "node:util";
+import { ROOT } from "./paths.ts";
+import { summaryCounts } from "./test-summary.ts";
+
+const color = process.stderr.isTTY ? { FORCE_COLOR: "1" } : {};
+const child = Bun.spawn([process.execPath, "test", ...process.argv.slice(2)], {
+  cwd: ROOT,
+  env: { ...process.env, ...color },
+  stdin: "ignore",
+  stdout: "inherit",
+  stderr: "pipe",
+});
+let text = "";
+const decoder = new TextDecoder();
+for await (const chunk of child.stderr) {
+  process.stderr.write(chunk);
+  text += decoder.decode(chunk, { stream: true });
+}
+const code = await child.exited;
+const { passed, failed } = summaryCounts(stripVTControlCharacters(text), code);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed > 0 ? code || 1 : 0);

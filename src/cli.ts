@@ -1,0 +1,83 @@
+import { defineCommand, runCommand } from "citty";
+import pkg from "../package.json" with { type: "json" };
+import { COMMANDS } from "./commands/index.ts";
+import { nearest } from "./errors.ts";
+
+const root = defineCommand({
+  meta: { name: "sinter", version: pkg.version, description: pkg.description },
+  subCommands: Object.fromEntries(
+    Object.entries(COMMANDS).map(([name, { summary, load }]) => [name, () => subcommand(name, summary, load)]),
+  ),
+});
+
+/** citty finds and loads the command; the command reads its own arguments, because citty lets unknown options pass. */
+async function subcommand(name: string, description: string, load: (typeof COMMANDS)[string]["load"]) {
+  const { main } = await load();
+  return defineCommand({
+    meta: { name, description },
+    async run({ rawArgs }) {
+      exitCode = await main(rawArgs);
+    },
+  });
+}
+
+let exitCode = 0;
+
+function rootHelp(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length)) + 2;
+  const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
+  return `Usage: sinter COMMAND [OPTIONS] [ARGUMENTS]
+
+  ${pkg.description}.
+
+Commands:
+${commands.join("\n")}
+
+Options:
+  --help, -h     Show this text; after a command, what the command takes.
+  --version, -V  Show the version.
+
+Examples:
+  # See what a configuration asks for, then do it
+  sinter plan config.yml
+  sinter merge config.yml ./merged
+
+  # What ties computes, and its parameters
+  sinter methods ties
+
+  # In place of mergekit
+  mergekit-yaml config.yml ./merged --copy-tokenizer
+`;
+}
+
+/** A first argument that names no command. */
+async function refuse(argument: string): Promise<number> {
+  const option = argument.startsWith("-");
+  const known = option ? ["--help", "--version"] : Object.keys(COMMANDS);
+  const near = nearest(argument, known);
+  const { printFailure } = await import("./commands/terminal.ts");
+  const { UsageError } = await import("./commands/parse.ts");
+  const problem = {
+    code: option ? "unknown-option" : "unknown-command",
+    message: option ? `No such option: ${argument}` : `No such command: ${argument}`,
+    hint: near === undefined ? `the commands are ${Object.keys(COMMANDS).join(", ")}` : `did you mean ${near}?`,
+  };
+  return printFailure(new UsageError(problem), undefined);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [first] = args;
+  if (first === undefined || first === "--help" || first === "-h") {
+    await Bun.write(first === undefined ? Bun.stderr : Bun.stdout, rootHelp());
+    return first === undefined ? 2 : 0;
+  }
+  if (first === "--version" || first === "-V") {
+    await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
+    return 0;
+  }
+  if (!Object.hasOwn(COMMANDS, first)) return await refuse(first);
+  await runCommand(root, { rawArgs: [...args] });
+  return exitCode;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,64 @@
+import { type Problem, SinterError } from "../../errors.ts";
+import { DEFAULT_OPTIONS } from "../../plan/types.ts";
+import { type CommandModule, runCommandLine } from "../command.ts";
+import { gpuNotYet, isAccelerator, refuseDevice } from "../device.ts";
+import type { CommandSpec, OptionValues } from "../option.ts";
+import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
+
+export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
+  name: "mergekit-yaml",
+  summary:
+    "Merge models as a configuration says: Sinter, with the command line of mergekit 0.1.4. Options that have no " +
+    "meaning here are accepted, and explained below.",
+  positionals: [
+    { name: "CONFIG_FILE", doc: "The merge configuration, a YAML file.", required: true },
+    { name: "OUT_PATH", doc: "The folder to write the model to. A model that is there is replaced.", required: true },
+  ],
+  options: MERGEKIT_OPTIONS,
+  examples: [
+    { command: "mergekit-yaml ties.yml ./merged", doc: "Merge; the result is a model folder" },
+    { command: "mergekit-yaml ties.yml ./merged --out-shard-size 2B -j 8 -v", doc: "In files of 2 GB, on 8 threads" },
+    { command: "sinter merge ties.yml ./merged", doc: "The same in Sinter's own words, with more choices" },
+  ],
+};
+
+export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
+
+type Values = OptionValues<typeof MERGEKIT_OPTIONS>;
+
+async function run(values: Values, [config = "", out = ""]: readonly string[]): Promise<number> {
+  refuseGpu(values);
+  const { executeMerge } = await import("../execute-merge.ts");
+  const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowCrimes } = values;
+  return await executeMerge({
+    config,
+    out,
+    options: {
+      ...DEFAULT_OPTIONS,
+      outShardSize,
+      copyTokenizer,
+      writeModelCard,
+      safeSerialization,
+      allowCrimes,
+      seed: values.randomSeed,
+      cacheDir: values.transformersCache,
+    },
+    run: { force: true, nan: "warn", sync: true },
+    engine: { threads: values.numThreads, target: "auto" },
+    messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 },
+  });
+}
+
+/** @throws SinterError that names every option that asks for a GPU. */
+function refuseGpu({ cuda, gpuRich, multiGpu, device }: Values): void {
+  const asked: Problem[] = [];
+  if (cuda) asked.push(gpuNotYet("--cuda"));
+  if (gpuRich) asked.push(gpuNotYet("--gpu-rich"));
+  if (multiGpu) asked.push(gpuNotYet("--multi-gpu"));
+  if (isAccelerator(device)) asked.push(gpuNotYet(`--device ${device}`));
+  if (asked.length > 0) throw new SinterError(asked);
+  // An empty device is none to mergekit.
+  refuseDevice(device === "" ? undefined : device);
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

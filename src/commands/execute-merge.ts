@@ -1,0 +1,96 @@
+import { basename, resolve } from "node:path";
+import { SinterError } from "../errors.ts";
+import { type Addon, type CpuTarget, native } from "../native.ts";
+import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { runPlan } from "../run/run.ts";
+import { withSignals } from "../run/signals.ts";
+import type { RunOptions, RunResult } from "../run/types.ts";
+import { formatBytes, formatSeconds } from "../run/units.ts";
+import { planMerge } from "./plan-merge.ts";
+import { print, printProblems, writeError } from "./terminal.ts";
+
+/** One merge, whichever command asked for it. */
+export interface MergeRequest {
+  config: string;
+  out: string;
+  options: MergeOptions;
+  run: Pick<RunOptions, "force" | "nan" | "sync">;
+  /** `threads` 0: one per CPU. */
+  engine: { threads: number; target: CpuTarget | "auto" };
+  messages: {
+    /** Neither progress nor summary. */
+    quiet: boolean;
+    /** The summary as JSON. */
+    json: boolean;
+    /** Print the plan before the work starts. */
+    plan: boolean;
+  };
+}
+
+/**
+ * Reads the configuration, plans, computes and writes; prints warnings, progress and a summary.
+ * @returns the exit code. @throws SinterError with everything that is wrong.
+ */
+export async function executeMerge(request: MergeRequest): Promise<number> {
+  const plan = planMerge(request.config, basename(resolve(request.out)), request.options);
+  if (request.messages.plan) {
+    const { planText } = await import("../plan/print.ts");
+    writeError(planText(plan));
+  }
+  const addon = loadAddon(request.engine);
+  const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const result = await withSignals((signal) =>
+    runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
+  );
+  printProblems("warning", result.warnings);
+  if (request.messages.json) await print(summaryJson(plan, result));
+  else if (!request.messages.quiet) await print(summaryText(plan, result));
+  return 0;
+}
+
+/** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
+function loadAddon({ threads, target }: MergeRequest["engine"]): Addon {
+  const addon = loadedAddon();
+  const { targets } = addon.info();
+  if (target !== "auto" && !targets.includes(target)) {
+    const message = `this CPU does not run ${target}`;
+    throw new SinterError({ code: "cpu-target", message, hint: `--cpu-target takes auto, ${targets.join(", ")}` });
+  }
+  addon.configure({ threads, target });
+  return addon;
+}
+
+function loadedAddon(): Addon {
+  try {
+    return native();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new SinterError({ code: "addon", message });
+  }
+}
+
+function summaryText(plan: MergePlan, result: RunResult): string {
+  const bytes = result.bytesRead + result.bytesWritten;
+  const rate = formatBytes(bytes / Math.max(result.seconds, 1e-3));
+  return (
+    `${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)} written and ` +
+    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`
+  );
+}
+
+function summaryJson(plan: MergePlan, result: RunResult): string {
+  const summary = {
+    folder: result.folder,
+    method: plan.method,
+    seed: plan.seed,
+    tensors: plan.totals.tensors,
+    parameters: plan.totals.parameters,
+    seconds: result.seconds,
+    bytes_read: result.bytesRead,
+    bytes_written: result.bytesWritten,
+    files: plan.shards.map((shard) => shard.file),
+    warnings: [...plan.warnings, ...result.warnings],
+  };
+  return `${JSON.stringify(summary, undefined, 2)}\n`;
+}

@@ -1,0 +1,58 @@
+import { availableParallelism } from "node:os";
+import { basename, resolve } from "node:path";
+import { Report, SinterError } from "../errors.ts";
+import { planJson, planText } from "../plan/print.ts";
+import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
+import { peakMemory } from "../run/memory.ts";
+import { inspectOutput } from "../run/output.ts";
+import { planMerge } from "./plan-merge.ts";
+import { print } from "./terminal.ts";
+
+export interface PlanRequest {
+  config: string;
+  /** The folder to check, if any. */
+  out: string | undefined;
+  options: MergeOptions;
+  force: boolean;
+  /** 0: one per CPU. */
+  threads: number;
+  ops: boolean;
+  json: boolean;
+}
+
+/** Prints what a merge would do. @returns the exit code. @throws SinterError with everything that merge would refuse. */
+export async function executePlan(request: PlanRequest): Promise<number> {
+  const report = new Report();
+  let plan: MergePlan;
+  try {
+    plan = planMerge(request.config, basename(resolve(request.out ?? "merged")), request.options, report);
+    if (request.out !== undefined) inspectOutput(plan, request.out, request.force, report);
+    report.throwIfErrors();
+  } catch (error) {
+    if (request.json && error instanceof SinterError) {
+      await print(`${JSON.stringify({ problems: error.problems, warnings: report.warnings }, undefined, 2)}\n`);
+    }
+    throw error;
+  }
+  const memory = peakMemory(plan, request.threads === 0 ? availableParallelism() : request.threads);
+  if (request.json) await print(planJson(plan, memory));
+  else await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
+  return 0;
+}
+
+function opsText(plan: MergePlan): string {
+  const lines: string[] = [];
+  for (const shard of plan.shards) {
+    lines.push(`${shard.file}:`);
+    for (const index of shard.ops) lines.push(...opLines(plan.ops[index] as MergeOp));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function opLines(op: MergeOp): string[] {
+  const numbers = op.params.length === 0 ? "" : ` ${op.params.map((value) => Number(value.toPrecision(6))).join(" ")}`;
+  return [
+    `  ${op.tensor}  ${op.dtype} [${op.shape.join(", ")}]  at ${op.offset}  ${op.kernel}${numbers}`,
+    ...op.inputs.map(({ model, tensor, view }) => `    ${model}: ${tensor}  ${view.dtype} [${view.shape.join(", ")}]`),
+  ];
+}

@@ -1,0 +1,21 @@
+import type { CommandModule } from "./command.ts";
+
+/** Every subcommand of `sinter`. A command's module is imported only when it is chosen. */
+export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<CommandModule> }>> = {
+  merge: {
+    summary: "Merge models as a configuration says, and write the result as a model folder.",
+    load: () => import("./merge.ts"),
+  },
+  plan: {
+    summary: "Print everything that merge would do, without doing it.",
+    load: () => import("./plan.ts"),
+  },
+  methods: {
+    summary: "List the merge methods, or explain one.",
+    load: () => import("./methods.ts"),
+  },
+  doctor: {
+    summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",
+    load: () => import("./doctor.ts"),
+  },
+};

@@ -1,0 +1,139 @@
+import { DEFAULT_OPTIONS, type MergeOptions } from "../plan/types.ts";
+import { choice, integer, type OptionValues, type Options, size, text } from "./option.ts";
+
+/** Seeds that a JavaScript number holds exactly. */
+export const seed = integer(0);
+/** More worker threads than any machine has CPUs are a slip. */
+export const threadCount = integer(0, 4096);
+
+/** Options that decide what a merge does: `sinter merge` and `sinter plan` share them. */
+export const PLANNING_OPTIONS = {
+  outShardSize: {
+    kind: "value",
+    name: "out-shard-size",
+    metavar: "SIZE",
+    read: size,
+    default: DEFAULT_OPTIONS.outShardSize,
+    shownDefault: "5B",
+    doc: "Most bytes of tensors in one output file. K, M and B are powers of 1000.",
+    group: "Output",
+  },
+  copyTokenizer: {
+    kind: "flag",
+    name: "copy-tokenizer",
+    negatable: true,
+    default: DEFAULT_OPTIONS.copyTokenizer,
+    doc: "Copy the tokenizer files of the base (or first) model.",
+    group: "Output",
+  },
+  writeModelCard: {
+    kind: "flag",
+    name: "write-model-card",
+    negatable: true,
+    default: DEFAULT_OPTIONS.writeModelCard,
+    doc: "Write README.md, a model card that names the models and the configuration.",
+    group: "Output",
+  },
+  safeSerialization: {
+    kind: "flag",
+    name: "safe-serialization",
+    negatable: true,
+    default: DEFAULT_OPTIONS.safeSerialization,
+    doc: "Write safetensors; with --no-safe-serialization, pytorch_model.bin.",
+    group: "Output",
+  },
+  lmHead: {
+    kind: "value",
+    name: "lm-head",
+    metavar: "auto|tied|materialize",
+    read: choice(["auto", "tied", "materialize"]),
+    default: DEFAULT_OPTIONS.lmHead,
+    shownDefault: DEFAULT_OPTIONS.lmHead,
+    doc:
+      "Whether the output stores an output head of its own. auto: if one of the inputs does; tied: never, the head is " +
+      "the embedding; materialize: always.",
+    group: "Output",
+  },
+  strict: {
+    kind: "flag",
+    name: "strict",
+    negatable: false,
+    default: DEFAULT_OPTIONS.strict,
+    doc: "Refuse unknown keys and parameters in the configuration; they are warnings otherwise.",
+    group: "Checks",
+  },
+  allowCrimes: {
+    kind: "flag",
+    name: "allow-crimes",
+    negatable: true,
+    default: DEFAULT_OPTIONS.allowCrimes,
+    doc: "Merge models of different architectures as far as their shapes allow.",
+    group: "Checks",
+  },
+  seed: {
+    kind: "value",
+    name: "seed",
+    aliases: ["random-seed"],
+    metavar: "NUMBER",
+    read: seed,
+    default: DEFAULT_OPTIONS.seed,
+    shownDefault: String(DEFAULT_OPTIONS.seed),
+    doc: "Seed of the methods that drop differences at random. The same seed gives the same bytes everywhere.",
+    group: "Computation",
+  },
+  cacheDir: {
+    kind: "value",
+    name: "transformers-cache",
+    metavar: "FOLDER",
+    read: text,
+    default: undefined,
+    doc: "Where to look for models named by a hub id, instead of HF_HUB_CACHE or HF_HOME.",
+    group: "Models",
+  },
+} as const satisfies Options;
+
+/** The part of a command line that `buildPlan` takes. */
+export function mergeOptions(values: OptionValues<typeof PLANNING_OPTIONS>): MergeOptions {
+  const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, lmHead, strict, allowCrimes, seed } = values;
+  return {
+    outShardSize,
+    copyTokenizer,
+    writeModelCard,
+    safeSerialization,
+    lmHead,
+    strict,
+    allowCrimes,
+    seed,
+    cacheDir: values.cacheDir,
+  };
+}
+
+export const FORCE_OPTION = {
+  kind: "flag",
+  name: "force",
+  negatable: false,
+  default: false,
+  doc: "Replace a model that the output folder already holds.",
+  group: "Output",
+} as const;
+
+export const JSON_OPTION = {
+  kind: "flag",
+  name: "json",
+  negatable: false,
+  default: false,
+  doc: "Print JSON on standard output.",
+  group: "Messages",
+} as const;
+
+export const THREADS_OPTION = {
+  kind: "value",
+  name: "threads",
+  short: "j",
+  metavar: "NUMBER",
+  read: threadCount,
+  default: 0,
+  shownDefault: "one per CPU",
+  doc: "Worker threads. The output does not depend on it.",
+  group: "Computation",
+} as const;

@@ -1,0 +1,92 @@
+import { type CommandModule, runCommandLine } from "./command.ts";
+import { refuseDevice } from "./device.ts";
+import { COMMANDS } from "./index.ts";
+import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { choice, type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+
+const OPTIONS = {
+  force: FORCE_OPTION,
+  ...PLANNING_OPTIONS,
+  nan: {
+    kind: "value",
+    name: "nan",
+    metavar: "warn|error|ignore",
+    read: choice(["warn", "error", "ignore"]),
+    default: "warn",
+    shownDefault: "warn",
+    doc: "What to do about a NaN or an infinity in an input: name the tensors at the end, stop at once, or nothing.",
+    group: "Checks",
+  },
+  threads: THREADS_OPTION,
+  cpuTarget: {
+    kind: "value",
+    name: "cpu-target",
+    metavar: "LEVEL",
+    read: choice(["auto", "x86-64-v2", "x86-64-v3", "x86-64-v4", "arm64"]),
+    default: "auto",
+    shownDefault: "auto",
+    doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
+    group: "Computation",
+  },
+  device: {
+    kind: "value",
+    name: "device",
+    metavar: "auto|cpu",
+    read: text,
+    default: "auto",
+    shownDefault: "auto",
+    doc: "Where to compute. CUDA devices are not supported yet.",
+    group: "Computation",
+  },
+  quiet: {
+    kind: "flag",
+    name: "quiet",
+    short: "q",
+    negatable: false,
+    default: false,
+    doc: "No progress and no summary: warnings and errors only.",
+    group: "Messages",
+  },
+  json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  sync: {
+    kind: "flag",
+    name: "sync",
+    negatable: true,
+    default: true,
+    doc: "Wait for the disk.",
+    group: "Output",
+    hidden: true,
+  },
+} as const satisfies Options;
+
+export const spec: CommandSpec<typeof OPTIONS> = {
+  name: "sinter merge",
+  summary: COMMANDS["merge"]?.summary ?? "",
+  positionals: [
+    { name: "CONFIG", doc: "The merge configuration, a YAML file as mergekit reads it.", required: true },
+    { name: "OUT", doc: "The folder to write the model to. It is made if it is not there.", required: true },
+  ],
+  options: OPTIONS,
+  examples: [
+    { command: "sinter merge ties.yml ./merged", doc: "Merge; the result is a model folder" },
+    { command: "sinter plan ties.yml ./merged", doc: "See first what that will do" },
+    { command: "sinter merge ties.yml ./merged --force --out-shard-size 2B", doc: "Replace it, in files of 2 GB" },
+    { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
+  ],
+  notes: ["Either the whole model is in OUT when this ends with exit code 0, or nothing of it."],
+};
+
+export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
+
+async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
+  refuseDevice(options.device);
+  const { executeMerge } = await import("./execute-merge.ts");
+  return await executeMerge({
+    config,
+    out,
+    options: mergeOptions(options),
+    run: { force: options.force, nan: options.nan, sync: options.sync },
+    engine: { threads: options.threads, target: options.cpuTarget },
+    messages: { quiet: options.quiet, json: options.json, plan: false },
+  });
+}

@@ -1,0 +1,111 @@
+import { nearest } from "../errors.ts";
+
+/** What a command takes, declared once: parsing, checks and `--help` follow from it. */
+export interface Flag {
+  kind: "flag";
+  /** Long name without dashes. */
+  name: string;
+  short?: string | undefined;
+  /** Has a `--no-` form. */
+  negatable: boolean;
+  default: boolean;
+  doc: string;
+  group: string;
+  /** Left out of `--help`. */
+  hidden?: boolean | undefined;
+}
+
+/** May be repeated; the value is how often (`-vv`). It has a short name only. */
+export interface Count {
+  kind: "count";
+  short: string;
+  doc: string;
+  group: string;
+}
+
+export interface Value {
+  kind: "value";
+  name: string;
+  short?: string | undefined;
+  /** Other long names for the same option. */
+  aliases?: readonly string[] | undefined;
+  /** What stands for the value in `--help`. */
+  metavar: string;
+  read: Reader<unknown>;
+  default: unknown;
+  /** How `--help` writes the default; undefined where there is none to write. */
+  shownDefault?: string | undefined;
+  doc: string;
+  group: string;
+}
+
+/** From the text on the command line to a value, or to a sentence that says what is wrong with it. */
+export type Reader<T> = (text: string) => { value: T } | { wrong: string; hint?: string | undefined };
+
+export type Option = Flag | Count | Value;
+export type Options = Readonly<Record<string, Option>>;
+
+export type OptionValues<O extends Options> = {
+  readonly [K in keyof O]: O[K] extends Flag
+    ? boolean
+    : O[K] extends Count
+      ? number
+      : O[K] extends { read: Reader<infer T>; default: infer D }
+        ? T | Extract<D, undefined>
+        : never;
+};
+
+export interface Positional {
+  /** In capitals, as `--help` shows it. */
+  name: string;
+  doc: string;
+  required: boolean;
+}
+
+export interface CommandSpec<O extends Options = Options> {
+  /** As it is typed, e.g. `sinter merge`. */
+  name: string;
+  /** What it does, in one sentence. */
+  summary: string;
+  positionals: readonly Positional[];
+  options: O;
+  examples: readonly { command: string; doc: string }[];
+  /** Closing paragraphs of `--help`. */
+  notes?: readonly string[] | undefined;
+}
+
+export const text: Reader<string> = (value) => ({ value });
+
+/** A whole number in `[min, max]`. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Reader<number> {
+  return (value) => {
+    if (!/^\s*[+-]?\d+(_\d+)*\s*$/.test(value)) return { wrong: `"${value}" is not a whole number` };
+    const number = Number(value.replaceAll("_", ""));
+    if (number < min) return { wrong: `${value} is below ${min}` };
+    if (number > max) return { wrong: `${value} is above ${max}` };
+    return { value: number };
+  };
+}
+
+const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
+
+/** Bytes: digits, or digits and `K`, `M` or `B` (powers of 1000), as mergekit reads them. */
+export const size: Reader<number> = (value) => {
+  const match = /^(\d+)([kmb]?)$/i.exec(value);
+  const bytes = match
+    ? Number(match[1]) * SIZE_UNITS[(match[2] ?? "").toLowerCase() as keyof typeof SIZE_UNITS]
+    : Number.NaN;
+  if (bytes > 0 && Number.isSafeInteger(bytes)) return { value: bytes };
+  return { wrong: `"${value}" is not a size`, hint: "write bytes, or a number with K, M or B: 5B, 500M, 1000000" };
+};
+
+/** One of a few words. */
+export function choice<const T extends string>(words: readonly T[]): Reader<T> {
+  return (value) => {
+    const word = words.find((candidate) => candidate === value);
+    if (word !== undefined) return { value: word };
+    const near = nearest(value, words);
+    const hint = near === undefined ? undefined : `did you mean ${near}?`;
+    return { wrong: `"${value}" is none of ${words.join(", ")}`, hint };
+  };
+}

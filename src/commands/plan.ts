@@ -1,0 +1,47 @@
+import { type CommandModule, runCommandLine } from "./command.ts";
+import { COMMANDS } from "./index.ts";
+import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
+
+const OPTIONS = {
+  force: FORCE_OPTION,
+  ...PLANNING_OPTIONS,
+  threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
+  ops: {
+    kind: "flag",
+    name: "ops",
+    negatable: false,
+    default: false,
+    doc: "List every output tensor: its inputs, kernel and place. Part of --json in any case.",
+    group: "Messages",
+  },
+  json: JSON_OPTION,
+} as const satisfies Options;
+
+export const spec: CommandSpec<typeof OPTIONS> = {
+  name: "sinter plan",
+  summary: COMMANDS["plan"]?.summary ?? "",
+  positionals: [
+    { name: "CONFIG", doc: "The merge configuration, a YAML file as mergekit reads it.", required: true },
+    { name: "OUT", doc: "The output folder, to check it as well: free disk, what it holds.", required: false },
+  ],
+  options: OPTIONS,
+  examples: [
+    { command: "sinter plan ties.yml", doc: "Tensors, files, bytes, memory, and everything that is wrong" },
+    { command: "sinter plan ties.yml ./merged", doc: "The same, and whether the folder can take the output" },
+    { command: "sinter plan ties.yml --ops", doc: "Where each tensor comes from" },
+    { command: "sinter plan ties.yml --json", doc: "For a program" },
+  ],
+  notes: [
+    "Reads headers only, no tensor, and writes nothing. Exit code 1 if merge would refuse. With --json, standard " +
+      'output is the plan, or {"problems", "warnings"} where there is none.',
+  ],
+};
+
+export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
+
+async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
+  const { executePlan } = await import("./execute-plan.ts");
+  const { force, threads, ops, json } = options;
+  return await executePlan({ config, out, options: mergeOptions(options), force, threads, ops, json });
+}

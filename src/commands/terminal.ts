@@ -1,0 +1,49 @@
+import { formatProblem, type Problem, SinterError } from "../errors.ts";
+import { type CommandSpec } from "./option.ts";
+import { usageLine } from "./help.ts";
+import { UsageError } from "./parse.ts";
+
+const RED = 31;
+const YELLOW = 33;
+
+/** `error: …` or `warning: …`, then place, message and what to do. Colours on a terminal, unless NO_COLOR is set. */
+export function printProblems(kind: "error" | "warning", problems: readonly Problem[]): void {
+  const label = colour(kind === "error" ? RED : YELLOW, `${kind}:`);
+  writeError(problems.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
+}
+
+function colour(code: number, text: string): string {
+  return process.stderr.isTTY && !process.env["NO_COLOR"] ? `\u001B[${code}m${text}\u001B[39m` : text;
+}
+
+/**
+ * Prints whatever stopped a command: every problem, and their number where there is more than one.
+ * @param spec the command, for the usage line above a mistake on the command line.
+ * @returns the exit code: 2 for a mistake on the command line, else 1, or what the error says.
+ */
+export function printFailure(error: unknown, spec: CommandSpec | undefined): number {
+  if (!(error instanceof SinterError)) {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    printProblems("error", [{ code: "internal", message, hint: "this is a fault in Sinter: please report it" }]);
+    return 1;
+  }
+  if (error instanceof UsageError && spec) {
+    writeError(`Usage: ${usageLine(spec)}\nTry '${spec.name} --help' for help.\n\n`);
+  }
+  printProblems("error", error.problems);
+  if (error.problems.length > 1) writeError(`${error.problems.length} errors\n`);
+  return error.exitCode;
+}
+
+export function writeError(text: string): void {
+  process.stderr.write(text);
+}
+
+/** Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error. */
+export async function print(text: string): Promise<void> {
+  try {
+    await Bun.write(Bun.stdout, text);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import { type Document, LineCounter, parseAllDocuments } from "yaml";
+import type { Position, Problem, Report } from "../errors.ts";
+import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
+
+/**
+ * Reads one YAML document as PyYAML's `safe_load` does (YAML 1.1), keeping positions.
+ * Errors go to `report`: bad syntax (the first place only, as the rest follows from it), more than one document,
+ * a document that is no mapping, unknown tags and aliases. Repeated keys warn; the last one counts, as in PyYAML.
+ * @returns the mapping, or undefined after an error.
+ */
+export function parseYaml(text: string, file: string, report: Report): YamlMapping | undefined {
+  const lines = new LineCounter();
+  const position = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line, column: col };
+  };
+  const source = withLineFeeds(text);
+  // The failsafe schema leaves every scalar as text, for PyYAML's rules to read.
+  const documents = parseAllDocuments(source, {
+    schema: "failsafe",
+    resolveKnownTags: false,
+    uniqueKeys: false,
+    prettyErrors: false,
+    lineCounter: lines,
+  });
+  const syntax =
+    unprintable(source, position) ?? syntaxError(documents, position) ?? secondDocument(documents, position);
+  if (syntax !== undefined) {
+    report.error(syntax);
+    return undefined;
+  }
+  const before = report.errors.length;
+  const root = new NodeReader(position, report).read(documents[0]?.contents, 0);
+  if (report.errors.length > before) return undefined;
+  if (root.kind === "mapping") return root;
+  report.error({ code: "yaml-type", message: `expected "key: value" lines, found ${describe(root)}`, at: root.at });
+  return undefined;
+}
+
+type Documents = ReturnType<typeof parseAllDocuments>;
+type ToPosition = (offset: number) => Position;
+
+/** PyYAML breaks lines at a lone CR and at NEL too. One character stays one character, so offsets hold. */
+function withLineFeeds(text: string): string {
+  return text.replace(/\r(?!\n)|\x85/g, "\n");
+}
+
+/** What PyYAML's reader refuses: control characters and lone surrogates. */
+const UNPRINTABLE = /[^\t\n\r\x20-\x7E\xA0-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
+
+function unprintable(source: string, position: ToPosition): Problem | undefined {
+  const offset = source.search(UNPRINTABLE);
+  const code = source.codePointAt(offset);
+  if (offset < 0 || code === undefined) return undefined;
+  const name = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  return { code: "yaml-syntax", message: `not valid YAML: the character ${name} is not allowed`, at: position(offset) };
+}
+
+function syntaxError(documents: Documents, position: ToPosition): Problem | undefined {
+  const errors = "empty" in documents ? documents.errors : documents.flatMap((document: Document) => document.errors);
+  const first = errors.toSorted((a, b) => a.pos[0] - b.pos[0])[0];
+  if (first === undefined) return undefined;
+  const hint = first.code === "TAB_AS_INDENT" ? "indent with spaces: YAML does not allow tabs" : undefined;
+  return { code: "yaml-syntax", message: `not valid YAML: ${first.message}`, at: position(first.pos[0]), hint };
+}
+
+function secondDocument(documents: Documents, position: ToPosition): Problem | undefined {
+  const second = documents[1];
+  if (second === undefined) return undefined;
+  const message = "more than one YAML document in one file";
+  return { code: "yaml-documents", message, at: position(second.range?.[0] ?? 0), hint: 'keep one: "---" starts another' };
+}

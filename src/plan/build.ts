@@ -1,0 +1,155 @@
+import { expandArchitecture } from "../architecture/expand.ts";
+import { unknownTensors } from "../architecture/resolve.ts";
+import type { Architecture } from "../architecture/types.ts";
+import type { MergeConfig } from "../config/types.ts";
+import { type Report, SinterError } from "../errors.ts";
+import { findMethod, methodProblem } from "../methods/index.ts";
+import type { MergeMethod } from "../methods/types.ts";
+import { openModel } from "../model/folder.ts";
+import { elementCount } from "../model/types.ts";
+import { modelCard } from "./card.ts";
+import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
+import { layOut } from "./layout.ts";
+import { type OpenModel, openModels, type PlanModel, type PlanModels } from "./models.ts";
+import { checkParameterNames } from "./parameter-names.ts";
+import { type PlacelessOp, tensorBytes } from "./place.ts";
+import { settleSharedWeights } from "./shared-weights.ts";
+import { copiedFiles } from "./side-files.ts";
+import { type RecipeModule, readRecipe } from "./sources.ts";
+import { findTargets } from "./targets.ts";
+import { planTensors } from "./tensors.ts";
+import type { ConfigEdits, MergeOptions, MergePlan, SideFile } from "./types.ts";
+import { settleVocabulary } from "./vocabulary.ts";
+
+/**
+ * Everything that a merge will do, before it does any of it: reads headers and config.json files, no tensor byte.
+ * @param outputName the name of the output folder: the title of the model card.
+ * @param report takes warnings, which the plan also carries.
+ * @param open how models are found; by default in folders and the Hugging Face cache.
+ * @throws SinterError with every problem that the last step found.
+ */
+export function buildPlan(
+  config: MergeConfig,
+  options: MergeOptions,
+  outputName: string,
+  report: Report,
+  open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
+): MergePlan {
+  const method = readMethod(config, options, report);
+  reportLater(config, report);
+  const models = openModels(config, options, report, open);
+  report.throwIfErrors();
+  if (method === undefined || models === undefined) throw new SinterError(report.errors);
+
+  const recipe = readRecipe(config, models, method, report);
+  report.throwIfErrors();
+  const structure = structureEdits(recipe, models.donor, report);
+  const output = outputArchitecture(models.donor, structure, report);
+  const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
+  const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
+  const placeless = planTensors(vocabulary.targets, config, method, report);
+  reportUnmerged(models, recipe, report);
+  report.throwIfErrors();
+
+  const layout = layOut(placeless, options.outShardSize, options.safeSerialization ? "safetensors" : "torch");
+  const edits = new Map([...structure, ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie)]);
+  return {
+    method: method.name,
+    seed: options.seed,
+    models: models.all.map(({ model }) => model.name),
+    baseModel: models.base?.model.name,
+    inputFiles: inputFiles(placeless, models),
+    ...layout,
+    sideFiles: sideFiles(config, method, models, edits, { options, outputName, report }),
+    totals: totals(placeless, layout.shards),
+    tied: shared.tied,
+    warnings: [...report.warnings],
+  };
+}
+
+function readMethod(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
+  const method = findMethod(config.mergeMethod);
+  if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
+  else checkParameterNames(config, method, options.strict, report);
+  return method;
+}
+
+/** What configurations may ask for and Sinter does not do yet. */
+function reportLater(config: MergeConfig, report: Report): void {
+  if (config.tokenizer !== undefined) {
+    report.error({
+      code: "not-yet",
+      message: "building a tokenizer (tokenizer_source, tokenizer) is not available yet",
+      at: config.tokenizer.at,
+      hint: "without it, the tokenizer of base_model, else of the first model, is copied",
+    });
+  }
+  if (config.chatTemplate !== undefined) {
+    report.error({
+      code: "not-yet",
+      message: "setting a chat_template is not available yet",
+      at: config.chatTemplate.at,
+      hint: "without it, the template of base_model, else of the first model, is copied",
+    });
+  }
+}
+
+/** How the output is laid out: as its own config.json will say. */
+function outputArchitecture(donor: PlanModel, edits: ConfigEdits, report: Report): Architecture {
+  if (edits.size === 0) return donor.architecture;
+  const config = applyEdits(donor.model.config, edits);
+  const architecture = expandArchitecture({ ...donor.model, config }, report);
+  if (architecture === undefined) throw new SinterError(report.errors);
+  return architecture;
+}
+
+/** Names stored tensors that the family does not have: they are not in the output. */
+function reportUnmerged(models: PlanModels, recipe: readonly RecipeModule[], report: Report): void {
+  const used = new Set(
+    recipe.flatMap(({ slices }) => slices.flatMap(({ sources }) => sources.map(({ from }) => from))),
+  );
+  for (const { model, architecture } of models.all.filter((candidate) => used.has(candidate))) {
+    const unknown = unknownTensors(model, architecture);
+    if (unknown.length === 0) continue;
+    const shown = unknown.slice(0, 3).join(", ");
+    const more = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
+    const message = `tensors that ${architecture.family} does not have are left out: ${shown}${more}`;
+    report.warn({ code: "unknown-tensors", message, model: model.name });
+  }
+}
+
+/** Weight files that an op reads, in the order of first use. */
+function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
+  const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
+  const used = new Set<string>();
+  for (const op of ops) for (const { view } of op.inputs) used.add(view.file);
+  return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
+}
+
+function sideFiles(
+  config: MergeConfig,
+  method: MergeMethod,
+  models: PlanModels,
+  edits: ConfigEdits,
+  { options, outputName, report }: { options: MergeOptions; outputName: string; report: Report },
+): SideFile[] {
+  const donor = models.donor.model;
+  const files: SideFile[] = [{ name: "config.json", text: configText(donor, edits) }];
+  files.push(...copiedFiles(donor, options, report));
+  if (options.writeModelCard) {
+    files.push({ name: "README.md", text: modelCard(config, method, models, outputName) });
+    files.push({ name: "mergekit_config.yml", text: config.text });
+  }
+  return files;
+}
+
+function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
+  let parameters = 0;
+  let bytesRead = 0;
+  for (const { shape, inputs } of ops) {
+    parameters += elementCount(shape);
+    for (const { view } of inputs) bytesRead += tensorBytes(view);
+  }
+  const bytesWritten = shards.reduce((sum, { size }) => sum + size, 0);
+  return { tensors: ops.length, parameters, bytesRead, bytesWritten };
+}

@@ -1,0 +1,138 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { configValue } from "../architecture/config-values.ts";
+import type { Report } from "../errors.ts";
+import { isFloat, torchName } from "../model/dtype.ts";
+import { elementCount, type Model } from "../model/types.ts";
+import type { PlanModel } from "./models.ts";
+import type { PlacelessOp } from "./place.ts";
+import type { RecipeModule } from "./sources.ts";
+import type { ConfigEdits } from "./types.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Layer counts, and lists with one entry for each layer, as the recipe's layers make them. */
+export function structureEdits(recipe: readonly RecipeModule[], donor: PlanModel, report: Report): ConfigEdits {
+  const edits = new Map<string, unknown>();
+  const { keys, modules } = donor.architecture;
+  for (const module of recipe) {
+    const layers = module.slices.reduce((sum, slice) => sum + slice.layers, 0);
+    const own = modules.find(({ name }) => name === module.name)?.layers.length;
+    const countKey = keys.layerCount[module.name];
+    if (countKey !== undefined && layers !== own) edits.set(countKey, layers);
+    for (const key of keys.perLayer) {
+      // A list belongs to the module whose layer count stands beside it.
+      if (modules.length > 1 && parentOf(key) !== parentOf(countKey ?? "")) continue;
+      const list = layerList(key, module, donor, report);
+      if (list !== undefined) edits.set(key, list);
+    }
+  }
+  return edits;
+}
+
+function parentOf(key: string): string {
+  return key.slice(0, Math.max(key.lastIndexOf("."), 0));
+}
+
+/** The list that `key` must hold, from the models that the layers come from; undefined where it stays as it is. */
+function layerList(key: string, module: RecipeModule, donor: PlanModel, report: Report): unknown[] | undefined {
+  const own = perLayer(key, donor, module.name);
+  if (own === undefined) return undefined;
+  const list = module.slices.flatMap(({ sources, layers }) => {
+    const source = sources[0];
+    if (source === undefined) return [];
+    const values = perLayer(key, source.from, module.name);
+    if (values === undefined) {
+      report.warn({
+        code: "layer-list",
+        message: `config.json has no ${key} for its layers: the entries of ${donor.model.name} are taken`,
+        model: source.from.model.name,
+      });
+    }
+    return Array.from({ length: layers }, (_, i) => {
+      const layer = source.start + i;
+      return values === undefined ? own[Math.min(layer, own.length - 1)] : values[layer];
+    });
+  });
+  const unchanged = list.length === own.length && list.every((value, i) => Bun.deepEquals(value, own[i]));
+  return unchanged ? undefined : list;
+}
+
+/** The list at `key`, if there is one and it has an entry for each layer of the module. */
+function perLayer(key: string, from: PlanModel, module: string): readonly unknown[] | undefined {
+  const value = configValue(from.model.config, key);
+  const layers = from.architecture.modules.find(({ name }) => name === module)?.layers.length;
+  return Array.isArray(value) && value.length === layers && value.length > 0 ? value : undefined;
+}
+
+/** dtype, vocabulary and tie, where the output differs from what the donor's config.json says. */
+export function weightEdits(
+  ops: readonly PlacelessOp[],
+  donor: PlanModel,
+  vocabularySize: number | undefined,
+  tie: boolean | undefined,
+): ConfigEdits {
+  const edits = new Map<string, unknown>();
+  const { config } = donor.model;
+  const dtype = mainDtype(ops);
+  const present = ["torch_dtype", "dtype"].filter((key) => key in config);
+  for (const key of present.length > 0 ? present : ["dtype"]) {
+    if (dtype !== undefined && config[key] !== dtype) edits.set(key, dtype);
+  }
+  const { keys, tied } = donor.architecture;
+  if (vocabularySize !== undefined) edits.set(keys.vocabSize, vocabularySize);
+  if (tie !== undefined && tie !== tied) edits.set(keys.tie, tie);
+  return edits;
+}
+
+/** The name of the float dtype that most elements of the output have. */
+function mainDtype(ops: readonly PlacelessOp[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const { dtype, shape } of ops) {
+    if (isFloat(dtype)) counts.set(torchName(dtype), (counts.get(torchName(dtype)) ?? 0) + elementCount(shape));
+  }
+  return [...counts].toSorted(([, a], [, b]) => b - a)[0]?.[0];
+}
+
+/** The configuration with the edits made, all other keys as they were and in their order. */
+export function applyEdits(config: Json, edits: ConfigEdits): Json {
+  let result = config;
+  for (const [key, value] of edits) result = withValue(result, key.split("."), value);
+  return result;
+}
+
+function withValue(config: Json, [first = "", ...rest]: readonly string[], value: unknown): Json {
+  if (rest.length === 0) return { ...config, [first]: value };
+  const inner = config[first];
+  return {
+    ...config,
+    [first]: withValue(typeof inner === "object" && inner !== null ? (inner as Json) : {}, rest, value),
+  };
+}
+
+/** The output's config.json: the donor's with the edits made, numbers spelt as they were. */
+export function configText(donor: Model, edits: ConfigEdits): string {
+  return `${JSON.stringify(applyEdits(withSpelling(donor), edits), null, 2)}\n`;
+}
+
+/**
+ * config.json with every number as it is written there. Python tells `10000.0` from `10000`, and loaders that check
+ * types refuse one for the other. Where the file cannot be read again this way, the values that were read serve.
+ */
+function withSpelling(model: Model): Json {
+  const spelling: Reviver = (_key, value, { source }) =>
+    typeof value === "number" && source !== undefined && source !== String(value) ? rawJson(source) : value;
+  try {
+    return parse(readFileSync(join(model.dir, "config.json"), "utf8"), spelling) as Json;
+  } catch {
+    return model.config;
+  }
+}
+
+/** Parts of `JSON` that ECMAScript 2026 brings and TypeScript's library does not have yet. */
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const { parse, rawJSON: rawJson } = JSON as unknown as {
+  parse(text: string, reviver: Reviver): unknown;
+  /** An object that `JSON.stringify` writes as the text it was made of. */
+  rawJSON(text: string): unknown;
+};

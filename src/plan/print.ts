@@ -1,0 +1,61 @@
+import { DTYPE_BYTES } from "../model/dtype.ts";
+import { planHash } from "./hash.ts";
+import type { MergeOp, MergePlan } from "./types.ts";
+
+/** What a plan does, in a page of text. @param peakMemory most bytes of memory that running it takes, where known. */
+export function planText(plan: MergePlan, peakMemory?: number): string {
+  const { tensors, parameters, bytesRead, bytesWritten } = plan.totals;
+  const rows: [string, string][] = [
+    ["method", plan.method],
+    ["models", plan.models.join(", ")],
+    ["base", plan.baseModel ?? "none"],
+    ["tensors", `${tensors} (${parameters.toLocaleString("en")} parameters, ${dtypes(plan)})`],
+    ["kernels", counted(plan.ops.map((op) => op.kernel))],
+    ["read", `${byteText(bytesRead)} from ${count(plan.inputFiles.length, "file")}`],
+    ["write", `${byteText(bytesWritten)} in ${count(plan.shards.length, "file")}`],
+    ...plan.shards.map((shard): [string, string] => {
+      return ["", `${shard.file}  ${byteText(shard.size)}, ${count(shard.ops.length, "tensor")}`];
+    }),
+    ["beside", plan.sideFiles.map(({ name }) => name).join(", ")],
+    ...plan.tied.map(({ tensor, follows }): [string, string] => ["tied", `${tensor} follows ${follows}: not stored`]),
+    ...(peakMemory === undefined ? [] : [["memory", `at most ${byteText(peakMemory)}`] as [string, string]]),
+    ["seed", String(plan.seed)],
+    ["hash", planHash(plan)],
+  ];
+  return rows.map(([label, value]) => `${label.padEnd(8)} ${value}\n`).join("");
+}
+
+/** The whole plan as one JSON value, with its hash; texts of side files included. */
+export function planJson(plan: MergePlan, peakMemory?: number): string {
+  const { ops, ...rest } = plan;
+  const memory = peakMemory === undefined ? {} : { peakMemory };
+  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, null, 2)}\n`;
+}
+
+/** Powers of 1000, as disks and shard sizes count. */
+function byteText(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
+}
+
+function count(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+function dtypes(plan: MergePlan): string {
+  const widest = (op: MergeOp) => DTYPE_BYTES[op.dtype];
+  return counted(plan.ops.toSorted((a, b) => widest(b) - widest(a)).map((op) => op.dtype));
+}
+
+/** Each value with how often it comes: `F32 12, I64 1`. */
+function counted(values: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].map(([value, times]) => `${value} ${times}`).join(", ");
+}

@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import type { Report } from "../errors.ts";
+import type { Model } from "../model/types.ts";
+import type { MergeOptions, SideFile } from "./types.ts";
+
+/** Files that a tokenizer or a processor is loaded from, besides any `*.jinja`, `*.tiktoken` and `*.model`. */
+const TOKENIZER_FILES: ReadonlySet<string> = new Set([
+  "added_tokens.json",
+  "chat_template.json",
+  "image_processor_config.json",
+  "merges.txt",
+  "preprocessor_config.json",
+  "processor_config.json",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "video_preprocessor_config.json",
+  "vocab.json",
+  "vocab.txt",
+]);
+const TOKENIZER_ENDINGS = /\.(jinja|tiktoken|model)$/;
+/** Sampling defaults belong to the model and not to the tokenizer: copied with or without one. */
+const GENERATION_FILE = "generation_config.json";
+
+/** What is copied from the donor as it is. A donor without a tokenizer is a warning where one was wanted. */
+export function copiedFiles(donor: Model, options: MergeOptions, report: Report): SideFile[] {
+  const isTokenizer = (name: string) => TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
+  if (options.copyTokenizer && !donor.sideFiles.some(isTokenizer)) {
+    report.warn({
+      code: "no-tokenizer",
+      message: "the model has no tokenizer files, and so has the output none",
+      model: donor.name,
+    });
+  }
+  return donor.sideFiles
+    .filter((name) => name === GENERATION_FILE || (options.copyTokenizer && isTokenizer(name)))
+    .toSorted()
+    .map((name) => ({ name, from: join(donor.dir, name) }));
+}

@@ -1,0 +1,181 @@
+import { SinterError } from "../errors.ts";
+import { DTYPE_BYTES } from "../model/dtype.ts";
+import { elementCount } from "../model/types.ts";
+import type { Addon, NativeOp, NativeResult } from "../native.ts";
+import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
+import { type NativeContext, nativeProblem } from "./native-error.ts";
+import { refuseNonFinite } from "./non-finite.ts";
+import { OpenShards } from "./shards.ts";
+import { OpenSources } from "./sources.ts";
+import type { RunEvents, RunOptions } from "./types.ts";
+
+/**
+ * Computes every op of the plan into `<shard>.tmp` files of `folder`, a few ops in flight at a time, in the order of
+ * the files. When it returns, all shards are complete and (if `options.sync`) on the disk, still under temporary names.
+ * @returns what native code said of each op, by op.
+ * @throws SinterError for the first failure, after everything in flight has ended and every handle is closed.
+ */
+export async function computeShards(
+  plan: MergePlan,
+  folder: string,
+  options: RunOptions,
+  addon: Addon,
+  events: RunEvents,
+): Promise<NativeResult[]> {
+  const computation = new Computation(plan, folder, options, addon, events);
+  return await computation.run();
+}
+
+class Computation {
+  readonly #plan: MergePlan;
+  readonly #options: RunOptions;
+  readonly #addon: Addon;
+  readonly #events: RunEvents;
+  readonly #sources: OpenSources;
+  readonly #shards: OpenShards;
+  readonly #results: NativeResult[];
+  readonly #totalBytes: number;
+  #bytes = 0;
+  #tensor = "";
+  #ops = 0;
+  #commits = 0;
+  #failure: { error: unknown } | undefined;
+  #wake = () => {};
+
+  constructor(plan: MergePlan, folder: string, options: RunOptions, addon: Addon, events: RunEvents) {
+    this.#plan = plan;
+    this.#options = options;
+    this.#addon = addon;
+    this.#events = events;
+    this.#sources = new OpenSources(plan, addon);
+    this.#shards = new OpenShards(plan, folder, addon);
+    this.#results = new Array(plan.ops.length);
+    this.#totalBytes = plan.ops.reduce((sum, op) => sum + opBytes(op), 0);
+  }
+
+  async run(): Promise<NativeResult[]> {
+    const { signal } = this.#options;
+    const abort = () => this.#fail(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort();
+    try {
+      await this.#queueAll();
+      while (this.#ops + this.#commits > 0) await this.#something();
+      if (this.#failure === undefined) this.#shards.verify();
+    } catch (error) {
+      this.#fail(error);
+      while (this.#ops + this.#commits > 0) await this.#something();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#sources.closeAll();
+      this.#shards.closeAll();
+    }
+    if (this.#failure) throw this.#failure.error;
+    return this.#results;
+  }
+
+  async #queueAll(): Promise<void> {
+    const limit = this.#options.opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads);
+    for (const [index, shard] of this.#plan.shards.entries()) {
+      if (this.#failure) return;
+      const sink = this.#shards.create(index);
+      if (shard.ops.length === 0) void this.#startCommit(index);
+      for (const opIndex of shard.ops) {
+        while (this.#ops >= limit && !this.#failure) await this.#something();
+        if (this.#failure) return;
+        void this.#startOp(opIndex, sink);
+      }
+    }
+  }
+
+  /** Resolves when the next op or commit ends, well or not. */
+  #something(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  async #startOp(index: number, sink: number): Promise<void> {
+    const op = this.#plan.ops[index] as MergeOp;
+    this.#ops++;
+    try {
+      this.#opEnded(index, op, await this.#addon.merge(this.#nativeOp(op, sink)));
+    } catch (error) {
+      this.#fail(asSinterError(error, { op, path: this.#shards.path(op.shard) }));
+    } finally {
+      this.#sources.release(op);
+      this.#ops--;
+      this.#wake();
+    }
+  }
+
+  #nativeOp(op: MergeOp, sink: number): NativeOp {
+    const inputs = op.inputs.map((input) => ({
+      source: this.#sources.open(input, op),
+      offset: input.view.offset,
+      dtype: input.view.dtype,
+      stream: input.position,
+    }));
+    return {
+      kernel: op.kernel,
+      inputs,
+      count: elementCount(op.shape),
+      rows: op.shape[0] ?? 1,
+      params: [...op.params],
+      seed: this.#plan.seed,
+      tensor: op.randomAs ?? op.tensor,
+      sink,
+      offset: op.offset,
+      dtype: op.dtype,
+      crc32: this.#plan.shards[op.shard]?.format === "torch",
+    };
+  }
+
+  #opEnded(index: number, op: MergeOp, result: NativeResult): void {
+    this.#results[index] = result;
+    if (this.#options.nan === "error") refuseNonFinite(op, result);
+    this.#bytes += opBytes(op);
+    this.#tensor = op.tensor;
+    if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
+    this.#report("merging");
+  }
+
+  async #startCommit(shard: number): Promise<void> {
+    const { ops } = this.#plan.shards[shard] as ShardPlan;
+    const crcs = ops.map((op) => this.#results[op]?.crc32 ?? 0);
+    this.#commits++;
+    try {
+      const committed = this.#shards.commit(shard, crcs, this.#options.sync);
+      if (shard === this.#plan.shards.length - 1) this.#report("syncing");
+      await committed;
+    } catch (error) {
+      this.#fail(asSinterError(error, { path: this.#shards.path(shard) }));
+    } finally {
+      this.#commits--;
+      this.#wake();
+    }
+  }
+
+  #report(phase: "merging" | "syncing"): void {
+    this.#events.progress({ phase, bytes: this.#bytes, totalBytes: this.#totalBytes, tensor: this.#tensor });
+  }
+
+  /** Keeps the first failure and makes everything in flight end. */
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.#addon.cancel();
+    this.#wake();
+  }
+}
+
+function asSinterError(error: unknown, context: NativeContext): SinterError {
+  return error instanceof SinterError ? error : new SinterError(nativeProblem(error, context));
+}
+
+/** Bytes that an op reads and writes. */
+export function opBytes(op: MergeOp): number {
+  let perElement: number = DTYPE_BYTES[op.dtype];
+  for (const { view } of op.inputs) perElement += DTYPE_BYTES[view.dtype];
+  return elementCount(op.shape) * perElement;
+}

@@ -1,0 +1,70 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { MergePlan } from "../plan/types.ts";
+import { fileProblem, onFile } from "./file-error.ts";
+import { MANIFEST_NAME } from "./manifest.ts";
+import { INDEX_NAMES, type OutputFolder, plannedNames, WEIGHT_FILE } from "./output.ts";
+import { SinterError } from "../errors.ts";
+
+/** One change to the output folder. A crash between any two of them leaves no folder that looks whole and is not. */
+export type FinishStep =
+  /** Gives a complete, synced `<file>.tmp` its name. */
+  | { kind: "publish"; file: string }
+  | { kind: "remove"; file: string }
+  /** Waits until the disk has the renames and removals so far. */
+  | { kind: "sync" };
+
+/** What readers open a model by: without these, the numbered shards of an older model are not one. */
+const ENTRY_NAMES: readonly string[] = [...INDEX_NAMES, "model.safetensors", "pytorch_model.bin"];
+
+/**
+ * What is done once every byte is in a temporary file on the disk, in order: what made an older model whole goes,
+ * side files get their names, then shards, the index last (a single shard is last itself), then stale shards go.
+ */
+export function finishSteps(plan: MergePlan, folder: OutputFolder): FinishStep[] {
+  const steps: FinishStep[] = [];
+  const present = new Set(folder.entries);
+  const retired = ENTRY_NAMES.filter((name) => present.has(name));
+  for (const file of retired) steps.push({ kind: "remove", file });
+  if (retired.length > 0) steps.push({ kind: "sync" });
+
+  const names = [...plan.sideFiles.map((side) => side.name), MANIFEST_NAME, ...plan.shards.map((shard) => shard.file)];
+  if (plan.index) names.push(plan.index.name);
+  const last = names.pop();
+  for (const file of names) steps.push({ kind: "publish", file });
+  steps.push({ kind: "sync" });
+  if (last !== undefined) steps.push({ kind: "publish", file: last }, { kind: "sync" });
+
+  const planned = plannedNames(plan);
+  const stale = folder.entries.filter(
+    (name) => WEIGHT_FILE.test(name) && !planned.has(name) && !retired.includes(name),
+  );
+  for (const file of stale) steps.push({ kind: "remove", file });
+  if (stale.length > 0) steps.push({ kind: "sync" });
+  return steps;
+}
+
+/** Carries out one step. @param sync whether `sync` steps wait for the disk. @throws SinterError naming the file. */
+export function performStep(step: FinishStep, folder: string, sync: boolean): void {
+  if (step.kind === "sync") {
+    if (sync) syncFolder(folder);
+    return;
+  }
+  const path = join(folder, step.file);
+  if (step.kind === "remove") onFile("cannot remove the older file", path, () => rmSync(path, { force: true }));
+  else onFile("cannot give the finished file its name", path, () => renameSync(`${path}.tmp`, path));
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, "r");
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    // Some network and user-space file systems cannot sync a folder; their renames are as durable as they can be.
+    if (!["EINVAL", "ENOTSUP", "EBADF"].includes((error as NodeJS.ErrnoException).code ?? "")) {
+      throw new SinterError(fileProblem("the disk failed to store the folder", folder, error));
+    }
+  } finally {
+    closeSync(fd);
+  }
+}

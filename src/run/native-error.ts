@@ -1,0 +1,74 @@
+import type { Problem } from "../errors.ts";
+import type { NativeError } from "../native.ts";
+import type { MergeOp } from "../plan/types.ts";
+
+/** What native code was doing when it failed: computing an op, or reading or writing a file. */
+export interface NativeContext {
+  op?: MergeOp | undefined;
+  path?: string | undefined;
+}
+
+const KEEP_STILL = "leave the input models as they are while they are merged, check the disk, and run again";
+
+/** The one place where an error of the addon becomes a Problem that names tensor, model and file. */
+export function nativeProblem(error: unknown, context: NativeContext): Problem {
+  const reason = error instanceof Error ? error.message : String(error);
+  const { op } = context;
+  switch (codeOf(error)) {
+    case "SOURCE_OPEN":
+      return { code: "source-open", message: `cannot open the input file: ${reason}`, ...blame(error, context) };
+    case "SOURCE_FAILED":
+      return {
+        code: "source-failed",
+        message: "the input file shrank or failed while it was being read",
+        ...blame(error, context),
+        hint: KEEP_STILL,
+      };
+    case "SINK_EXISTS":
+      return {
+        code: "sink-exists",
+        message: "the temporary output file appeared while the merge ran",
+        path: context.path,
+        hint: "another merge seems to write to the same folder: let it end, or choose another output folder",
+      };
+    case "SINK_OPEN":
+      return { code: "sink-open", message: `cannot create the output file: ${reason}`, path: context.path };
+    case "NO_SPACE":
+      return {
+        code: "no-space",
+        message: "the disk became full while the output was written",
+        path: context.path,
+        tensor: op?.tensor,
+        hint: "free some space or choose an output folder on another disk",
+      };
+    case "SINK_WRITE":
+      return {
+        code: "sink-write",
+        message: `cannot write the output: ${reason}`,
+        path: context.path,
+        tensor: op?.tensor,
+      };
+    case "CANCELLED":
+      return { code: "cancelled", message: "the merge was cancelled", tensor: op?.tensor };
+    default:
+      return {
+        code: "internal",
+        message: `an unexpected failure inside the engine: ${reason}`,
+        tensor: op?.tensor,
+        path: context.path,
+        hint: "this is a fault in Sinter: please report it with the configuration",
+      };
+  }
+}
+
+/** The input that native code blames: its file, model and stored name, where it names one; else what is known. */
+function blame(error: unknown, { op, path }: NativeContext): Pick<Problem, "path" | "model" | "tensor"> {
+  const index = (error as Partial<NativeError>).source;
+  const input = index === undefined ? op?.inputs.find(({ view }) => view.file === path) : op?.inputs[index];
+  if (input === undefined) return op === undefined ? { path } : { tensor: op.tensor };
+  return { path: input.view.file, model: input.model, tensor: input.tensor };
+}
+
+function codeOf(error: unknown): NativeError["code"] | undefined {
+  return error instanceof Error ? (error as Partial<NativeError>).code : undefined;
+}

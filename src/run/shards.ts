@@ -1,0 +1,106 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { SinterError } from "../errors.ts";
+import type { Addon } from "../native.ts";
+import { safetensorsHeader } from "../plan/safetensors-layout.ts";
+import { torchShardBytes } from "../plan/torch-layout.ts";
+import type { MergePlan, ShardPlan } from "../plan/types.ts";
+import { nativeProblem } from "./native-error.ts";
+
+/** The temporary files that the shards of a run are written to. */
+export class OpenShards {
+  readonly #plan: MergePlan;
+  readonly #folder: string;
+  readonly #addon: Addon;
+  readonly #sinks = new Map<number, number>();
+  /** Ops that have not ended, by shard. */
+  readonly #left: number[];
+  /** What tells a file of this run from one that another process put in its place. */
+  readonly #inodes = new Map<string, number>();
+
+  constructor(plan: MergePlan, folder: string, addon: Addon) {
+    this.#plan = plan;
+    this.#folder = folder;
+    this.#addon = addon;
+    this.#left = plan.shards.map((shard) => shard.ops.length);
+  }
+
+  /** Creates the shard's temporary file in its whole size, header written. @throws SinterError naming the file. */
+  create(index: number): number {
+    const path = this.path(index);
+    return this.#guard(path, () => {
+      const sink = this.#addon.createSink(path, this.#shard(index).size);
+      this.#sinks.set(index, sink);
+      this.#inodes.set(path, statSync(path).ino);
+      if (this.#shard(index).format === "safetensors") {
+        this.#addon.writeSink(sink, 0, safetensorsHeader(this.#plan, index));
+      }
+      return sink;
+    });
+  }
+
+  /** Says that one more op of the shard has ended well. @returns whether it was the last. */
+  opEnded(index: number): boolean {
+    const left = (this.#left[index] ?? 0) - 1;
+    this.#left[index] = left;
+    return left === 0;
+  }
+
+  /**
+   * Completes a shard whose tensors are all written, and waits for the disk to have it if `sync`.
+   * @param crcs CRC-32 of each tensor, in the order of the shard's ops; used by the torch format only.
+   * @throws SinterError naming the file.
+   */
+  async commit(index: number, crcs: readonly number[], sync: boolean): Promise<void> {
+    const sink = this.#sinks.get(index);
+    if (sink === undefined) return;
+    const path = this.path(index);
+    if (this.#shard(index).format === "torch") {
+      this.#guard(path, () => {
+        for (const piece of torchShardBytes(this.#plan, index, crcs)) {
+          this.#addon.writeSink(sink, piece.offset, piece.bytes);
+        }
+      });
+    }
+    this.#sinks.delete(index);
+    try {
+      await this.#addon.commitSink(sink, sync);
+    } catch (error) {
+      throw new SinterError(nativeProblem(error, { path }));
+    }
+  }
+
+  /** @throws SinterError where a temporary file is no longer the one that this run wrote. */
+  verify(): void {
+    for (const [path, inode] of this.#inodes) {
+      if (statSync(path, { throwIfNoEntry: false })?.ino === inode) continue;
+      throw new SinterError({
+        code: "shard-replaced",
+        message: "the temporary output file was removed or replaced while the merge ran",
+        path,
+        hint: "another merge seems to write to the same folder: let it end, or choose another output folder",
+      });
+    }
+  }
+
+  closeAll(): void {
+    for (const sink of this.#sinks.values()) this.#addon.close(sink);
+    this.#sinks.clear();
+  }
+
+  path(index: number): string {
+    return `${join(this.#folder, this.#shard(index).file)}.tmp`;
+  }
+
+  #shard(index: number): ShardPlan {
+    return this.#plan.shards[index] as ShardPlan;
+  }
+
+  #guard<T>(path: string, operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      throw new SinterError(nativeProblem(error, { path }));
+    }
+  }
+}

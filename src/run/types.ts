@@ -1,0 +1,45 @@
+import type { Problem } from "../errors.ts";
+
+/** What to do about a NaN or an infinity in an input. */
+export type NanPolicy = "warn" | "error" | "ignore";
+
+/** How a plan is carried out. None of this changes a byte of the output. */
+export interface RunOptions {
+  /** Replace a model that the output folder already holds. */
+  force: boolean;
+  nan: NanPolicy;
+  /** Wait for the disk to have every byte before a file gets its name. Off in benchmarks only. */
+  sync: boolean;
+  /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
+  opsInFlight?: number | undefined;
+  /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface RunProgress {
+  /** `syncing`: all is computed, the disk is not done. */
+  phase: "merging" | "syncing";
+  /** Bytes read and written so far, and in all. */
+  bytes: number;
+  totalBytes: number;
+  /** Output name of the tensor that ended last. */
+  tensor: string;
+}
+
+export interface RunEvents {
+  progress(progress: RunProgress): void;
+}
+
+export interface RunResult {
+  /** Where the model is: an absolute path. */
+  folder: string;
+  /** Wall clock. */
+  seconds: number;
+  /** Tensor bytes read, and bytes of all files written. */
+  bytesRead: number;
+  bytesWritten: number;
+  /** What was found on the way: NaN or infinity in an input, files of an older model left in place. */
+  warnings: readonly Problem[];
+  /** XXH3-128 of each output tensor (of its blocks' digests), by output name. */
+  checksums: ReadonlyMap<string, string>;
+}

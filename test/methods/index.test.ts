@@ -1,0 +1,54 @@
+import { describe, expect, test } from "bun:test";
+import { findMethod, laterMethods, methodProblem, methods } from "../../src/methods/index.ts";
+import { valueFault } from "../../src/methods/values.ts";
+
+const at = { file: "recipe.yml", line: 1, column: 15 };
+
+describe("the list of methods", () => {
+  test("every method is found by its name, and none twice", () => {
+    for (const method of methods) expect(findMethod(method.name)).toBe(method);
+    expect(new Set([...methods.map(({ name }) => name), ...laterMethods]).size).toBe(
+      methods.length + laterMethods.length,
+    );
+  });
+
+  test("every default is of its parameter's type and within its bounds", () => {
+    for (const spec of methods.flatMap((method) => method.parameters)) {
+      if (spec.default === undefined) continue;
+      expect(typeof spec.default).toBe(spec.type);
+      expect(valueFault(spec, spec.default)).toBeUndefined();
+    }
+  });
+
+  test("only the dare methods depend on the seed", () => {
+    expect(methods.filter((method) => method.random).map(({ name }) => name)).toEqual(["dare_linear", "dare_ties"]);
+  });
+});
+
+describe("a name that is no method", () => {
+  test("the nearest name is offered", () => {
+    expect(methodProblem("tise", at)).toMatchObject({ code: "unknown-method", at, hint: "did you mean ties?" });
+  });
+
+  test("far from every name, all are listed", () => {
+    expect(methodProblem("blorpification", at).hint).toContain("task_arithmetic");
+  });
+
+  test.each(["karcher", "breadcrumbs_ties", "model_stock"])("%s is known, and not available yet", (name) => {
+    expect(findMethod(name)).toBeUndefined();
+    expect(methodProblem(name, at)).toMatchObject({ code: "not-yet", at });
+  });
+});
+
+describe("values of parameters", () => {
+  const spec = { name: "density", scope: "model", type: "number", required: false, min: 0, max: 2, doc: "" } as const;
+
+  test.each([0, 2, 0.5, true])("%p is fine", (value) => expect(valueFault(spec, value)).toBeUndefined());
+
+  test.each([
+    [-0.1, "at least 0"],
+    [2.1, "at most 2"],
+    [Number.NaN, "finite"],
+    [Number.POSITIVE_INFINITY, "finite"],
+  ])("%p is not", (value, reason) => expect(valueFault(spec, value)).toContain(reason));
+});

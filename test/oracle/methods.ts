@@ -1,0 +1,190 @@
+import type { FloatDtype } from "../../src/model/dtype.ts";
+import { randomMask } from "./philox.ts";
+import { largestMask } from "./select.ts";
+
+/** One output tensor, as `MergeOp` asks for it, with its inputs decoded. */
+export interface OracleOp {
+  kernel: string;
+  params: readonly number[];
+  inputs: readonly OracleInput[];
+  /** Of the output: with the inputs' dtypes it decides the precision in which magnitudes are ranked. */
+  dtype: FloatDtype;
+  count: number;
+  seed: number;
+  /** The output's name. */
+  tensor: string;
+}
+
+export interface OracleInput {
+  values: Float64Array;
+  dtype: FloatDtype;
+  /** Position of the source in the recipe. */
+  stream: number;
+}
+
+/** What a method gives in float64, before the output is rounded. All arrays hold one number per element. */
+export interface OracleResult {
+  values: Float64Array;
+  /** Sum of the absolute values of everything that was added up: rounding errors are proportional to it. */
+  terms: Float64Array;
+  /** Where the vote on the sign is so close that float32 may call it the other way: the value that gives. */
+  alternatives: ReadonlyMap<number, number>;
+}
+
+/** Below these the reference does not divide. */
+const NORM_FLOOR = 1e-8;
+const WEIGHT_SUM_FLOOR = 1e-8;
+const RESCALE_FLOOR = 1e-7;
+/** Vectors whose cosine exceeds this count as colinear. */
+const COLINEAR = 0.9995;
+/** A vote is close when the sum of the weighted differences is this small a part of the sum of their magnitudes. */
+const CLOSE_VOTE = 2 ** -21;
+
+/** True where native code works in float64: the output or an input is F64. */
+export function worksInFloat64(op: Pick<OracleOp, "dtype" | "inputs">): boolean {
+  return op.dtype === "F64" || op.inputs.some((input) => input.dtype === "F64");
+}
+
+/** Runs `op` in float64. Formulas: native/methods/ names the papers; this is written from those. */
+export function oracle(op: OracleOp): OracleResult {
+  switch (op.kernel) {
+    case "copy":
+      return weightedSum(op, [1]);
+    case "linear":
+      return weightedSum(op, op.params);
+    case "slerp":
+      return slerp(op);
+    case "task_arithmetic":
+    case "ties":
+    case "dare_linear":
+    case "dare_ties":
+      return taskVectors(op);
+    default:
+      throw new Error(`the oracle does not know the kernel ${op.kernel}`);
+  }
+}
+
+function weightedSum(op: OracleOp, coefficients: readonly number[]): OracleResult {
+  const values = new Float64Array(op.count);
+  const terms = new Float64Array(op.count);
+  for (let i = 0; i < op.count; i++) {
+    let sum = 0;
+    let magnitude = 0;
+    op.inputs.forEach((input, k) => {
+      const term = (coefficients[k] as number) * (input.values[i] as number);
+      sum = k === 0 ? term : sum + term;
+      magnitude += Math.abs(term);
+    });
+    values[i] = sum;
+    terms[i] = magnitude;
+  }
+  return { values, terms, alternatives: new Map() };
+}
+
+function slerp(op: OracleOp): OracleResult {
+  const t = op.params[0] as number;
+  const [a, b] = op.inputs.map((input) => input.values) as [Float64Array, Float64Array];
+  const scaleA = inverseNorm(a);
+  const scaleB = inverseNorm(b);
+  const cosine = exactSum(a.length, (i) => (a[i] as number) * scaleA * (b[i] as number) * scaleB);
+  if (Math.abs(cosine) > COLINEAR) return weightedSum(op, [1 - t, t]);
+  const angle = Math.acos(cosine);
+  return weightedSum(op, [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)]);
+}
+
+function inverseNorm(values: Float64Array): number {
+  const norm = Math.sqrt(exactSum(values.length, (i) => (values[i] as number) ** 2));
+  return norm > NORM_FLOOR || Number.isNaN(norm) ? 1 / norm : 1;
+}
+
+interface Difference {
+  values: Float64Array;
+  mask: Uint8Array;
+  /** What kept elements are multiplied with, the model's weight included. */
+  factor: number;
+  weight: number;
+}
+
+function taskVectors(op: OracleOp): OracleResult {
+  const [lambda, normalize, rescale, ...perModel] = op.params as [number, number, number, ...number[]];
+  const base = (op.inputs[0] as OracleInput).values;
+  const differences = op.inputs.slice(1).map((input, k): Difference => {
+    const weight = perModel[2 * k] as number;
+    const values = input.values.map((x, i) => x - (base[i] as number));
+    const mask = maskOf(op, input, values, perModel[2 * k + 1] as number);
+    const scale = rescale && mask.includes(0) ? l1Ratio(values, mask) : 1;
+    return { values, mask, factor: weight * scale, weight };
+  });
+  const vote = op.kernel === "ties" || op.kernel === "dare_ties";
+  const result = { values: new Float64Array(op.count), terms: new Float64Array(op.count) };
+  const alternatives = new Map<number, number>();
+  const weighted = new Float64Array(differences.length);
+  for (let i = 0; i < op.count; i++) {
+    let total = 0;
+    let magnitude = 0;
+    differences.forEach(({ values, mask, factor }, k) => {
+      // Times the mask, as the formula says: NaN and infinity show through it.
+      weighted[k] = factor * (values[i] as number) * (mask[i] as number);
+      total += weighted[k] as number;
+      magnitude += Math.abs(weighted[k] as number);
+    });
+    const finish = (sign: number) => {
+      const { mixed, divisor } = vote ? agreeing(weighted, differences, sign) : summed(total, differences);
+      const gain = lambda / (normalize ? divisor : 1);
+      return { value: (base[i] as number) + gain * mixed, gain };
+    };
+    const chosen = finish(total >= 0 ? 1 : -1);
+    result.values[i] = chosen.value;
+    result.terms[i] = Math.abs(base[i] as number) + Math.abs(chosen.gain) * magnitude;
+    const close = vote && magnitude > 0 && Math.abs(total) <= CLOSE_VOTE * magnitude;
+    if (close) alternatives.set(i, finish(total >= 0 ? -1 : 1).value);
+  }
+  return { ...result, alternatives };
+}
+
+function maskOf(op: OracleOp, input: OracleInput, differences: Float64Array, keep: number): Uint8Array {
+  if (op.kernel === "ties" && keep >= 0) {
+    const magnitudes = differences.map((d) => (worksInFloat64(op) ? Math.abs(d) : Math.fround(Math.abs(d))));
+    return largestMask(magnitudes, keep);
+  }
+  if (op.kernel.startsWith("dare")) return randomMask(op.seed, op.tensor, input.stream, op.count, keep);
+  return new Uint8Array(op.count).fill(1);
+}
+
+function l1Ratio(differences: Float64Array, mask: Uint8Array): number {
+  const all = exactSum(differences.length, (i) => Math.abs(differences[i] as number));
+  const kept = exactSum(differences.length, (i) => (mask[i] ? Math.abs(differences[i] as number) : 0));
+  return all < RESCALE_FLOOR || kept < RESCALE_FLOOR ? 1 : all / kept;
+}
+
+/** The weighted differences whose sign is the elected one, and the sum of their weights, 1 where that is 0. */
+function agreeing(weighted: Float64Array, differences: readonly Difference[], sign: number) {
+  let mixed = 0;
+  let divisor = 0;
+  for (let k = 0; k < weighted.length; k++) {
+    const value = weighted[k] as number;
+    const counts = Math.sign(value) === sign ? 1 : 0;
+    mixed += value * counts;
+    divisor += (differences[k] as Difference).weight * counts;
+  }
+  return { mixed, divisor: divisor === 0 ? 1 : divisor };
+}
+
+function summed(total: number, differences: readonly Difference[]) {
+  const weights = differences.reduce((sum, { weight }) => sum + weight, 0);
+  return { mixed: total, divisor: Math.abs(weights) < WEIGHT_SUM_FLOOR ? 1 : weights };
+}
+
+/** Neumaier's compensated sum: its error does not grow with the number of terms. */
+export function exactSum(count: number, term: (i: number) => number): number {
+  let sum = 0;
+  let lost = 0;
+  for (let i = 0; i < count; i++) {
+    const x = term(i);
+    const next = sum + x;
+    lost += Math.abs(sum) >= Math.abs(x) ? sum - next + x : x - next + sum;
+    sum = next;
+  }
+  // Beyond infinity the compensation is NaN; the plain sum is the answer there.
+  return Number.isFinite(sum) ? sum + lost : sum;
+}

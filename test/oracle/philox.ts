@@ -1,0 +1,50 @@
+/**
+ * Philox4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+ * Written from the paper; its authors' known answers are in the test beside this file.
+ */
+const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;
+const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
+const ROUNDS = 10;
+
+export type Words4 = [number, number, number, number];
+
+/** Four random words of 32 bits from a counter of 128 bits and a key of 64. */
+export function philox(counter: Readonly<Words4>, key: readonly [number, number]): Words4 {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < ROUNDS; round++) {
+    const hi0 = multiplyHigh(MULTIPLIERS[0], c0);
+    const lo0 = Math.imul(MULTIPLIERS[0], c0) >>> 0;
+    const hi1 = multiplyHigh(MULTIPLIERS[1], c2);
+    const lo1 = Math.imul(MULTIPLIERS[1], c2) >>> 0;
+    [c0, c1, c2, c3] = [(hi1 ^ c1 ^ k0) >>> 0, lo1, (hi0 ^ c3 ^ k1) >>> 0, lo0];
+    k0 = (k0 + WEYL[0]) >>> 0;
+    k1 = (k1 + WEYL[1]) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** The upper 32 bits of a * b, in 16-bit halves so that every step is exact in float64. */
+function multiplyHigh(a: number, b: number): number {
+  const low = (a & 0xffff) * b;
+  const high = (a >>> 16) * b;
+  return Math.floor((high + Math.floor(low / 65536)) / 65536);
+}
+
+/**
+ * Which of `count` elements a random mask keeps: 1 where kept, with probability `p`.
+ * Keyed by the seed, the output tensor's name and the position of the source in the recipe.
+ */
+export function randomMask(seed: number, tensor: string, stream: number, count: number, p: number): Uint8Array {
+  const mask = new Uint8Array(count).fill(1);
+  if (p >= 1) return mask;
+  const hash = Bun.hash.xxHash3(new TextEncoder().encode(tensor), BigInt(seed));
+  const key: [number, number] = [Number(hash & 0xffff_ffffn), Number(hash >> 32n)];
+  const bound = Math.floor(p * 2 ** 32);
+  for (let first = 0; first < count; first += 4) {
+    const group = first / 4;
+    const words = philox([group >>> 0, Math.floor(group / 2 ** 32), stream, 0], key);
+    for (let i = 0; i < 4 && first + i < count; i++) mask[first + i] = (words[i] as number) < bound ? 1 : 0;
+  }
+  return mask;
+}
