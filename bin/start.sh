@@ -11,8 +11,9 @@ start() {
 
 if [ -n "${SINTER_BUN-}" ]; then start "$SINTER_BUN" "$@"; fi
 if command -v bun >/dev/null 2>&1; then start bun "$@"; fi
-# Bun as a package: inside this one's own node_modules, or next to this one in someone else's.
-for found in "$root"/node_modules/@oven/bun-*/bin/bun "$root"/node_modules/.bin/bun \
+# The Bun that scripts/setup.ts ran on; then Bun as a package: inside this one's own node_modules, or next to this one in
+# someone else's.
+for found in "$root"/build/bun "$root"/node_modules/@oven/bun-*/bin/bun "$root"/node_modules/.bin/bun \
   "$root"/../@oven/bun-*/bin/bun "$root"/../.bin/bun; do
   if [ -x "$found" ]; then start "$found" "$@"; fi
 done

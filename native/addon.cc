@@ -254,8 +254,8 @@ class Addon : public Napi::Addon<Addon> {
 
   static void check_range(uint64_t offset, uint64_t bytes, uint64_t size, const char* name) {
     if (bytes > size || offset > size - bytes) {
-      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " + name +
-                   " of " + std::to_string(size) + " bytes");
+      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " +
+                   name + " of " + std::to_string(size) + " bytes");
     }
   }
 
@@ -329,8 +329,8 @@ class Addon : public Napi::Addon<Addon> {
   std::shared_ptr<Promised> Pending(Napi::Env env,
                                     std::function<void(Napi::Env, const Napi::Promise::Deferred&)> settle) {
     if (!reports_) {
-      reports_ = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "sinter",
-                                               0, 1);
+      reports_ = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}),
+                                               "sinter", 0, 1);
       reports_.Unref(env);
     }
     if (pending_++ == 0) reports_.Ref(env);

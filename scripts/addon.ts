@@ -10,7 +10,7 @@ import { findToolchain } from "./toolchain.ts";
 const BUILD_PACKAGES = ["cmake-js", "node-addon-api", "node-api-headers", "xxhash-addon"];
 
 /** Compiling every source once, in seconds of one CPU; for the line that announces the build. */
-const BUILD_CPU_SECONDS = 60;
+const BUILD_CPU_SECONDS = 40;
 
 export interface AddonBuild {
   /** Build folder. */
@@ -86,7 +86,9 @@ function sourceHash(build: AddonBuild): string {
       .update(`${path}\0`)
       .update(readFileSync(join(ROOT, path)))
       .update("\0");
-  for (const name of BUILD_PACKAGES) hash.update(`${name} ${packageVersion(name)}\0`);
+  // The addon carries Sinter's own version.
+  hash.update(`${packageVersion(ROOT)}\0`);
+  for (const name of BUILD_PACKAGES) hash.update(`${name} ${packageVersion(join(ROOT, "node_modules", name))}\0`);
   for (const name of ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"]) hash.update(`${process.env[name] ?? ""}\0`);
   return hash.update(build.defines.join("\0")).digest("hex");
 }
@@ -98,8 +100,8 @@ function sourceFiles(): string[] {
   return ["CMakeLists.txt", ...native.sort()];
 }
 
-function packageVersion(name: string): string {
-  const file = join(ROOT, "node_modules", name, "package.json");
+function packageVersion(folder: string): string {
+  const file = join(folder, "package.json");
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : "missing";
 }
 

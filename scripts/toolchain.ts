@@ -9,6 +9,9 @@ export interface Toolchain {
 
 const MIN_CMAKE = "3.20.0";
 
+/** The highest instruction-set level that kernels are compiled for; GCC 11 and Clang 12 are the first to know it. */
+const TARGET_FLAGS = process.arch === "x64" ? ["-march=x86-64-v4"] : [];
+
 /** Fails to compile before GCC 10 and Clang 12. */
 const CXX20_PROBE = `
 #include <bit>
@@ -54,7 +57,7 @@ async function findCompiler(): Promise<Found> {
   const names = process.env.CXX === undefined || process.env.CXX === "" ? ["c++", "g++", "clang++"] : [process.env.CXX];
   const paths = names.map((name) => Bun.which(name)).filter((path) => path !== null);
   for (const path of paths) {
-    const { code } = await run([path, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"], CXX20_PROBE);
+    const { code } = await run([path, "-std=c++20", ...TARGET_FLAGS, "-fsyntax-only", "-x", "c++", "-"], CXX20_PROBE);
     if (code === 0) return { path };
   }
   const [first] = paths;
@@ -66,7 +69,7 @@ async function findCompiler(): Promise<Found> {
   const version = out.split("\n")[0] ?? first;
   return {
     path: first,
-    problem: `${version} does not compile C++20 (GCC 10, Clang 12 or newer does; CXX chooses one)`,
+    problem: `${version} is too old (GCC 11, Clang 12 or newer is needed; CXX chooses one)`,
   };
 }
 

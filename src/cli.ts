@@ -1,6 +1,6 @@
 import { defineCommand, runCommand } from "citty";
 import pkg from "../package.json" with { type: "json" };
-import { COMMANDS } from "./commands/index.ts";
+import { COMMANDS, type CommandEntry } from "./commands/index.ts";
 import { nearest } from "./errors.ts";
 
 const root = defineCommand({
@@ -11,7 +11,7 @@ const root = defineCommand({
 });
 
 /** citty finds and loads the command; the command reads its own arguments, because citty lets unknown options pass. */
-async function subcommand(name: string, description: string, load: (typeof COMMANDS)[string]["load"]) {
+async function subcommand(name: string, description: string, load: CommandEntry["load"]) {
   const { main } = await load();
   return defineCommand({
     meta: { name, description },

@@ -8,7 +8,7 @@
 
 #include "../engine/kernel.h"
 #include "../numeric/convert.h"
-#include "../numeric/philox.h"
+#include "philox-lanes.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
@@ -116,32 +116,36 @@ bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* roo
   return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room + input * kChunk);
 }
 
-/// Random words of elements [begin, begin + n) of one stream; `begin` is a multiple of 4.
-inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t n, uint32_t* __restrict to) {
-  const uint32_t k0 = static_cast<uint32_t>(job.key);
-  const uint32_t k1 = static_cast<uint32_t>(job.key >> 32);
-  const uint32_t stream = job.input[input].stream;
-  const uint64_t first = begin / 4;
-  const uint32_t low = static_cast<uint32_t>(first);
-  const uint32_t high = static_cast<uint32_t>(first >> 32);
-  // A chunk starts at a multiple of its length, so the low word does not overflow within it.
-  const uint32_t blocks = (n + 3) / 4;
+/// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
+inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
+  constexpr uint32_t blocks = kChunk / 4;
+  uint64_t first[blocks];
+  uint64_t second[blocks];
+  const uint64_t counter = begin / 4;
+  const uint32_t low =
+      static_cast<uint32_t>(counter);  // does not overflow within a chunk: it starts at a multiple of one
+  for (uint32_t j = 0; j < blocks; j += kCounters) {
+    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream, static_cast<uint32_t>(job.key),
+                 static_cast<uint32_t>(job.key >> 32), first + j, second + j);
+  }
   for (uint32_t j = 0; j < blocks; j++) {
-    const PhiloxBlock block = philox(low + j, high, stream, 0, k0, k1);
-    for (int w = 0; w < 4; w++) to[4 * j + w] = block.word[w];
+    memcpy(to + 4 * j, first + j, 8);
+    memcpy(to + 4 * j + 2, second + j, 8);
   }
 }
 
 template <class Method>
-constexpr bool kUsesRandom = requires { requires Method::kRandom; };
+constexpr bool kUsesRandom = requires {
+  requires Method::kRandom;
+};
 
 template <class Method>
-uint32_t* load_random(const Job& job, Scratch& scratch, uint64_t begin, uint32_t n) {
+uint32_t* load_random(const Job& job, Scratch& scratch, uint64_t begin) {
   if constexpr (kUsesRandom<Method>) {
     const size_t words = static_cast<size_t>(job.inputs) * kChunk;
     if (scratch.random.size() < words) scratch.random.resize(words);
     for (int k = 0; k < job.inputs; k++) {
-      if (Method::needs_random(job, k)) random_chunk(job, k, begin, n, scratch.random.data() + k * kChunk);
+      if (Method::needs_random(job, k)) random_chunk(job, k, begin, scratch.random.data() + k * kChunk);
     }
     return scratch.random.data();
   } else {
@@ -177,7 +181,7 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
     for (int k = 0; k < job.inputs; k++) {
       non_finite |= static_cast<uint64_t>(load_input(job, k, at, n, room)) << k;
     }
-    const uint32_t* random = load_random<Method>(job, scratch, at, n);
+    const uint32_t* random = load_random<Method>(job, scratch, at);
     f.at(at);
     map_chunk<Method, Work, N>(f, room, random, n, job.inputs, result);
     narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));
@@ -187,8 +191,8 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
 // ---- reduce ----
 
 template <class Method, class Work, int N, class Function>
-void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict random, uint32_t n,
-                int inputs, int sums, double* __restrict terms) {
+void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict random, uint32_t n, int inputs,
+                int sums, double* __restrict terms) {
   constexpr int room = N > 0 ? N : kMaxInputs;
   constexpr int sum_room = N > 0 ? (Function::kSums > 0 ? Function::kSums : 1) : 2 * kMaxInputs;
   const int width = N > 0 ? N : inputs;
@@ -224,7 +228,7 @@ void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
     for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
-    const uint32_t* random = load_random<Method>(job, scratch, at, n);
+    const uint32_t* random = load_random<Method>(job, scratch, at);
     f.at(at);
     term_chunk<Method, Work, N>(f, room, random, n, job.inputs, count, scratch.terms.data());
     for (int s = 0; s < count; s++) add_to_lanes(scratch.terms.data() + s * kChunk, n, lanes[s]);
@@ -346,7 +350,8 @@ constexpr int kWideInputs = Method::kLeastInputs == Method::kMostInputs ? Method
 template <class Method>
 void map(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite) {
   if (job.wide) return map_range<Method, double, kWideInputs<Method>>(job, scratch, begin, end, out, non_finite);
-  with_inputs<Method>(job.inputs, [&]<int N>() { map_range<Method, float, N>(job, scratch, begin, end, out, non_finite); });
+  with_inputs<Method>(job.inputs,
+                      [&]<int N>() { map_range<Method, float, N>(job, scratch, begin, end, out, non_finite); });
 }
 
 template <class Method>
@@ -362,7 +367,8 @@ constexpr Kernel kernel_of() {
   kernel.name = Method::kName;
   kernel.valid = Method::valid;
   kernel.map = map<Method>;
-  if constexpr (requires { &Method::selections; } && requires { Method::kSelects; }) {
+  if constexpr (
+      requires { &Method::selections; } && requires { Method::kSelects; }) {
     kernel.selections = Method::selections;
     kernel.select32 = {magnitudes<Method, float>, tally_range<Method, float>};
     kernel.select64 = {magnitudes<Method, double>, tally_range<Method, double>};

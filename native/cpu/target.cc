@@ -14,8 +14,15 @@ namespace sinter {
 
 // `copy` has no loop of its own: the engine writes the input's bytes as they are.
 static constexpr Kernel kKernels[] = {
-    {"copy", [](const Job& job) { return job.inputs == 1 && job.params.empty() && job.input[0].dtype == job.out; }, nullptr,
-     {}, {}, nullptr, nullptr, nullptr, nullptr},
+    {"copy",
+     [](const Job& job) { return job.inputs == 1 && job.params.empty() && job.input[0].dtype == job.out; },
+     nullptr,
+     {},
+     {},
+     nullptr,
+     nullptr,
+     nullptr,
+     nullptr},
     kernel_of<Linear>(),
     kernel_of<Slerp>(),
     kernel_of<TaskArithmetic>(),

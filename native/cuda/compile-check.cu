@@ -36,10 +36,13 @@ __global__ void reduce_kernel(const Function f, const uint16_t* in, double* out,
 
 template <class Method, int N>
 void instantiate(const Job& job) {
-  map_kernel<typename Method::template Map<float, N>, float, N><<<1, 1>>>(typename Method::template Map<float, N>(job), nullptr, nullptr, 0);
-  map_kernel<typename Method::template Map<double, N>, double, N><<<1, 1>>>(typename Method::template Map<double, N>(job), nullptr, nullptr, 0);
+  map_kernel<typename Method::template Map<float, N>, float, N>
+      <<<1, 1>>>(typename Method::template Map<float, N>(job), nullptr, nullptr, 0);
+  map_kernel<typename Method::template Map<double, N>, double, N>
+      <<<1, 1>>>(typename Method::template Map<double, N>(job), nullptr, nullptr, 0);
   if constexpr (requires { &Method::sum_count; }) {
-    reduce_kernel<typename Method::template Reduce<float, N>, float, N><<<1, 1>>>(typename Method::template Reduce<float, N>(job), nullptr, nullptr, 0);
+    reduce_kernel<typename Method::template Reduce<float, N>, float, N>
+        <<<1, 1>>>(typename Method::template Reduce<float, N>(job), nullptr, nullptr, 0);
   }
 }
 

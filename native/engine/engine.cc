@@ -77,6 +77,7 @@ void Engine::submit(std::shared_ptr<Op> op) {
   {
     const std::lock_guard lock(mutex_);
     enter(*op, Op::Pass::select);
+    op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
   }
   wake_.notify_all();
@@ -131,29 +132,39 @@ void Engine::work() {
     }
     if (op->next_task == op->tasks && op->running == 1) {
       // Nobody else can take a task of this op now: the end of the pass is computed outside the lock.
+      const bool failed = op->failure.has_value();
       lock.unlock();
-      if (!op->failure) leave_pass(*op);
-      const bool finished = op->failure || op->pass == Op::Pass::finished;
-      if (finished) settle(*op);
+      const std::optional<Failure> failure = failed ? std::nullopt : leave_pass(*op);
       lock.lock();
+      if (failure && !op->failure) op->failure = failure;
+      const bool finished = op->failure || op->pass == Op::Pass::finished;
+      if (!finished) {
+        op->next_task = 0;
+        op->tasks = op->pass_tasks;
+      }
       if (finished) ops_.erase(std::find(ops_.begin(), ops_.end(), op));
       wake_.notify_all();
+      if (finished) {
+        // Only now does anybody hear of it: by then the engine holds the op no longer.
+        lock.unlock();
+        settle(*op);
+        lock.lock();
+      }
     }
     op->running--;
   }
 }
 
-/// Sets up a pass, or the next one where there is nothing to do in it.
+/// Sets up a pass, or the next one where there is nothing to do in it. Its tasks are not published yet.
 void Engine::enter(Op& op, Op::Pass pass) {
   op.pass = pass;
-  op.next_task = 0;
-  op.tasks = 0;
+  op.pass_tasks = 0;
   const Job& job = op.job;
   if (pass == Op::Pass::select) {
     if (op.kernel->selections == nullptr || job.count == 0) return enter(op, Op::Pass::reduce);
     if (op.selector == nullptr) op.selector = Selector::create(*op.kernel, job);
-    op.tasks = op.selector->tasks();
-    if (op.tasks == 0) {
+    op.pass_tasks = op.selector->tasks();
+    if (op.pass_tasks == 0) {
       op.job.thresholds = op.selector->thresholds();
       op.selector.reset();
       return enter(op, Op::Pass::reduce);
@@ -163,17 +174,17 @@ void Engine::enter(Op& op, Op::Pass pass) {
     op.job.sums.assign(static_cast<size_t>(sums), 0.0);
     if (sums == 0 || job.count == 0) return enter(op, Op::Pass::map);
     op.partial_sums.resize(ceil_div(job.count, kSumBlock) * static_cast<size_t>(sums));
-    op.tasks = ceil_div(job.count, kTaskElements);
+    op.pass_tasks = ceil_div(job.count, kTaskElements);
   } else if (pass == Op::Pass::map) {
     if (op.kernel->solve != nullptr) op.kernel->solve(op.job);
-    op.tasks = ceil_div(job.count * element_size(job.out), kDigestBytes);
-    op.digests.resize(op.tasks);
-    op.crcs.resize(op.tasks);
-    if (op.tasks == 0) enter(op, Op::Pass::finished);
+    op.pass_tasks = ceil_div(job.count * element_size(job.out), kDigestBytes);
+    op.digests.resize(op.pass_tasks);
+    op.crcs.resize(op.pass_tasks);
+    if (op.pass_tasks == 0) enter(op, Op::Pass::finished);
   }
 }
 
-void Engine::leave_pass(Op& op) {
+std::optional<Failure> Engine::leave_pass(Op& op) {
   try {
     if (op.pass == Op::Pass::select) {
       op.selector->advance();
@@ -189,10 +200,11 @@ void Engine::leave_pass(Op& op) {
       enter(op, Op::Pass::finished);
     }
   } catch (const Failure& caught) {
-    op.failure = caught;
+    return caught;
   } catch (const std::exception& caught) {
-    op.failure.emplace("BAD_ARGUMENT", caught.what());
+    return Failure("BAD_ARGUMENT", caught.what());
   }
+  return std::nullopt;
 }
 
 void Engine::settle(Op& op) {

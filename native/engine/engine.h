@@ -46,6 +46,7 @@ struct Op {
   std::vector<double> partial_sums;  // each block's own place: written without the mutex
   std::vector<Digest> digests;       // likewise
   std::vector<uint32_t> crcs;        // likewise
+  uint32_t pass_tasks = 0;           // of the pass being set up: only who ends the pass before touches it
   uint32_t tasks = 0;
   uint32_t next_task = 0;
   uint32_t running = 0;
@@ -76,7 +77,7 @@ class Engine {
   void run_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(Op& op, uint32_t task, Scratch& scratch);
   void enter(Op& op, Op::Pass pass);
-  void leave_pass(Op& op);
+  std::optional<Failure> leave_pass(Op& op);
   void settle(Op& op);
 
   std::mutex mutex_;

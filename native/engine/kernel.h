@@ -42,8 +42,8 @@ struct SelectFunctions {
   /// Writes the magnitude bits of elements [begin, begin + n) of a selection's input; n <= kChunk.
   void (*magnitudes)(const Job&, Scratch&, int input, uint64_t begin, uint32_t n, Bits* out);
   /// Counts and collects over [begin, end) for several selections at once; unused ones have a null tally.
-  void (*tally)(const Job&, Scratch&, const std::vector<Selection>&, const std::vector<Bracket<Bits>>&,
-                uint64_t begin, uint64_t end, std::vector<Tally<Bits>*>&);
+  void (*tally)(const Job&, Scratch&, const std::vector<Selection>&, const std::vector<Bracket<Bits>>&, uint64_t begin,
+                uint64_t end, std::vector<Tally<Bits>*>&);
 };
 
 struct Kernel {

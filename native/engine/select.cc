@@ -218,7 +218,8 @@ class BracketSelector final : public Selector {
   /// All values inside the bracket are at hand: the k-th largest of them is the threshold.
   void choose(State<Bits>& state, uint64_t k) {
     std::vector<Bits> values;
-    for (const Tally<Bits>& tally : state.tallies) values.insert(values.end(), tally.values.begin(), tally.values.end());
+    for (const Tally<Bits>& tally : state.tallies)
+      values.insert(values.end(), tally.values.begin(), tally.values.end());
     std::nth_element(values.begin(), values.begin() + (k - 1), values.end(), std::greater<Bits>());
     const Bits value = values[k - 1];
     uint64_t equals = 0;
@@ -236,7 +237,7 @@ class BracketSelector final : public Selector {
   }
 
   /// The threshold is `value`, and the first `keep` of its `equals` are kept: `count` says how many each task saw.
-  void found(State<Bits>& state, Bits value, uint64_t keep, uint64_t equals, uint64_t Tally<Bits>::* count) {
+  void found(State<Bits>& state, Bits value, uint64_t keep, uint64_t equals, uint64_t Tally<Bits>::*count) {
     state.threshold = {value, INT64_MAX};
     state.settled = keep == equals;
     if (!state.settled) {
@@ -252,7 +253,8 @@ class BracketSelector final : public Selector {
 
   void narrow(State<Bits>& state, double share) {
     std::vector<Bits> values;
-    for (const Tally<Bits>& tally : state.tallies) values.insert(values.end(), tally.values.begin(), tally.values.end());
+    for (const Tally<Bits>& tally : state.tallies)
+      values.insert(values.end(), tally.values.begin(), tally.values.end());
     if (state.rounds >= kGuessedRounds || values.empty()) return rebracket(state);
     guess(state, values, share);
   }

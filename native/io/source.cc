@@ -86,7 +86,8 @@ std::shared_ptr<Source> Source::open(const std::string& path) {
   source->path_ = path;
   struct stat info;
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    const std::string reason = S_ISREG(info.st_mode) ? with_errno("cannot read " + path) : path + " is not a regular file";
+    const std::string reason =
+        S_ISREG(info.st_mode) ? with_errno("cannot read " + path) : path + " is not a regular file";
     ::close(fd);
     throw Failure("SOURCE_OPEN", reason);
   }

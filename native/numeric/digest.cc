@@ -82,8 +82,8 @@ uint32_t crc32(uint32_t crc, const std::byte* bytes, size_t count) {
 }
 
 uint32_t crc32_join(uint32_t first, uint32_t second, uint64_t second_length) {
-  uint32_t power = 0x00800000u;   // x^8: one byte further
-  uint32_t shift = 0x80000000u;   // x^0
+  uint32_t power = 0x00800000u;  // x^8: one byte further
+  uint32_t shift = 0x80000000u;  // x^0
   for (uint64_t n = second_length; n != 0; n >>= 1) {
     if (n & 1) shift = multiply(shift, power);
     power = multiply(power, power);

@@ -50,8 +50,6 @@ SINTER_HD double arctangent(double x) {
 }
 
 /// acos(x) for x in [-1, 1]: 2 atan(sqrt((1 - x) / (1 + x))), which is accurate near both ends. NaN stays NaN.
-SINTER_HD double arccosine(double x) {
-  return 2.0 * arctangent(std::sqrt((1.0 - x) / (1.0 + x)));
-}
+SINTER_HD double arccosine(double x) { return 2.0 * arctangent(std::sqrt((1.0 - x) / (1.0 + x))); }
 
 SINTER_KERNEL_NAMESPACE_END

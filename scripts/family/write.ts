@@ -1,5 +1,16 @@
 /** Writes a family of models in Hugging Face layout: a base, and fine-tunes that are bfloat16(base + noise). */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { BLOCK, fillNormal, fillTuned, streamKey } from "./noise.ts";
 import { type FamilyShape, type FamilyTensor, familyConfig, familyTensors } from "./shape.ts";
@@ -50,6 +61,26 @@ export function writeFamily(dir: string, family: Family, onProgress?: (done: num
   return true;
 }
 
+/**
+ * Writes a model whose weights are all zero and take no space on the disk, for measuring what only sizes matter to. A
+ * model that is there already is left as it is.
+ */
+export function writeSparseModel(dir: string, shape: FamilyShape, shardBytes: number): void {
+  const recipe = json({ generator: GENERATOR, sparse: true, shape, shardBytes });
+  const stamp = join(dir, "family.json");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === recipe) return;
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+  const shards = layOut(familyTensors(shape), shardBytes);
+  for (const shard of shards) {
+    const header = safetensorsHeader(shard.tensors);
+    writeFileSync(join(dir, shard.file), header);
+    truncateSync(join(dir, shard.file), header.length + shard.bytes);
+  }
+  writeSideFiles(dir, shape, shards);
+  writeFileSync(stamp, recipe);
+}
+
 interface Shard {
   file: string;
   tensors: FamilyTensor[];
@@ -98,12 +129,7 @@ export function safetensorsHeader(tensors: readonly { name: string; shape: reado
 }
 
 /** Writes one file of every model at a time, so that each block of the base is made once. */
-function writeShard(
-  dir: string,
-  models: readonly FamilyModel[],
-  shard: Shard,
-  onBytes: (bytes: number) => void,
-): void {
+function writeShard(dir: string, models: readonly FamilyModel[], shard: Shard, onBytes: (bytes: number) => void): void {
   const header = safetensorsHeader(shard.tensors);
   const files = models.map(({ name }) => openSync(join(dir, name, shard.file), "w"));
   const base = new Uint16Array(BLOCK);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import pkg from "../../package.json" with { type: "json" };
-import { native, type NativeInfo } from "../native.ts";
+import { type NativeInfo, native } from "../native.ts";
 import { formatBytes } from "../run/units.ts";
 import { columns } from "./columns.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
@@ -15,7 +15,7 @@ const OPTIONS = { json: JSON_OPTION } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter doctor",
-  summary: COMMANDS["doctor"]?.summary ?? "",
+  summary: COMMANDS.doctor.summary,
   positionals: [],
   options: OPTIONS,
   examples: [{ command: "sinter doctor", doc: "What this machine offers" }],
@@ -75,7 +75,9 @@ function availableMemory(): number | undefined {
 function report(found: Findings): string[][] {
   const { addon, memory } = found;
   const available = memory.available === undefined ? "" : `, ${formatBytes(memory.available)} available`;
-  const outdated = Bun.semver.satisfies(found.bun, found.bunWanted) ? "" : ` (too old: Sinter wants ${found.bunWanted})`;
+  const outdated = Bun.semver.satisfies(found.bun, found.bunWanted)
+    ? ""
+    : ` (too old: Sinter wants ${found.bunWanted})`;
   const rows = [
     ["Sinter", found.sinter],
     ["Bun", found.bun + outdated],

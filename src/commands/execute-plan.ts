@@ -23,21 +23,21 @@ export interface PlanRequest {
 /** Prints what a merge would do. @returns the exit code. @throws SinterError with everything that merge would refuse. */
 export async function executePlan(request: PlanRequest): Promise<number> {
   const report = new Report();
-  let plan: MergePlan;
   try {
-    plan = planMerge(request.config, basename(resolve(request.out ?? "merged")), request.options, report);
+    const plan = planMerge(request.config, basename(resolve(request.out ?? "merged")), request.options, report);
     if (request.out !== undefined) inspectOutput(plan, request.out, request.force, report);
+    const memory = peakMemory(plan, request.threads === 0 ? availableParallelism() : request.threads);
+    // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
+    if (!request.json) await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
     report.throwIfErrors();
+    if (request.json) await print(planJson(plan, memory));
+    return 0;
   } catch (error) {
     if (request.json && error instanceof SinterError) {
       await print(`${JSON.stringify({ problems: error.problems, warnings: report.warnings }, undefined, 2)}\n`);
     }
     throw error;
   }
-  const memory = peakMemory(plan, request.threads === 0 ? availableParallelism() : request.threads);
-  if (request.json) await print(planJson(plan, memory));
-  else await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
-  return 0;
 }
 
 function opsText(plan: MergePlan): string {

@@ -23,7 +23,7 @@ export function findGpu(): GpuReport {
 }
 
 function hasDriverLibrary(): boolean {
-  const own = (process.env["LD_LIBRARY_PATH"] ?? "").split(":").filter((folder) => folder !== "");
+  const own = (process.env.LD_LIBRARY_PATH ?? "").split(":").filter((folder) => folder !== "");
   if ([...own, ...LIBRARY_FOLDERS].some((folder) => existsSync(join(folder, DRIVER_LIBRARY)))) return true;
   try {
     return readFileSync("/etc/ld.so.cache").includes(DRIVER_LIBRARY);

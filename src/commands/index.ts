@@ -1,7 +1,14 @@
 import type { CommandModule } from "./command.ts";
 
+export type CommandName = "merge" | "plan" | "methods" | "doctor";
+
+export interface CommandEntry {
+  summary: string;
+  load: () => Promise<CommandModule>;
+}
+
 /** Every subcommand of `sinter`. A command's module is imported only when it is chosen. */
-export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<CommandModule> }>> = {
+export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   merge: {
     summary: "Merge models as a configuration says, and write the result as a model folder.",
     load: () => import("./merge.ts"),

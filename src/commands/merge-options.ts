@@ -1,5 +1,5 @@
 import { DEFAULT_OPTIONS, type MergeOptions } from "../plan/types.ts";
-import { choice, integer, type OptionValues, type Options, size, text } from "./option.ts";
+import { choice, integer, type Options, type OptionValues, size, text } from "./option.ts";
 
 /** Seeds that a JavaScript number holds exactly. */
 export const seed = integer(0);

@@ -2,7 +2,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { choice, type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+import { type CommandSpec, choice, type Options, type OptionValues, text } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -61,7 +61,7 @@ const OPTIONS = {
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter merge",
-  summary: COMMANDS["merge"]?.summary ?? "",
+  summary: COMMANDS.merge.summary,
   positionals: [
     { name: "CONFIG", doc: "The merge configuration, a YAML file as mergekit reads it.", required: true },
     { name: "OUT", doc: "The folder to write the model to. It is made if it is not there.", required: true },

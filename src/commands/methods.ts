@@ -1,18 +1,18 @@
 import { type Problem, SinterError } from "../errors.ts";
+import { findMethod, methodProblem, methods } from "../methods/index.ts";
+import type { MergeMethod, ParameterSpec } from "../methods/types.ts";
+import { columns } from "./columns.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { JSON_OPTION } from "./merge-options.ts";
-import { columns } from "./columns.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { print } from "./terminal.ts";
-import { findMethod, methodProblem, methods } from "../methods/index.ts";
-import type { MergeMethod, ParameterSpec } from "../methods/types.ts";
 
 const OPTIONS = { json: JSON_OPTION } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter methods",
-  summary: COMMANDS["methods"]?.summary ?? "",
+  summary: COMMANDS.methods.summary,
   positionals: [{ name: "NAME", doc: "A method to explain; without it, all are listed.", required: false }],
   options: OPTIONS,
   examples: [
@@ -57,7 +57,9 @@ function details(method: MergeMethod): string {
     const specs = method.parameters.filter((parameter) => parameter.scope === scope);
     if (specs.length === 0) continue;
     const title = scope === "model" ? "Parameters of each model:" : "Parameters of the whole merge:";
-    parts.push(`${title}\n${columns(specs.map((parameter) => [`  ${parameter.name}`, domain(parameter), parameter.doc]))}`);
+    parts.push(
+      `${title}\n${columns(specs.map((parameter) => [`  ${parameter.name}`, domain(parameter), parameter.doc]))}`,
+    );
   }
   if (method.reference !== undefined) parts.push(`Reference: ${method.reference}`);
   return `${parts.join("\n\n")}\n`;

@@ -20,7 +20,7 @@ const OPTIONS = {
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter plan",
-  summary: COMMANDS["plan"]?.summary ?? "",
+  summary: COMMANDS.plan.summary,
   positionals: [
     { name: "CONFIG", doc: "The merge configuration, a YAML file as mergekit reads it.", required: true },
     { name: "OUT", doc: "The output folder, to check it as well: free disk, what it holds.", required: false },

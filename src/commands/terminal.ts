@@ -1,6 +1,6 @@
 import { formatProblem, type Problem, SinterError } from "../errors.ts";
-import { type CommandSpec } from "./option.ts";
 import { usageLine } from "./help.ts";
+import type { CommandSpec } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
 const RED = 31;
@@ -13,7 +13,7 @@ export function printProblems(kind: "error" | "warning", problems: readonly Prob
 }
 
 function colour(code: number, text: string): string {
-  return process.stderr.isTTY && !process.env["NO_COLOR"] ? `\u001B[${code}m${text}\u001B[39m` : text;
+  return process.stderr.isTTY && !process.env.NO_COLOR ? `\u001B[${code}m${text}\u001B[39m` : text;
 }
 
 /**

@@ -71,7 +71,9 @@ function exactlyOne(
   context: Context,
 ): YamlEntry | undefined {
   const present = entries.filter((entry) => entry !== undefined).filter((entry) => !isEmpty(entry.value));
-  const [first, second] = present.toSorted((a, b) => a.key.at.line - b.key.at.line);
+  const [first, second] = present.toSorted(
+    ({ key: a }, { key: b }) => a.at.line - b.at.line || a.at.column - b.at.column,
+  );
   if (first === undefined) {
     context.report.error({
       code: "nothing-to-merge",

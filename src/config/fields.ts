@@ -73,7 +73,7 @@ export function readText(node: YamlNode, what: string, context: Context): string
   return wrongType(node, what, "text", context, quoted);
 }
 
-/** A number, or text that spells one. */
+/** A number, text that spells one, or a truth value for 1 or 0. */
 export function readNumber(node: YamlNode, what: string, context: Context): number | undefined {
   const value = numberOf(node);
   return value ?? wrongType(node, what, "a number", context);
@@ -87,7 +87,7 @@ export function readInteger(node: YamlNode, what: string, context: Context): num
 function numberOf(node: YamlNode): number | undefined {
   if (node.kind !== "scalar") return undefined;
   if (typeof node.value === "string") return numericText(node.value);
-  return typeof node.value === "number" ? node.value : undefined;
+  return node.value === null ? undefined : Number(node.value);
 }
 
 const TRUE = new Set(["true", "t", "yes", "y", "on", "1"]);

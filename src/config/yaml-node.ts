@@ -50,6 +50,7 @@ export class NodeReader {
   private count = 0;
 
   constructor(
+    private readonly text: string,
     private readonly position: (offset: number) => Position,
     private readonly report: Report,
   ) {}
@@ -83,17 +84,26 @@ export class NodeReader {
       this.report.error({ code: "yaml-alias", message, at });
     }
     this.count += anchor.size;
-    return this.count > MAX_NODES ? missing(at) : anchor.node;
+    return anchor.node;
   }
 
   private scalar(node: Scalar, at: Position): YamlScalar {
-    const source = node.source ?? "";
+    const source = this.withoutAddedNewline(node);
     if (node.tag === undefined) {
       return { kind: "scalar", value: node.type === Scalar.PLAIN ? resolvePlain(source) : source, source, at };
     }
     const value = resolveTagged(source, node.tag);
     if (value === undefined) this.badTag(node.tag, at);
     return { kind: "scalar", value: value ?? null, source, at };
+  }
+
+  /** The parser ends a block scalar with a newline even where the file ends without one; PyYAML adds none. */
+  private withoutAddedNewline(node: Scalar): string {
+    const source = node.source ?? "";
+    const block = node.type === Scalar.BLOCK_LITERAL || node.type === Scalar.BLOCK_FOLDED;
+    const reachesEnd = block && node.range?.[1] === this.text.length;
+    const added = reachesEnd && source.endsWith("\n") && lastLine(this.text).trim() !== "";
+    return added ? source.slice(0, -1) : source;
   }
 
   private sequence(node: YAMLSeq, at: Position): YamlSequence {
@@ -111,8 +121,10 @@ export class NodeReader {
       const value = this.read(pair.value, isScalar(pair.key) ? (pair.key.range?.[1] ?? 0) : 0);
       if (isMergeKey(pair.key)) {
         for (const entry of this.mergeEntries(value)) merged.set(keyId(entry.key), entry);
-      } else if (key.kind === "scalar") {
+      } else if (key.kind === "scalar" && !isLeftOut(pair.key)) {
         own.push({ key, value });
+      } else if (key.kind === "scalar") {
+        this.report.error({ code: "yaml-key", message: 'nothing stands before this ":"', at: key.at });
       } else {
         this.report.error({ code: "yaml-key", message: `${describe(key)} cannot be a key`, at: key.at });
       }
@@ -164,6 +176,14 @@ export class NodeReader {
 
 function isMergeKey(key: unknown): boolean {
   return isScalar(key) && key.tag === undefined && key.type === Scalar.PLAIN && key.source === "<<";
+}
+
+function lastLine(text: string): string {
+  return text.slice(text.lastIndexOf("\n") + 1);
+}
+
+function isLeftOut(key: unknown): boolean {
+  return !isAlias(key) && (!isScalar(key) || (key.source === "" && key.type === Scalar.PLAIN && key.tag === undefined));
 }
 
 /** `1` and `"1"` are different keys. */

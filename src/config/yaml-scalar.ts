@@ -30,22 +30,29 @@ export function resolvePlain(source: string): ScalarValue {
 function resolveNumber(source: string): number | undefined {
   const sign = source.startsWith("-") ? -1 : 1;
   const digits = source.replace(/^[-+]/, "").replaceAll("_", "");
-  if (FLOAT.test(source) || DECIMAL.test(source)) return sign * Number(digits);
-  if (BINARY.test(source)) return sign * Number.parseInt(digits.slice(2), 2);
-  if (OCTAL.test(source)) return sign * Number.parseInt(digits, 8);
-  if (HEX.test(source)) return sign * Number.parseInt(digits.slice(2), 16);
+  if (FLOAT.test(source)) return sign * Number(digits);
   if (SEXAGESIMAL.test(source)) return sign * digits.split(":").reduce((total, part) => total * 60 + Number(part), 0);
   if (INFINITE.test(source)) return sign * Number.POSITIVE_INFINITY;
-  return NAN.test(source) ? Number.NaN : undefined;
+  if (NAN.test(source)) return Number.NaN;
+  const integer = magnitude(source, digits);
+  return integer === undefined ? undefined : sign * integer + 0; // An integer has no negative zero.
 }
 
-const NUMERIC_TEXT = /^[-+]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$/;
+function magnitude(source: string, digits: string): number | undefined {
+  if (DECIMAL.test(source)) return Number(digits);
+  if (BINARY.test(source)) return Number.parseInt(digits.slice(2), 2);
+  if (OCTAL.test(source)) return Number.parseInt(digits, 8);
+  return HEX.test(source) ? Number.parseInt(digits.slice(2), 16) : undefined;
+}
+
+const NUMERIC_TEXT = /^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$/;
+const SINGLE_UNDERSCORE = /(?<=[0-9])_(?=[0-9])/g;
 const NUMERIC_WORD = /^[-+]?(?:inf|infinity|nan)$/i;
 
 /** The number that a text spells, as a numeric field of mergekit accepts it (`1e-3`, quoted `"0.5"`). */
 export function numericText(text: string): number | undefined {
-  const bare = text.trim();
-  if (NUMERIC_TEXT.test(bare)) return Number(bare.replaceAll("_", ""));
+  const bare = text.trim().replace(SINGLE_UNDERSCORE, "");
+  if (NUMERIC_TEXT.test(bare)) return Number(bare);
   if (!NUMERIC_WORD.test(bare)) return undefined;
   if (bare.toLowerCase().endsWith("nan")) return Number.NaN;
   return bare.startsWith("-") ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;

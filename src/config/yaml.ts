@@ -1,4 +1,4 @@
-import { type Document, LineCounter, parseAllDocuments } from "yaml";
+import { type Document, type ErrorCode, LineCounter, parseAllDocuments } from "yaml";
 import type { Position, Problem, Report } from "../errors.ts";
 import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
 
@@ -30,7 +30,7 @@ export function parseYaml(text: string, file: string, report: Report): YamlMappi
     return undefined;
   }
   const before = report.errors.length;
-  const root = new NodeReader(position, report).read(documents[0]?.contents, 0);
+  const root = new NodeReader(source, position, report).read(documents[0]?.contents, 0);
   if (report.errors.length > before) return undefined;
   if (root.kind === "mapping") return root;
   report.error({ code: "yaml-type", message: `expected "key: value" lines, found ${describe(root)}`, at: root.at });
@@ -60,13 +60,28 @@ function syntaxError(documents: Documents, position: ToPosition): Problem | unde
   const errors = "empty" in documents ? documents.errors : documents.flatMap((document: Document) => document.errors);
   const first = errors.toSorted((a, b) => a.pos[0] - b.pos[0])[0];
   if (first === undefined) return undefined;
-  const hint = first.code === "TAB_AS_INDENT" ? "indent with spaces: YAML does not allow tabs" : undefined;
+  if (first.code === "RESOURCE_EXHAUSTION") {
+    return { code: "yaml-syntax", message: "not read: nested too deeply", at: position(first.pos[0]) };
+  }
+  const hint = /closing|end with/.test(first.message)
+    ? "close it, and indent the lines on which it goes on"
+    : SYNTAX_HINTS[first.code];
   return { code: "yaml-syntax", message: `not valid YAML: ${first.message}`, at: position(first.pos[0]), hint };
 }
+
+const SYNTAX_HINTS: { readonly [code in ErrorCode]?: string } = {
+  TAB_AS_INDENT: "indent with spaces: YAML does not allow tabs",
+  BLOCK_AS_IMPLICIT_KEY: 'check the indentation; text that holds ": " needs quotes',
+};
 
 function secondDocument(documents: Documents, position: ToPosition): Problem | undefined {
   const second = documents[1];
   if (second === undefined) return undefined;
   const message = "more than one YAML document in one file";
-  return { code: "yaml-documents", message, at: position(second.range?.[0] ?? 0), hint: 'keep one: "---" starts another' };
+  return {
+    code: "yaml-documents",
+    message,
+    at: position(second.range?.[0] ?? 0),
+    hint: 'keep one: "---" starts another',
+  };
 }

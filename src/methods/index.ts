@@ -40,6 +40,6 @@ export function methodProblem(name: string, at: Position): Problem {
     code: "unknown-method",
     message: `unknown merge method ${JSON.stringify(name)}`,
     at,
-    hint: close === undefined ? available : `did you mean ${close}?`,
+    hint: close === undefined ? available : `did you mean ${close}? ${available}`,
   };
 }

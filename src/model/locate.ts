@@ -31,8 +31,7 @@ export function locateModel(named: ModelPath, cacheDir: string | undefined, repo
     report.error(noFolder(named.path, local));
     return undefined;
   }
-  const cache = hubCacheDir(cacheDir);
-  const snapshot = findSnapshot(cache, id, named.revision);
+  const snapshot = findSnapshot(resolve(hubCacheDir(cacheDir)), id, named.revision);
   if (snapshot.dir === undefined) report.error(notCached(named, id, cacheDir, local, snapshot));
   return snapshot.dir;
 }
@@ -56,13 +55,18 @@ export function ggufRefusal(path: string): Problem {
 }
 
 function noFolder(path: string, local: string): Problem {
-  const parent = dirname(local);
-  const similar = isFolder(parent) ? nearest(basename(local), readdirSync(parent)) : undefined;
   return {
     code: "model-not-found",
     message: `there is no folder "${path}": looked for ${local}`,
-    hint: similar === undefined ? undefined : `did you mean "${similar}"?`,
+    hint: didYouMean(local),
   };
+}
+
+/** A question for a slip of the keyboard, where something beside the path has nearly its name. */
+function didYouMean(local: string): string | undefined {
+  const parent = dirname(local);
+  const similar = isFolder(parent) ? nearest(basename(local), readdirSync(parent)) : undefined;
+  return similar === undefined ? undefined : `did you mean "${similar}"?`;
 }
 
 function notCached(
@@ -76,19 +80,19 @@ function notCached(
   const folder = cacheDir === undefined ? "" : ` --cache-dir ${cacheDir}`;
   const command = `hf download ${id}${revision}${folder}`;
   const places = named.path.startsWith("hf://") ? missing.lookedIn : `${local} and ${missing.lookedIn}`;
-  const hint = `not yet: downloading from the Hub; fetch the model first: ${command} (or huggingface-cli download …)`;
+  const download = `not yet: downloading from the Hub; fetch the model first: ${command} (or huggingface-cli download …)`;
   if (missing.revisions.length > 0) {
     return {
       code: "revision-not-found",
       message:
         `the Hugging Face cache has "${id}", but not its revision "${named.revision ?? "main"}" ` +
         `(it has ${missing.revisions.join(", ")}): looked in ${missing.lookedIn}`,
-      hint,
+      hint: download,
     };
   }
   return {
     code: "model-not-found",
     message: `"${formatModelPath(named)}" is no folder here, and not in the Hugging Face cache: looked in ${places}`,
-    hint,
+    hint: [didYouMean(local), download].filter((line) => line !== undefined).join(" "),
   };
 }

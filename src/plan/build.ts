@@ -108,21 +108,20 @@ function reportUnmerged(models: PlanModels, recipe: readonly RecipeModule[], rep
   const used = new Set(
     recipe.flatMap(({ slices }) => slices.flatMap(({ sources }) => sources.map(({ from }) => from))),
   );
-  for (const { model, architecture } of models.all.filter((candidate) => used.has(candidate))) {
+  for (const { model, architecture, at } of models.all.filter((candidate) => used.has(candidate))) {
     const unknown = unknownTensors(model, architecture);
     if (unknown.length === 0) continue;
     const shown = unknown.slice(0, 3).join(", ");
     const more = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
     const message = `tensors that ${architecture.family} does not have are left out: ${shown}${more}`;
-    report.warn({ code: "unknown-tensors", message, model: model.name });
+    report.warn({ code: "unknown-tensors", message, at, model: model.name });
   }
 }
 
 /** Weight files that an op reads, in the order of first use. */
 function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
-  const used = new Set<string>();
-  for (const op of ops) for (const { view } of op.inputs) used.add(view.file);
+  const used = new Set(ops.flatMap(({ inputs }) => inputs.map(({ view }) => view.file)));
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 
@@ -133,9 +132,8 @@ function sideFiles(
   edits: ConfigEdits,
   { options, outputName, report }: { options: MergeOptions; outputName: string; report: Report },
 ): SideFile[] {
-  const donor = models.donor.model;
-  const files: SideFile[] = [{ name: "config.json", text: configText(donor, edits) }];
-  files.push(...copiedFiles(donor, options, report));
+  const files: SideFile[] = [{ name: "config.json", text: configText(models.donor.model, edits) }];
+  files.push(...copiedFiles(models.donor, options, report));
   if (options.writeModelCard) {
     files.push({ name: "README.md", text: modelCard(config, method, models, outputName) });
     files.push({ name: "mergekit_config.yml", text: config.text });

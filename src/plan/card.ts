@@ -36,7 +36,7 @@ function frontMatter(models: PlanModels): string {
       .map(({ path }) => path),
   );
   const bases = [...ids].map((id) => `- ${JSON.stringify(id)}\n`).join("");
-  return `${bases === "" ? "" : `base_model:\n${bases}`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
+  return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
 }
 
 function linked({ model }: PlanModel): string {

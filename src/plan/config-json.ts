@@ -46,6 +46,7 @@ function layerList(key: string, module: RecipeModule, donor: PlanModel, report: 
       report.warn({
         code: "layer-list",
         message: `config.json has no ${key} for its layers: the entries of ${donor.model.name} are taken`,
+        at: source.at,
         model: source.from.model.name,
       });
     }

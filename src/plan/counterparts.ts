@@ -10,12 +10,16 @@ export function layerCounterparts(
   inputs: readonly WeightSpec[],
   layers: { output: number; input: number },
 ): readonly (WeightSpec | undefined)[] {
-  if (outputs === inputs) return inputs;
+  if (outputs === inputs || (layers.output === layers.input && sameNames(outputs, inputs))) return inputs;
   const wanted = outputs.map((spec) => withoutLayer(spec.name, layers.output));
   const offered = inputs.map((spec) => withoutLayer(spec.name, layers.input));
   if (wanted.length === offered.length && wanted.every((name, i) => name === offered[i])) return inputs;
   const byName = new Map(offered.map((name, i) => [name, inputs[i]]));
   return wanted.map((name) => byName.get(name));
+}
+
+function sameNames(outputs: readonly WeightSpec[], inputs: readonly WeightSpec[]): boolean {
+  return outputs.length === inputs.length && outputs.every(({ name }, i) => name === inputs[i]?.name);
 }
 
 /** What follows the layer's number: prefixes differ between checkpoints of one family. */

@@ -1,5 +1,8 @@
 import { basename } from "node:path";
-import type { MergePlan } from "./types.ts";
+import type { MergeOp, MergePlan } from "./types.ts";
+
+/** Text is hashed in pieces of about this many characters: one call for each op would take most of the time. */
+const PIECE = 1 << 16;
 
 /**
  * What makes two plans the same: the seed and, for each output file, which numbers are computed from which input
@@ -8,16 +11,26 @@ import type { MergePlan } from "./types.ts";
  */
 export function planHash(plan: MergePlan): string {
   const hasher = new Bun.CryptoHasher("sha256");
-  const add = (...values: unknown[]) => hasher.update(`${JSON.stringify(values)}\n`);
-  add("sinter plan 1", plan.seed);
-  for (const { path, size } of plan.inputFiles) add(basename(path), size);
-  for (const { file, size, format } of plan.shards) add(file, size, format);
-  const model = new Map(plan.models.map((name, index) => [name, index]));
-  for (const op of plan.ops) {
-    add(op.tensor, op.dtype, op.shape, op.shard, op.offset, op.kernel, op.params, op.randomAs ?? op.tensor);
-    for (const { view, model: name, tensor, position } of op.inputs) {
-      add(model.get(name), tensor, position, basename(view.file), view.offset, view.dtype, view.shape);
-    }
-  }
-  return hasher.digest("hex");
+  let text = "";
+  const add = (value: unknown) => {
+    text += `${JSON.stringify(value)}\n`;
+    if (text.length < PIECE) return;
+    hasher.update(text);
+    text = "";
+  };
+  add(["sinter plan 1", plan.seed]);
+  const files = new Map(plan.inputFiles.map(({ path }) => [path, basename(path)]));
+  const models = new Map(plan.models.map((name, index) => [name, index]));
+  for (const { path, size } of plan.inputFiles) add([files.get(path), size]);
+  for (const { file, size, format } of plan.shards) add([file, size, format]);
+  for (const op of plan.ops) add(describe(op, files, models));
+  return hasher.update(text).digest("hex");
+}
+
+function describe(op: MergeOp, files: ReadonlyMap<string, string>, models: ReadonlyMap<string, number>): unknown[] {
+  const inputs = op.inputs.map(({ view, model, tensor, position }) => {
+    const { file, offset, dtype, shape } = view;
+    return [models.get(model), tensor, position, files.get(file), offset, dtype, shape];
+  });
+  return [op.tensor, op.dtype, op.shape, op.shard, op.offset, op.kernel, op.params, op.randomAs ?? op.tensor, inputs];
 }

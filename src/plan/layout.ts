@@ -11,6 +11,9 @@ export interface Layout {
   index: { name: string; text: string } | undefined;
 }
 
+/** Bytes of an element, widest first. */
+const WIDTHS = [8, 4, 2, 1];
+
 /**
  * Gives every op its file and its byte offset.
  *
@@ -23,7 +26,7 @@ export function layOut(ops: readonly PlacelessOp[], shardSize: number, format: S
   const [stem, extension] = format === "safetensors" ? ["model", "safetensors"] : ["pytorch_model", "bin"];
   const placed: MergeOp[] = new Array(ops.length);
   const shards = groups.map((group, shard): ShardPlan => {
-    const order = group.toSorted((a, b) => width(ops, b) - width(ops, a));
+    const order = WIDTHS.flatMap((bytes) => group.filter((index) => width(ops, index) === bytes));
     const tensors = order.map((index) => ops[index] as PlacelessOp);
     const { offsets, size } = format === "safetensors" ? safetensorsLayout(tensors) : torchLayout(tensors);
     order.forEach((index, i) => {

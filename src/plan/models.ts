@@ -1,7 +1,7 @@
 import { expandArchitecture, familiesAgree } from "../architecture/expand.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Composition, MergeConfig, NamedModel } from "../config/types.ts";
-import type { Report } from "../errors.ts";
+import type { Position, Report } from "../errors.ts";
 import { formatModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import type { MergeOptions } from "./types.ts";
@@ -13,6 +13,8 @@ export type OpenModel = (named: NamedModel, report: Report) => Model | undefined
 export interface PlanModel {
   model: Model;
   architecture: Architecture;
+  /** Where the recipe first names it. */
+  at: Position;
 }
 
 /** Every model that the recipe names, opened once. */
@@ -80,16 +82,18 @@ function modelsOf(composition: Composition): NamedModel[] {
 function openOne(named: NamedModel, report: Report, open: OpenModel): PlanModel | undefined {
   const model = open(named, report);
   const architecture = model && expandArchitecture(model, report);
-  return model && architecture && { model, architecture };
+  return model && architecture && { model, architecture, at: named.at };
 }
 
 function checkFamilies(models: readonly PlanModel[], report: Report): void {
   const first = models[0];
-  if (first === undefined || models.every((model) => familiesAgree(model.architecture, first.architecture))) return;
+  const other = models.find((model) => first && !familiesAgree(model.architecture, first.architecture));
+  if (other === undefined) return;
   const described = models.map(({ model, architecture }) => `${model.name} (${className(architecture)})`);
   report.error({
     code: "different-architectures",
     message: `the models are of different architectures: ${described.join(", ")}`,
+    at: other.at,
     hint: "--allow-crimes merges them as far as names and shapes allow",
   });
 }

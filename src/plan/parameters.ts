@@ -81,7 +81,8 @@ function readValue(
 ): number | boolean | undefined {
   const found = evaluate(spec.name, levels, tensor, t);
   if (found === undefined) {
-    if (spec.default === undefined && isNeeded(spec, source, context)) reportMissing(spec, source, tensor, context);
+    if (spec.default === undefined && isNeeded(spec, source, context))
+      reportMissing(spec, levels, source, tensor, context);
     return spec.default;
   }
   const { value, at } = found;
@@ -100,24 +101,29 @@ function isNeeded(spec: ParameterSpec, source: Source | undefined, { method }: C
 
 function reportMissing(
   { name }: ParameterSpec,
+  levels: readonly Parameters[],
   source: Source | undefined,
   tensor: string,
   { config, method, report }: Context,
 ): void {
   const model = source?.from.model.name;
-  let hint = `set ${name} under parameters:`;
-  if (source !== undefined)
-    hint = `set ${name} under the model's parameters:, or for all under the top-level parameters:`;
-  if (source !== undefined && source.at === config.baseModel?.at) {
-    hint =
-      `${method.name} merges base_model like the other models: list it with its own ${name}, ` +
-      "or leave base_model out";
-  }
+  // Where it is set at all, it is a filter that leaves this tensor out.
+  const filtered = levels.some((level) => level.has(name));
   report(`${name} ${model} missing`, () => ({
     code: "missing-parameter",
     message: `${method.name} needs ${name}${model === undefined ? "" : ` for ${model}`}`,
     at: source?.at ?? config.mergeMethodAt,
-    tensor,
-    hint,
+    ...(filtered ? { tensor } : {}),
+    hint: filtered
+      ? `no filter of ${name} matches this tensor: end the list with a value without a filter`
+      : missingHint(name, method, source, config),
   }));
+}
+
+function missingHint(name: string, method: MergeMethod, source: Source | undefined, config: MergeConfig): string {
+  if (source === undefined) return `set ${name} under parameters:`;
+  if (source.at !== config.baseModel?.at) {
+    return `set ${name} under the model's parameters:, or for all under the top-level parameters:`;
+  }
+  return `${method.name} merges base_model like the other models: list it with its own ${name}, or leave base_model out`;
 }

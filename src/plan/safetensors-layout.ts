@@ -36,15 +36,13 @@ function headerBytes(json: string): number {
 
 /** `data_offsets` count from the end of the header, so this text does not depend on its own length. */
 function headerJson(tensors: readonly PlacelessOp[]): string {
-  const entries = ['"__metadata__":{"format":"pt"}'];
+  let json = '{"__metadata__":{"format":"pt"}';
   let offset = 0;
   for (const tensor of tensors) {
     const end = offset + tensorBytes(tensor);
-    entries.push(
-      `${JSON.stringify(tensor.tensor)}:{"dtype":"${tensor.dtype}","shape":[${tensor.shape.join(",")}],` +
-        `"data_offsets":[${offset},${end}]}`,
-    );
+    const { dtype, shape } = tensor;
+    json += `,${JSON.stringify(tensor.tensor)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${offset},${end}]}`;
     offset = end;
   }
-  return `{${entries.join(",")}}`;
+  return `${json}}`;
 }

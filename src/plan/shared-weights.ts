@@ -1,5 +1,7 @@
+import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import type { Resolution } from "../architecture/types.ts";
 import type { Problem, Report } from "../errors.ts";
+import type { PlanModel } from "./models.ts";
 import type { Target } from "./targets.ts";
 import type { MergeOptions, MergePlan } from "./types.ts";
 
@@ -14,38 +16,51 @@ export interface SharedWeights {
 /**
  * Settles, once for the whole output, whether weights that may share storage with another do.
  *
- * `auto`: where every input of every such weight follows its tie, none is stored; where one input has a tensor of its
- * own, all are. `tied` stores none, and drops tensors of inputs that have their own; `materialize` stores all.
+ * `auto`: where every model of the recipe follows its ties, none is stored; where one has a tensor of its own, all
+ * are, each input giving its own or the one it follows. `tied` stores none, and drops tensors of models that have
+ * their own; `materialize` stores all.
  */
 export function settleSharedWeights(
   targets: readonly Target[],
   lmHead: MergeOptions["lmHead"],
   report: Report,
 ): SharedWeights {
-  const shared = targets.filter((target) => target.spec.tie !== undefined || target.inputs.some(viaTie));
-  if (shared.length === 0) return { targets, tied: [], tie: undefined };
+  const shared = new Set(targets.filter((target) => target.spec.tie !== undefined || target.inputs.some(viaTie)));
+  if (shared.size === 0) return { targets, tied: [], tie: undefined };
   reportSurprises(shared, lmHead, report);
-  const store = lmHead === "auto" ? shared.some((target) => target.inputs.some(hasOwn)) : lmHead === "materialize";
-  const set = new Set(shared);
-  if (!store) {
+  const own = sourceModels(targets).some(hasOwn);
+  if (lmHead === "tied" || (lmHead === "auto" && !own)) {
     return {
-      targets: targets.filter((target) => !set.has(target)),
-      tied: shared.map((target) => ({ tensor: target.spec.name, follows: followed(target) })),
+      targets: targets.filter((target) => !shared.has(target)),
+      tied: [...shared].map((target) => ({ tensor: target.spec.name, follows: followed(target) })),
       tie: true,
     };
   }
+  if (own) return { targets, tied: [], tie: false };
   const byName = new Map(targets.map((target) => [target.spec.name, target]));
   return {
-    targets: targets.map((target) => (set.has(target) ? stored(target, byName) : target)),
+    targets: targets.map((target) => (shared.has(target) ? sameAs(byName.get(followed(target)), target) : target)),
     tied: [],
     tie: false,
   };
 }
 
-/** Where all inputs follow their tie, the stored tensor equals the one that is followed: it is made in the same way. */
-function stored(target: Target, byName: ReadonlyMap<string, Target>): Target {
-  const source = target.inputs.every(viaTie) ? byName.get(followed(target)) : undefined;
+/** A stored weight that equals the one it follows: the same inputs, numbers and random draws, whatever the filters. */
+function sameAs(source: Target | undefined, target: Target): Target {
   return source === undefined ? target : { ...source, spec: target.spec, randomAs: source.spec.name };
+}
+
+/** Every model that a layer of the output comes from: a head of its own counts, wherever the model stands. */
+function sourceModels(targets: readonly Target[]): PlanModel[] {
+  const slices = [...new Set(targets.map(({ module }) => module))].flatMap(({ slices }) => slices);
+  return [...new Set(slices.flatMap(({ sources }) => sources.map(({ from }) => from)))];
+}
+
+/** Whether the model stores a weight that could follow another. */
+function hasOwn({ model, architecture }: PlanModel): boolean {
+  return weightSpecs(architecture)
+    .filter((spec) => spec.tie !== undefined)
+    .some((spec) => ["own", "alias"].includes(resolveWeight(spec, model, architecture)?.via ?? ""));
 }
 
 function followed(target: Target): string {
@@ -56,12 +71,8 @@ function viaTie({ found }: Target["inputs"][number]): boolean {
   return found?.via === "tie";
 }
 
-function hasOwn({ found }: Target["inputs"][number]): boolean {
-  return found !== undefined && found.via !== "tie";
-}
-
 /** Names, once each, the models whose files are not what a reader of their config.json would expect. */
-function reportSurprises(shared: readonly Target[], lmHead: MergeOptions["lmHead"], report: Report): void {
+function reportSurprises(shared: ReadonlySet<Target>, lmHead: MergeOptions["lmHead"], report: Report): void {
   const reported = new Set<string>();
   for (const target of shared) {
     target.inputs.forEach((input, i) => {
@@ -71,7 +82,7 @@ function reportSurprises(shared: readonly Target[], lmHead: MergeOptions["lmHead
       const key = `${surprise?.code} ${from.model.name}`;
       if (surprise === undefined || reported.has(key)) return;
       reported.add(key);
-      report.warn({ ...surprise, model: from.model.name, tensor: input.name });
+      report.warn({ ...surprise, at: from.at, model: from.model.name, tensor: input.name });
     });
   }
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Report } from "../errors.ts";
-import type { Model } from "../model/types.ts";
+import type { PlanModel } from "./models.ts";
 import type { MergeOptions, SideFile } from "./types.ts";
 
 /** Files that a tokenizer or a processor is loaded from, besides any `*.jinja`, `*.tiktoken` and `*.model`. */
@@ -23,12 +23,13 @@ const TOKENIZER_ENDINGS = /\.(jinja|tiktoken|model)$/;
 const GENERATION_FILE = "generation_config.json";
 
 /** What is copied from the donor as it is. A donor without a tokenizer is a warning where one was wanted. */
-export function copiedFiles(donor: Model, options: MergeOptions, report: Report): SideFile[] {
+export function copiedFiles({ model: donor, at }: PlanModel, options: MergeOptions, report: Report): SideFile[] {
   const isTokenizer = (name: string) => TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
   if (options.copyTokenizer && !donor.sideFiles.some(isTokenizer)) {
     report.warn({
       code: "no-tokenizer",
       message: "the model has no tokenizer files, and so has the output none",
+      at,
       model: donor.name,
     });
   }

@@ -1,7 +1,7 @@
 import type { MergeConfig } from "../config/types.ts";
 import type { Position, Report } from "../errors.ts";
 import type { MergeMethod } from "../methods/types.ts";
-import { isFloat } from "../model/dtype.ts";
+import { type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { outputDtype } from "./dtype.ts";
 import { type ReportOnce, reportOnce } from "./once.ts";
@@ -42,20 +42,37 @@ function planTensor(target: Target, context: Context): PlacelessOp | undefined {
   const inputs = presentInputs(target, context.report);
   if (inputs === undefined || !checkShapes(target, inputs, context.report)) return undefined;
   const first = inputs[0] as OpInput;
-  const floats = inputs.filter(({ view }) => isFloat(view.dtype)).length;
-  if (floats === inputs.length) return planFloats(target, inputs, context);
-  if (floats > 0) {
+  const dtypes = inputs.map(({ view }) => view.dtype);
+  if (dtypes.every(isFloat)) return planFloats(target, inputs, dtypes, context);
+  if (dtypes.some(isFloat)) {
     const list = inputs.map(({ model, view }) => `${model} ${view.dtype}`).join(", ");
     const message = `integers and floating point numbers cannot be merged: ${list}`;
-    context.report(`kinds ${first.tensor}`, () => ({ code: "mixed-dtypes", message, tensor: target.spec.name }));
+    context.report(`kinds ${first.tensor}`, () => ({
+      code: "mixed-dtypes",
+      message,
+      at: target.slice.at,
+      tensor: target.spec.name,
+    }));
     return undefined;
   }
   const base = target.slice.sources.findIndex((source) => source.isBase);
   const donor = inputs[base] ?? first;
-  return { ...outputOf(target, donor), dtype: donor.view.dtype, kernel: "copy", inputs: [donor], params: [] };
+  return {
+    tensor: target.spec.name,
+    dtype: donor.view.dtype,
+    shape: donor.view.shape,
+    kernel: "copy",
+    inputs: [donor],
+    params: [],
+  };
 }
 
-function planFloats(target: Target, inputs: readonly OpInput[], context: Context): PlacelessOp | undefined {
+function planFloats(
+  target: Target,
+  inputs: readonly OpInput[],
+  dtypes: readonly FloatDtype[],
+  context: Context,
+): PlacelessOp | undefined {
   const { config, method } = context;
   const first = inputs[0] as OpInput;
   const parameters = parametersOf(target, context);
@@ -76,18 +93,13 @@ function planFloats(target: Target, inputs: readonly OpInput[], context: Context
     return undefined;
   }
   const base = target.slice.sources.findIndex((source) => source.isBase);
-  const dtypes = inputs.map(({ view }) => view.dtype).filter(isFloat);
   const dtype = outputDtype(config, method, dtypes, base);
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
   // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
   const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
   const { kernel, params } = converts ? { kernel: "linear", params: [1] } : lowered;
-  return { ...outputOf(target, first), dtype, kernel, inputs: used, params };
-}
-
-function outputOf(target: Target, input: OpInput): Pick<PlacelessOp, "tensor" | "shape" | "randomAs"> {
-  const name = { tensor: target.spec.name, shape: input.view.shape };
-  return target.randomAs === undefined ? name : { ...name, randomAs: target.randomAs };
+  const { shape } = first.view;
+  return { tensor: target.spec.name, dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs };
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {
@@ -110,11 +122,13 @@ function presentInputs(target: Target, report: ReportOnce): OpInput[] | undefine
   if (present.length === inputs.length && present.length > 0) return present;
   if (present.length === 0 && spec.optional) return undefined;
   inputs.forEach(({ name, found }, position) => {
-    const model = slice.sources[position]?.from.model.name ?? "";
-    if (found !== undefined) return;
+    const source = slice.sources[position];
+    if (found !== undefined || source === undefined) return;
+    const model = source.from.model.name;
     report(`missing ${model} ${name}`, () => ({
       code: "missing-tensor",
       message: spec.optional ? "the model lacks a tensor that another input has" : "the model lacks a tensor",
+      at: source.at,
       model,
       tensor: name,
     }));
@@ -129,6 +143,7 @@ function checkShapes(target: Target, inputs: readonly OpInput[], report: ReportO
   report(`shapes ${target.spec.name}`, () => ({
     code: "shape-mismatch",
     message: `the models' tensors differ in shape: ${inputs.map(describe).join(", ")}`,
+    at: target.slice.sources[other.position]?.at,
     tensor: target.spec.name,
   }));
   return false;

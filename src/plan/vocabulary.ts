@@ -33,7 +33,7 @@ export function settleVocabulary(
 
   const rows = Math.min(...least.values());
   reportSizes([...concerned], rows, report);
-  if (copyTokenizer) checkTokenizer(donor.model, rows, report);
+  if (copyTokenizer) checkTokenizer(donor, rows, report);
   return {
     targets: targets.map((target) => (concerned.has(target) ? cut(target, rows) : target)),
     size: changed(rows, first, donor),
@@ -81,17 +81,19 @@ function reportSizes(targets: readonly Target[], rows: number, report: Report): 
   report.warn({
     code: "vocabulary-rows",
     message: `the models' vocabularies differ in size: ${[...sizes].join(", ")}; the first ${rows} rows are merged`,
+    at: targets[0]?.slice.at,
     tensor: targets[0]?.spec.name,
     hint: "rows are matched by token id: if the ids mean different tokens, the models need a common tokenizer",
   });
 }
 
-function checkTokenizer(donor: Model, rows: number, report: Report): void {
-  const largest = largestTokenId(donor);
+function checkTokenizer({ model, at }: PlanModel, rows: number, report: Report): void {
+  const largest = largestTokenId(model);
   if (largest === undefined || largest < rows) return;
   report.error({
     code: "tokenizer-rows",
-    message: `the tokenizer of ${donor.name} uses token ids up to ${largest}, and the merged embedding has ${rows} rows`,
+    message: `the tokenizer of ${model.name} uses token ids up to ${largest}, and the merged embedding has ${rows} rows`,
+    at,
     hint:
       "a tokenizer built for the merge (tokenizer_source) is needed, which is not available yet; " +
       "--no-copy-tokenizer merges without one",

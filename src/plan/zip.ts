@@ -1,11 +1,11 @@
-import { littleEndian } from "./pickle.ts";
+import { ByteWriter } from "./byte-writer.ts";
 
 /**
  * The parts of a ZIP archive of stored (uncompressed) entries that are not the entries' bytes.
- * Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records) and 4.5.3 (ZIP64).
+ * Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records) and 4.5.3 (ZIP64). Names are ASCII.
  */
 
-/** An entry's place: where its local header starts, how long that is, and where its bytes lie. */
+/** An entry's place: where its local header starts, and where its bytes lie. */
 export interface ZipEntry {
   name: string;
   size: number;
@@ -18,11 +18,14 @@ const MAX_32 = 0xffffffff;
 const MAX_16 = 0xffff;
 const LOCAL_HEADER = 30;
 const CENTRAL_HEADER = 46;
-/** A local extra field of zip64: id, length, both sizes. */
-const LOCAL_ZIP64 = 20;
-/** Padding lies in an extra field of its own (id `FB`, as PyTorch writes it): at least id and length. */
+const END_RECORD = 22;
+/** The end record of ZIP64 and the record that tells where it is. */
+const ZIP64_END_RECORDS = 56 + 20;
+/** Id and length of an extra field. */
+const EXTRA_HEADER = 4;
+const ZIP64_ID = 1;
+/** Padding lies in an extra field of its own; PyTorch writes the same id (`FB`). */
 const PADDING_ID = 0x4246;
-const PADDING_HEADER = 4;
 /** 1 January 1980, the first date that the format knows. */
 const DATE = 0x21;
 
@@ -33,7 +36,7 @@ export function placeEntries(
 ): { entries: ZipEntry[]; end: number } {
   let offset = 0;
   const entries = files.map(({ name, size }) => {
-    const bare = offset + LOCAL_HEADER + name.length + (size >= MAX_32 ? LOCAL_ZIP64 : 0) + PADDING_HEADER;
+    const bare = offset + LOCAL_HEADER + name.length + localZip64(size) + EXTRA_HEADER;
     const dataOffset = Math.ceil(bare / alignment) * alignment;
     const entry = { name, size, headerOffset: offset, dataOffset };
     offset = dataOffset + size;
@@ -44,123 +47,91 @@ export function placeEntries(
 
 /** Bytes of the central directory and the end records, which follow the last entry at `end`. */
 export function directorySize(entries: readonly ZipEntry[], end: number): number {
-  let size = 0;
-  for (const entry of entries) size += CENTRAL_HEADER + entry.name.length + centralExtra(entry).length;
-  return size + endRecords(entries.length, size, end).length;
+  const size = centralSize(entries);
+  return size + END_RECORD + (needsZip64(entries.length, size, end) ? ZIP64_END_RECORDS : 0);
 }
 
 /** What stands before an entry's bytes. */
 export function localHeader(entry: ZipEntry, crc: number): Uint8Array {
-  const large = entry.size >= MAX_32;
-  const sizes = large ? MAX_32 : entry.size;
-  const extraLength = entry.dataOffset - entry.headerOffset - LOCAL_HEADER - entry.name.length;
-  const zip64 = large ? [u16(1), u16(16), u64(entry.size), u64(entry.size)] : [];
-  const padding = extraLength - (large ? LOCAL_ZIP64 : 0) - PADDING_HEADER;
-  return join([
-    u32(0x04034b50),
-    ...commonFields(crc, large),
-    u32(sizes),
-    u32(sizes),
-    u16(entry.name.length),
-    u16(extraLength),
-    ascii(entry.name),
-    ...zip64,
-    u16(PADDING_ID),
-    u16(padding),
-    new Uint8Array(padding),
-  ]);
+  const { name, size } = entry;
+  const zip64 = localZip64(size);
+  const extra = entry.dataOffset - entry.headerOffset - LOCAL_HEADER - name.length;
+  const out = new ByteWriter(entry.dataOffset - entry.headerOffset).u32(0x04034b50);
+  writeCommon(out, crc, size, zip64 > 0);
+  out.u16(name.length).u16(extra).text(name);
+  if (zip64 > 0) out.u16(ZIP64_ID).u16(16).u64(size).u64(size);
+  const padding = extra - zip64 - EXTRA_HEADER;
+  return out.u16(PADDING_ID).u16(padding).zeros(padding).result();
 }
 
 /** The central directory and the end records. `crcs` in the order of the entries. */
 export function directory(entries: readonly ZipEntry[], crcs: readonly number[], end: number): Uint8Array {
-  const headers = entries.map((entry, i) => centralHeader(entry, crcs[i] ?? 0));
-  const size = headers.reduce((sum, header) => sum + header.length, 0);
-  return join([...headers, endRecords(entries.length, size, end)]);
+  const out = new ByteWriter(directorySize(entries, end));
+  entries.forEach((entry, i) => {
+    writeCentralHeader(out, entry, crcs[i] ?? 0);
+  });
+  writeEndRecords(out, entries.length, centralSize(entries), end);
+  return out.result();
 }
 
-function centralHeader(entry: ZipEntry, crc: number): Uint8Array {
-  const extra = centralExtra(entry);
-  const size = Math.min(entry.size, MAX_32);
-  return join([
-    u32(0x02014b50),
-    u16(version(extra.length > 0)),
-    ...commonFields(crc, extra.length > 0),
-    u32(size),
-    u32(size),
-    u16(entry.name.length),
-    u16(extra.length),
-    // Comment, disk, internal and external attributes.
-    new Uint8Array(10),
-    u32(Math.min(entry.headerOffset, MAX_32)),
-    ascii(entry.name),
-    extra,
-  ]);
+function writeCentralHeader(out: ByteWriter, entry: ZipEntry, crc: number): void {
+  const { name, size, headerOffset } = entry;
+  const wide = centralZip64(entry);
+  out.u32(0x02014b50).u16(version(wide.length > 0));
+  writeCommon(out, crc, size, wide.length > 0);
+  out.u16(name.length).u16(wide.length === 0 ? 0 : EXTRA_HEADER + 8 * wide.length);
+  // Length of the comment, disk, internal and external attributes.
+  out.zeros(10).u32(Math.min(headerOffset, MAX_32)).text(name);
+  if (wide.length === 0) return;
+  out.u16(ZIP64_ID).u16(8 * wide.length);
+  for (const value of wide) out.u64(value);
 }
 
-/** Only the fields that do not fit their 32 bits, in the order of the format. */
-function centralExtra(entry: ZipEntry): Uint8Array {
-  const fields: Uint8Array[] = [];
-  if (entry.size >= MAX_32) fields.push(u64(entry.size), u64(entry.size));
-  if (entry.headerOffset >= MAX_32) fields.push(u64(entry.headerOffset));
-  return fields.length === 0 ? new Uint8Array(0) : join([u16(1), u16(fields.length * 8), ...fields]);
+function writeEndRecords(out: ByteWriter, count: number, size: number, offset: number): void {
+  if (needsZip64(count, size, offset)) {
+    out.u32(0x06064b50).u64(44).u16(version(true)).u16(version(true)).zeros(8);
+    out.u64(count).u64(count).u64(size).u64(offset);
+    out
+      .u32(0x07064b50)
+      .u32(0)
+      .u64(offset + size)
+      .u32(1);
+  }
+  const shortCount = Math.min(count, MAX_16);
+  out.u32(0x06054b50).u32(0).u16(shortCount).u16(shortCount);
+  out.u32(Math.min(size, MAX_32)).u32(Math.min(offset, MAX_32)).u16(0);
 }
 
-function endRecords(count: number, directoryBytes: number, directoryOffset: number): Uint8Array {
-  const large = count >= MAX_16 || directoryBytes >= MAX_32 || directoryOffset >= MAX_32;
-  const zip64 = [
-    u32(0x06064b50),
-    u64(44),
-    u16(version(true)),
-    u16(version(true)),
-    new Uint8Array(8),
-    u64(count),
-    u64(count),
-    u64(directoryBytes),
-    u64(directoryOffset),
-    u32(0x07064b50),
-    u32(0),
-    u64(directoryOffset + directoryBytes),
-    u32(1),
-  ];
-  const shortCount = u16(Math.min(count, MAX_16));
-  return join([
-    ...(large ? zip64 : []),
-    u32(0x06054b50),
-    u32(0),
-    shortCount,
-    shortCount,
-    u32(Math.min(directoryBytes, MAX_32)),
-    u32(Math.min(directoryOffset, MAX_32)),
-    u16(0),
-  ]);
+/** Version needed, flags, method (stored), time, date, checksum and both sizes: the same in both headers. */
+function writeCommon(out: ByteWriter, crc: number, size: number, zip64: boolean): void {
+  const short = Math.min(size, MAX_32);
+  out.u16(version(zip64)).u16(0).u16(0).u16(0).u16(DATE).u32(crc).u32(short).u32(short);
 }
 
-/** Version needed, flags, method (stored), time, date, CRC-32: the same in both headers. */
-function commonFields(crc: number, zip64: boolean): Uint8Array[] {
-  return [u16(version(zip64)), u16(0), u16(0), u16(0), u16(DATE), u32(crc)];
+function centralSize(entries: readonly ZipEntry[]): number {
+  let size = 0;
+  for (const entry of entries) {
+    const wide = centralZip64(entry).length;
+    size += CENTRAL_HEADER + entry.name.length + (wide === 0 ? 0 : EXTRA_HEADER + 8 * wide);
+  }
+  return size;
+}
+
+/** Bytes of the ZIP64 field of a local header, which holds both sizes. */
+function localZip64(size: number): number {
+  return size >= MAX_32 ? EXTRA_HEADER + 16 : 0;
+}
+
+/** What does not fit its 32 bits, in the order of the format: both sizes, the offset. */
+function centralZip64({ size, headerOffset }: ZipEntry): number[] {
+  return [...(size >= MAX_32 ? [size, size] : []), ...(headerOffset >= MAX_32 ? [headerOffset] : [])];
+}
+
+function needsZip64(count: number, size: number, offset: number): boolean {
+  return count >= MAX_16 || size >= MAX_32 || offset >= MAX_32;
 }
 
 /** ZIP 4.5 brought ZIP64; 1.0 is enough for stored entries. */
 function version(zip64: boolean): number {
   return zip64 ? 45 : 10;
-}
-
-function u16(value: number): Uint8Array {
-  return littleEndian(value, 2);
-}
-
-function u32(value: number): Uint8Array {
-  return littleEndian(value, 4);
-}
-
-function u64(value: number): Uint8Array {
-  return littleEndian(value, 8);
-}
-
-function ascii(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
 }

@@ -1,10 +1,10 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { SinterError } from "../errors.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { MANIFEST_NAME } from "./manifest.ts";
 import { INDEX_NAMES, type OutputFolder, plannedNames, WEIGHT_FILE } from "./output.ts";
-import { SinterError } from "../errors.ts";
 
 /** One change to the output folder. A crash between any two of them leaves no folder that looks whole and is not. */
 export type FinishStep =

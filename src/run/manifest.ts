@@ -10,17 +10,17 @@ export const MANIFEST_NAME = "sinter_manifest.json";
  * @param checksums XXH3-128 in hexadecimal, by op.
  */
 export function manifestText(plan: MergePlan, checksums: readonly string[]): string {
-  const tensors: Record<string, unknown> = {};
-  for (const [index, op] of plan.ops.entries()) {
-    tensors[op.tensor] = { dtype: op.dtype, shape: op.shape, xxh3_128: checksums[index] };
-  }
-  const manifest = {
+  const head = {
     sinter_version: pkg.version,
     plan: planHash(plan),
     merge_method: plan.method,
     seed: plan.seed,
     checksum: "XXH3-128 of the XXH3-128 digests of the tensor's 4 MiB blocks",
-    tensors,
   };
-  return `${JSON.stringify(manifest, undefined, 1)}\n`;
+  const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`);
+  const tensors = plan.ops.map((op, index) => {
+    const tensor = { dtype: op.dtype, shape: op.shape, xxh3_128: checksums[index] };
+    return `    ${JSON.stringify(op.tensor)}: ${JSON.stringify(tensor)}`;
+  });
+  return `{\n${fields.join("\n")}\n  "tensors": {\n${tensors.join(",\n")}\n  }\n}\n`;
 }

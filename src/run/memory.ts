@@ -2,7 +2,7 @@ import { elementCount } from "../model/types.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 
 /** Bun with Sinter's modules and the addon loaded, measured; in bytes of anonymous memory. */
-const RUNTIME = 72e6;
+const RUNTIME = 40e6;
 /** A planned op, its inputs and its result, as JavaScript values. */
 const PER_OP = 3000;
 /** A worker's output block (4 MiB, the unit of checksums) and its buffers for inputs and random numbers. */

@@ -16,7 +16,7 @@ export function refuseNonFinite(op: MergeOp, result: NativeResult): void {
       model: input.model,
       tensor: input.tensor,
       path: input.view.file,
-      hint: "the model is damaged; --nan warn merges it all the same",
+      hint: "the model is damaged; without --nan error it is merged all the same",
     })),
   );
 }
@@ -40,7 +40,7 @@ export function nonFiniteWarnings(plan: MergePlan, results: readonly NativeResul
       code: "non-finite",
       message: `${tensors.size} input ${noun} NaN or infinity, and so may the output: ${named}${more}`,
       model,
-      hint: "--nan error stops instead",
+      hint: "sinter merge --nan error stops instead",
     };
   });
 }

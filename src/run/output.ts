@@ -1,4 +1,13 @@
-import { accessSync, constants, type Dirent, lstatSync, readdirSync, realpathSync, statfsSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  type Dirent,
+  lstatSync,
+  readdirSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import type { Report } from "../errors.ts";
 import type { MergePlan } from "../plan/types.ts";
@@ -30,13 +39,17 @@ const MODEL_FILE = /^(.*\.safetensors|pytorch_model.*\.bin|config\.json|adapter_
 export function inspectOutput(plan: MergePlan, out: string, force: boolean, report: Report): OutputFolder {
   const path = resolveLinks(resolve(out));
   if (path === undefined) {
-    report.error({ code: "output-link", message: "the output folder is a symbolic link that leads nowhere", path: out });
+    report.error({
+      code: "output-link",
+      message: "the output folder is a symbolic link that leads nowhere",
+      path: out,
+    });
     return { path: resolve(out), exists: false, entries: [], leftovers: [] };
   }
   checkApartFromInputs(plan, path, report);
   const existing = nearestExisting(path);
-  checkWritable(existing, report);
-  const found = existing === path ? readFolder(path, report) : [];
+  const isFolder = checkWritable(existing, report);
+  const found = isFolder && existing === path ? readFolder(path, report) : [];
   const names = plannedNames(plan);
   const leftovers = found.filter((entry) => isLeftover(entry, names)).map((entry) => entry.name);
   checkEntries(found, names, path, force, report);
@@ -136,7 +149,7 @@ function isInside(path: string, folder: string): boolean {
 
 function readFolder(path: string, report: Report): Dirent[] {
   try {
-    return readdirSync(path, { withFileTypes: true });
+    return readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (error) {
     report.error(fileProblem("cannot read the output folder", path, error));
     return [];
@@ -161,7 +174,6 @@ function checkEntries(
   if (force) return;
   const held = found.map((entry) => entry.name).filter((name) => MODEL_FILE.test(name) || planned.has(name));
   if (held.length === 0) return;
-  held.sort();
   const more = held.length > 4 ? ` and ${held.length - 4} more` : "";
   report.error({
     code: "output-holds-model",
@@ -171,16 +183,18 @@ function checkEntries(
   });
 }
 
-function checkWritable(folder: string, report: Report): void {
-  if (!statSync(folder).isDirectory()) {
-    report.error({ code: "output-not-folder", message: "the output must be a folder, but a file is there", path: folder });
-    return;
+/** @returns whether it is a folder at all. */
+function checkWritable(path: string, report: Report): boolean {
+  if (!statSync(path).isDirectory()) {
+    report.error({ code: "output-not-folder", message: "the output must be a folder, but a file is there", path });
+    return false;
   }
   try {
-    accessSync(folder, constants.W_OK | constants.X_OK);
+    accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    report.error(fileProblem("cannot write to the folder", folder, error));
+    report.error(fileProblem("cannot write to the folder", path, error));
   }
+  return true;
 }
 
 /** Nothing that is there counts as freed: files of an older model stay until the new one is complete. */

@@ -53,7 +53,8 @@ function barLine(progress: RunProgress, seconds: number, width: number): string 
   const share = shareDone(progress);
   const full = Math.floor(share * BAR_CELLS);
   const bar = `[${"#".repeat(full)}${"-".repeat(BAR_CELLS - full)}]`;
-  const tail = progress.phase === "syncing" ? "waiting for the disk" : `${remaining(progress, seconds)}  ${progress.tensor}`;
+  const tail =
+    progress.phase === "syncing" ? "waiting for the disk" : `${remaining(progress, seconds)}  ${progress.tensor}`;
   return `${bar} ${amount(progress, seconds)}  ${tail}`.slice(0, width);
 }
 

@@ -48,10 +48,7 @@ export async function runPlan(
     seconds: (performance.now() - start) / 1000,
     bytesRead: plan.totals.bytesRead,
     bytesWritten: bytesToWrite(plan),
-    warnings: [
-      ...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []),
-      ...leftoverWarnings(plan, folder),
-    ],
+    warnings: [...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []), ...leftoverWarnings(plan, folder)],
     checksums: new Map(plan.ops.map((op, i) => [op.tensor, results[i]?.checksum ?? ""])),
   };
 }
@@ -86,7 +83,9 @@ async function writeStaged(
 /** @returns the folders that had to be made, the output folder first. */
 function createFolder(folder: OutputFolder): string[] {
   if (folder.exists) return [];
-  const first = onFile("cannot create the output folder", folder.path, () => mkdirSync(folder.path, { recursive: true }));
+  const first = onFile("cannot create the output folder", folder.path, () =>
+    mkdirSync(folder.path, { recursive: true }),
+  );
   if (first === undefined) return [];
   const created: string[] = [];
   for (let path = folder.path; path.length >= first.length; path = dirname(path)) created.push(path);
@@ -114,7 +113,8 @@ function discard(plan: MergePlan, folder: OutputFolder, created: readonly string
   }
 }
 
-const TOKENIZER_FILE = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\..*)$/;
+const TOKENIZER_FILE =
+  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\..*)$/;
 
 /** Tokenizer files of the model that was replaced are read along with the new ones: the user should know. */
 function leftoverWarnings(plan: MergePlan, folder: OutputFolder): Problem[] {

@@ -3,7 +3,7 @@ import { ulp } from "../oracle/dtype.ts";
 import type { StoredTensor } from "../support/safetensors.ts";
 import { valuesOf } from "./kit.ts";
 
-/** Float32: how far an element may be from the reference's, and how many may be farther (masks at exact ties). */
+/** Float32: how far an element may be from the reference's, and how many may be farther (masks at near ties). */
 const ABSOLUTE = 1e-6;
 const RELATIVE = 1e-5;
 const STRAY_SHARE = 0.005;
@@ -11,7 +11,19 @@ const STRAY_SHARE = 0.005;
 /** Where the reference itself is farther from the oracle than this, the oracle computed something else. */
 const SAME_QUANTITY = 0.03;
 
-/** Distances to the truth, for the report: the largest in ulps of the output dtype, and the L2 norm. */
+/** Rounding from float32 instead of from the truth itself moves a few halfway cases, and the L2 norm by less than this. */
+const HALFWAY = 1 + 1e-4;
+
+/** What a tensor should be, from a float64 computation. */
+export interface Truth {
+  values: Float64Array;
+  /** Per element, the sum of the absolute terms: what its errors are measured by. */
+  terms: Float64Array;
+  /** Elements that are kept or dropped by the order among exactly equal magnitudes, which is arbitrary in the reference. */
+  contested: ReadonlySet<number>;
+}
+
+/** Distances to the truth, for the report: the largest in ulps of the terms, and the L2 norm. */
 export interface Distance {
   ulps: number;
   l2: number;
@@ -20,32 +32,25 @@ export interface Distance {
 export interface Comparison {
   /** Why the tensors disagree; undefined where they agree. */
   fault: string | undefined;
-  ours: Distance | undefined;
-  theirs: Distance | undefined;
+  ours?: Distance | undefined;
+  theirs?: Distance | undefined;
 }
 
 /**
- * Compares one tensor of the same dtype and shape by the kit's rules.
- * @param truth what a float64 oracle gives; without it the reference counts as the truth in float32, and 16-bit floats
- *   must equal it.
+ * Compares one tensor of the same dtype and shape by the kit's rules. Contested elements must equal the truth.
+ * @param truth without it, 16-bit floats must have the same bytes.
  */
-export function compareTensor(ours: StoredTensor, theirs: StoredTensor, truth: Float64Array | undefined): Comparison {
-  if (!isFloat(ours.dtype)) return exact(ours, theirs);
-  const dtype = ours.dtype;
-  const ourValues = valuesOf(ours);
-  const theirValues = valuesOf(theirs);
-  const distances = {
-    ours: truth && distance(ourValues, truth, dtype),
-    theirs: truth && distance(theirValues, truth, dtype),
-  };
-  if (dtype === "F32" || dtype === "F64") return { fault: floatFault(ourValues, theirValues), ...distances };
-  if (truth === undefined || Buffer.compare(ours.bytes, theirs.bytes) === 0) return { ...distances, ...exact(ours, theirs) };
-  return { fault: roundedFault(ourValues, theirValues, truth), ...distances };
-}
-
-function exact(ours: StoredTensor, theirs: StoredTensor) {
+export function compareTensor(ours: StoredTensor, theirs: StoredTensor, truth: Truth | undefined): Comparison {
   const same = Buffer.compare(ours.bytes, theirs.bytes) === 0;
-  return { fault: same ? undefined : "not the same bytes", ours: undefined, theirs: undefined };
+  const dtype = ours.dtype;
+  const wide = dtype === "F32" || dtype === "F64";
+  if (!isFloat(dtype) || (truth === undefined && !wide)) return { fault: same ? undefined : "not the same bytes" };
+  const [a, b] = [valuesOf(ours), valuesOf(theirs)];
+  if (truth === undefined) return { fault: floatFault(a, b) };
+  const distances = { ours: distance(a, truth, dtype), theirs: distance(b, truth, dtype) };
+  const settled = (values: Float64Array) => values.filter((_, i) => !truth.contested.has(i));
+  const fault = wide ? floatFault(settled(a), settled(b)) : roundedFault(settled(a), settled(b), settled(truth.values));
+  return { fault: fault ?? roundingFault(a, truth.values, dtype, truth.contested), ...distances };
 }
 
 function floatFault(ours: Float64Array, theirs: Float64Array): string | undefined {
@@ -75,26 +80,29 @@ function roundedFault(ours: Float64Array, theirs: Float64Array, truth: Float64Ar
   if (theirError > SAME_QUANTITY * norm) {
     return `the reference is ${(theirError / norm).toPrecision(2)} from the oracle (relative L2): not the same quantity`;
   }
-  if (ourError <= theirError) return undefined;
-  return `L2 distance to the truth ${ourError.toPrecision(4)}, the reference's is ${theirError.toPrecision(4)}`;
+  if (ourError <= theirError * HALFWAY) return undefined;
+  return `L2 distance to the truth ${ourError.toPrecision(5)}, the reference's is ${theirError.toPrecision(5)}`;
 }
 
-/** For a tensor that the reference does not have right: one rounding away from the truth and no more. */
-export function roundingFault(ours: StoredTensor, truth: Float64Array): string | undefined {
-  const dtype = ours.dtype as FloatDtype;
-  const values = valuesOf(ours);
-  for (let i = 0; i < truth.length; i++) {
-    const [a, t] = [values[i] as number, truth[i] as number];
-    const bound = 0.5 * ulp(t, dtype) + 1e-6 * Math.abs(t) + 1e-9;
-    if (!(Math.abs(a - t) <= bound)) return `element ${i} is ${a}, should be ${t}`;
+/** For elements that the reference does not decide: no farther from the truth than one rounding takes. */
+export function roundingFault(
+  ours: Float64Array,
+  truth: Float64Array,
+  dtype: FloatDtype,
+  elements: Iterable<number> = ours.keys(),
+): string | undefined {
+  for (const i of elements) {
+    const [a, t] = [ours[i] as number, truth[i] as number];
+    const bound = 0.5 * ulp(t, dtype) + 1e-6 * Math.abs(t) + 1e-7;
+    if (!(Math.abs(a - t) <= bound || Object.is(a, t))) return `element ${i} is ${a}, should be ${t}`;
   }
   return undefined;
 }
 
-function distance(values: Float64Array, truth: Float64Array, dtype: FloatDtype): Distance {
+function distance(values: Float64Array, { values: truth, terms }: Truth, dtype: FloatDtype): Distance {
   let ulps = 0;
   for (let i = 0; i < values.length; i++) {
-    const error = Math.abs((values[i] as number) - (truth[i] as number)) / ulp(truth[i] as number, dtype);
+    const error = Math.abs((values[i] as number) - (truth[i] as number)) / ulp(terms[i] as number, dtype);
     if (error > ulps) ulps = error;
   }
   return { ulps, l2: l2(values, truth) };

@@ -28,7 +28,10 @@ export async function execute<T>(
   const scratch = mkdtempSync(join(tmpdir(), "sinter-conformance-"));
   try {
     const out = join(scratch, "out");
-    const [program, ...args] = command.replaceAll("TMPDIR", join(scratch, "tmp")).replace(/\bOUT\b/, out).split(" ");
+    const [program, ...args] = command
+      .replaceAll("TMPDIR", join(scratch, "tmp"))
+      .replace(/\bOUT\b/, out)
+      .split(" ");
     const child = Bun.spawn([programFile(program as string) ?? (program as string), ...args], {
       cwd: folder,
       env: { ...process.env, SINTER_BUN: process.execPath, HF_HUB_OFFLINE: "1", NO_COLOR: "1" },

@@ -16,7 +16,9 @@ const WEIGHTS = /^(model|adapter_model|pytorch_model)(-\d{5}-of-\d{5})?\.(safete
 export function readOutput(folder: string): Output {
   const tensors = new Map<string, StoredTensor>();
   const places = new Map<string, string>();
-  for (const file of readdirSync(folder).filter((name) => WEIGHTS.test(name)).sort()) {
+  for (const file of readdirSync(folder)
+    .filter((name) => WEIGHTS.test(name))
+    .sort()) {
     const path = join(folder, file);
     for (const [name, tensor] of file.endsWith(".bin") ? readTorchFile(path) : readSafetensors(path).tensors) {
       if (tensors.has(name)) throw new Error(`${name} is in ${places.get(name)} and in ${file}`);
@@ -36,7 +38,9 @@ function checkIndex(folder: string, tensors: Output["tensors"], places: Readonly
     return;
   }
   const index = JSON.parse(readFileSync(join(folder, file), "utf8"));
-  if (!Bun.deepEquals(index.weight_map, Object.fromEntries(places))) throw new Error(`${file} is not what the shards hold`);
+  if (!Bun.deepEquals(index.weight_map, Object.fromEntries(places)))
+    throw new Error(`${file} is not what the shards hold`);
   const bytes = tensors.values().reduce((sum, tensor) => sum + tensor.bytes.length, 0);
-  if (index.metadata.total_size !== bytes) throw new Error(`${file}: total_size is ${index.metadata.total_size}, not ${bytes}`);
+  if (index.metadata.total_size !== bytes)
+    throw new Error(`${file}: total_size is ${index.metadata.total_size}, not ${bytes}`);
 }

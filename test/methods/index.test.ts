@@ -27,11 +27,12 @@ describe("the list of methods", () => {
 
 describe("a name that is no method", () => {
   test("the nearest name is offered", () => {
-    expect(methodProblem("tise", at)).toMatchObject({ code: "unknown-method", at, hint: "did you mean ties?" });
+    expect(methodProblem("tise", at)).toMatchObject({ code: "unknown-method", at });
+    expect(methodProblem("tise", at).hint).toStartWith("did you mean ties?");
   });
 
   test("far from every name, all are listed", () => {
-    expect(methodProblem("blorpification", at).hint).toContain("task_arithmetic");
+    expect(methodProblem("blorpification", at).hint).toStartWith("available: passthrough, linear");
   });
 
   test.each(["karcher", "breadcrumbs_ties", "model_stock"])("%s is known, and not available yet", (name) => {

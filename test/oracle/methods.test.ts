@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { FloatDtype } from "../../src/model/dtype.ts";
 import { type OracleOp, oracle } from "./methods.ts";
-import { largestMask } from "./select.ts";
+import { selectLargest } from "./select.ts";
 
 /** Every number here was worked out by hand from the formula. */
 function values(kernel: string, params: number[], inputs: number[][], dtype: FloatDtype = "F64"): number[] {
@@ -190,7 +190,7 @@ describe("the oracle, by hand", () => {
 });
 
 describe("selection", () => {
-  const mask = (list: number[], keep: number) => Array.from(largestMask(Float64Array.from(list), keep));
+  const mask = (list: number[], keep: number) => Array.from(selectLargest(Float64Array.from(list), keep).mask);
 
   test("equal magnitudes go to the lower index", () => {
     expect(mask([1, 2, 1, 2, 1], 3)).toEqual([1, 1, 0, 1, 0]);
@@ -200,6 +200,13 @@ describe("selection", () => {
   test("NaN is larger than infinity", () => {
     expect(mask([5, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN], 1)).toEqual([0, 1, 0, 0]);
     expect(mask([5, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN], 3)).toEqual([0, 1, 1, 1]);
+  });
+
+  test("names the magnitude that only the order among equals decides", () => {
+    const contested = (list: number[], keep: number) => selectLargest(Float64Array.from(list), keep).contested;
+    expect(contested([1, 2, 1, 2, 1], 3)).toBe(1);
+    expect(contested([1, 2, 1, 2, 1], 2)).toBeUndefined();
+    expect(contested([0, 0, 0], 2)).toBe(0);
   });
 
   test("none and all", () => {

@@ -1,6 +1,6 @@
 import type { FloatDtype } from "../../src/model/dtype.ts";
 import { randomMask } from "./philox.ts";
-import { largestMask } from "./select.ts";
+import { type Selection, selectLargest } from "./select.ts";
 
 /** One output tensor, as `MergeOp` asks for it, with its inputs decoded. */
 export interface OracleOp {
@@ -29,6 +29,8 @@ export interface OracleResult {
   terms: Float64Array;
   /** Where the vote on the sign is so close that float32 may call it the other way: the value that gives. */
   alternatives: ReadonlyMap<number, number>;
+  /** Elements whose magnitude equals one that was dropped: only our rule for equals says whether they are kept. */
+  contested: ReadonlySet<number>;
 }
 
 /** Below these the reference does not divide. */
@@ -78,7 +80,7 @@ function weightedSum(op: OracleOp, coefficients: readonly number[]): OracleResul
     values[i] = sum;
     terms[i] = magnitude;
   }
-  return { values, terms, alternatives: new Map() };
+  return { values, terms, alternatives: new Map(), contested: new Set() };
 }
 
 function slerp(op: OracleOp): OracleResult {
@@ -97,9 +99,8 @@ function inverseNorm(values: Float64Array): number {
   return norm > NORM_FLOOR || Number.isNaN(norm) ? 1 / norm : 1;
 }
 
-interface Difference {
+interface Difference extends Selection {
   values: Float64Array;
-  mask: Uint8Array;
   /** What kept elements are multiplied with, the model's weight included. */
   factor: number;
   weight: number;
@@ -111,9 +112,9 @@ function taskVectors(op: OracleOp): OracleResult {
   const differences = op.inputs.slice(1).map((input, k): Difference => {
     const weight = perModel[2 * k] as number;
     const values = input.values.map((x, i) => x - (base[i] as number));
-    const mask = maskOf(op, input, values, perModel[2 * k + 1] as number);
-    const scale = rescale && mask.includes(0) ? l1Ratio(values, mask) : 1;
-    return { values, mask, factor: weight * scale, weight };
+    const selection = select(op, input, values, perModel[2 * k + 1] as number);
+    const scale = rescale && selection.mask.includes(0) ? l1Ratio(values, selection.mask) : 1;
+    return { values, ...selection, factor: weight * scale, weight };
   });
   const vote = op.kernel === "ties" || op.kernel === "dare_ties";
   const result = { values: new Float64Array(op.count), terms: new Float64Array(op.count) };
@@ -139,16 +140,30 @@ function taskVectors(op: OracleOp): OracleResult {
     const close = vote && magnitude > 0 && Math.abs(total) <= CLOSE_VOTE * magnitude;
     if (close) alternatives.set(i, finish(total >= 0 ? -1 : 1).value);
   }
-  return { ...result, alternatives };
+  return { ...result, alternatives, contested: contestedElements(op, differences) };
 }
 
-function maskOf(op: OracleOp, input: OracleInput, differences: Float64Array, keep: number): Uint8Array {
-  if (op.kernel === "ties" && keep >= 0) {
-    const magnitudes = differences.map((d) => (worksInFloat64(op) ? Math.abs(d) : Math.fround(Math.abs(d))));
-    return largestMask(magnitudes, keep);
+function contestedElements(op: OracleOp, differences: readonly Difference[]): Set<number> {
+  const elements = new Set<number>();
+  const magnitude = magnitudeIn(op);
+  for (const { values, contested } of differences) {
+    if (contested === undefined) continue;
+    values.forEach((difference, i) => {
+      if (Object.is(magnitude(difference), contested)) elements.add(i);
+    });
   }
-  if (op.kernel.startsWith("dare")) return randomMask(op.seed, op.tensor, input.stream, op.count, keep);
-  return new Uint8Array(op.count).fill(1);
+  return elements;
+}
+
+function select(op: OracleOp, input: OracleInput, differences: Float64Array, keep: number): Selection {
+  if (op.kernel === "ties" && keep >= 0) return selectLargest(differences.map(magnitudeIn(op)), keep);
+  const probability = op.kernel.startsWith("dare") ? keep : 1;
+  return { mask: randomMask(op.seed, op.tensor, input.stream, op.count, probability), contested: undefined };
+}
+
+/** A magnitude as it is ranked: in the precision of the work. */
+function magnitudeIn(op: OracleOp): (difference: number) => number {
+  return worksInFloat64(op) ? Math.abs : (difference) => Math.fround(Math.abs(difference));
 }
 
 function l1Ratio(differences: Float64Array, mask: Uint8Array): number {

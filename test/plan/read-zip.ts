@@ -37,7 +37,10 @@ export function readZip(archive: Uint8Array | Piece[], size = 0): ZipFile[] {
     const header = at(headerOffset);
     expectSignature(header, 0x04034b50);
     if (text(header, 30, header.getUint16(26, true)) !== name) throw new Error(`local header of ${name} differs`);
-    if (header.getUint32(14, true) !== record.getUint32(16, true)) throw new Error(`CRC of ${name} differs`);
+    // With flag 8 the sizes and the checksum follow the data, as in files that PyTorch writes.
+    const follows = (header.getUint16(6, true) & 8) !== 0;
+    if (!follows && header.getUint32(14, true) !== record.getUint32(16, true))
+      throw new Error(`CRC of ${name} differs`);
     const dataOffset = headerOffset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
     const bytes = whole ? archive.subarray(dataOffset, dataOffset + entrySize) : new Uint8Array(0);
     if (whole && Bun.hash.crc32(bytes) !== record.getUint32(16, true)) throw new Error(`CRC of ${name} is wrong`);

@@ -5,7 +5,7 @@ import { tensorBytes } from "../../src/plan/place.ts";
 import { torchShardBytes } from "../../src/plan/torch-layout.ts";
 import type { MergeOp, MergePlan } from "../../src/plan/types.ts";
 import { anyOps, op, planLayout } from "./placeless.ts";
-import { readPickle, type TorchTensor } from "./read-pickle.ts";
+import { readStateDict, type TorchTensor } from "./read-pickle.ts";
 import { readZip } from "./read-zip.ts";
 
 /** The whole file with tensor `i` of the shard filled with the byte `i + 1`. */
@@ -55,7 +55,7 @@ describe("a torch file", () => {
       fc.property(anyOps, (ops) => {
         const plan = planLayout(ops, 0, "torch");
         const entries = readZip(write(plan));
-        const tensors = readPickle(entries[0]?.bytes as Uint8Array) as Map<string, TorchTensor>;
+        const tensors = readStateDict(entries[0]?.bytes as Uint8Array);
         expect([...tensors.keys()].toSorted()).toEqual(ops.map(({ tensor }) => tensor).toSorted());
         for (const { tensor, dtype, shape, offset } of plan.ops) {
           const read = tensors.get(tensor) as TorchTensor;
@@ -77,7 +77,7 @@ describe("a torch file", () => {
   test("strides are row-major in elements, and unsigned integers carry their dtype", () => {
     const ops = [op("a", "F32", [2, 3, 4]), op("b", "U16", [5]), op("c", "BF16", [])];
     const entries = readZip(write(planLayout(ops, 0, "torch")));
-    const tensors = readPickle(entries[0]?.bytes as Uint8Array) as Map<string, TorchTensor>;
+    const tensors = readStateDict(entries[0]?.bytes as Uint8Array);
     expect(tensors.get("a")?.strides).toEqual([12, 4, 1]);
     expect(tensors.get("b")?.dtype).toBe("torch.uint16");
     expect(tensors.get("c")).toMatchObject({ shape: [], strides: [] });
@@ -113,12 +113,12 @@ describe("beyond 4 GiB", () => {
   test("element counts beyond 2^31 fit the pickle", () => {
     const plan = planLayout(wide, 0, "torch");
     const pickle = torchShardBytes(plan, 0, [0, 0])[1]?.bytes as Uint8Array;
-    const tensors = readPickle(pickle) as Map<string, TorchTensor>;
+    const tensors = readStateDict(pickle);
     expect(tensors.get("first")).toMatchObject({ shape: [3_000_000_000], storage: { size: 3_000_000_000 } });
   });
 });
 
 test("more entries than 16 bits count are all found", () => {
-  const ops = Array.from({ length: 70_000 }, (_, i) => op(`t${i}`, "U8", [1]));
-  expect(readZip(write(planLayout(ops, 0, "torch")))).toHaveLength(70_003);
+  const ops = Array.from({ length: 66_000 }, (_, i) => op(`t${i}`, "U8", [1]));
+  expect(readZip(write(planLayout(ops, 0, "torch")))).toHaveLength(66_003);
 });

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
+import { afterAll } from "bun:test";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { layOut } from "../../src/plan/layout.ts";
@@ -31,9 +32,21 @@ export const TENSOR_BYTES = 16;
 export const OPTIONS: RunOptions = { force: false, nan: "warn", sync: true };
 export const SILENT = { progress() {} };
 
+const roots: string[] = [];
+afterAll(() => {
+  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true });
+});
+
+/** A folder that is removed after the tests of the file. */
+export function temporaryFolder(): string {
+  const root = mkdtempSync(join(realpathSync(tmpdir()), "sinter-run-"));
+  roots.push(root);
+  return root;
+}
+
 /** Two models of one raw file each, and a plan that takes tensors `t0`, `t1` … from both. */
 export function fixture(options: FixtureOptions = {}): Fixture {
-  const root = mkdtempSync(join(tmpdir(), "sinter-run-"));
+  const root = temporaryFolder();
   return { root, out: join(root, "out"), plan: fixturePlan(root, options) };
 }
 

@@ -72,7 +72,12 @@ test("a source is opened once and closed after its last op, before the run ends"
   const [first, ...rest] = plan.ops;
   const lone = join(root, "b", "lone.bin");
   writeFileSync(lone, Buffer.alloc(64));
-  const input = { view: { file: lone, offset: 0, dtype: "F32" as const, shape: [4] }, model: "b", tensor: "t0", position: 1 };
+  const input = {
+    view: { file: lone, offset: 0, dtype: "F32" as const, shape: [4] },
+    model: "b",
+    tensor: "t0",
+    position: 1,
+  };
   const ops = first ? [{ ...first, inputs: [input] }, ...rest] : [];
   const addon = fakeAddon();
   const inputFiles = [...plan.inputFiles, { path: lone, size: 64 }];
@@ -103,7 +108,9 @@ test("without sync no file waits for the disk", async () => {
   const { out, plan } = fixture();
   const addon = fakeAddon();
   await runPlan(plan, out, { ...OPTIONS, sync: false }, addon, SILENT);
-  expect(addon.calls.filter((call) => call.startsWith("commit")).every((call) => call.endsWith("without sync"))).toBe(true);
+  expect(addon.calls.filter((call) => call.startsWith("commit")).every((call) => call.endsWith("without sync"))).toBe(
+    true,
+  );
 });
 
 test("an input that shrinks is named with its model, tensor and file, and nothing is left", async () => {
@@ -114,7 +121,12 @@ test("an input that shrinks is named with its model, tensor and file, and nothin
       return undefined;
     },
   });
-  expect(problem).toMatchObject({ code: "source-failed", model: "model-b", tensor: "t2", path: plan.inputFiles[1]?.path });
+  expect(problem).toMatchObject({
+    code: "source-failed",
+    model: "model-b",
+    tensor: "t2",
+    path: plan.inputFiles[1]?.path,
+  });
   expect(addon.calls).toContain("cancel");
   expect(existsSync(out)).toBe(false);
 });
@@ -255,5 +267,7 @@ test("tokenizer files of a replaced model that the new one lacks are named in a 
   await runPlan(plan, out, OPTIONS, fakeAddon(), SILENT);
   const next = fixturePlan(root, { generation: 2, sideFiles: [{ name: "config.json", text: "{}" }] });
   const { warnings } = await runPlan(next, out, { ...OPTIONS, force: true }, fakeAddon(), SILENT);
-  expect(warnings.map(({ code, message }) => [code, message.includes("tokenizer.json")])).toEqual([["files-kept", true]]);
+  expect(warnings.map(({ code, message }) => [code, message.includes("tokenizer.json")])).toEqual([
+    ["files-kept", true],
+  ]);
 });

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { DTYPE_BYTES, type Dtype } from "../../src/model/dtype.ts";
+import { readZip } from "../plan/read-zip.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { unpickle } from "./unpickle.ts";
-import { readZip } from "./zip.ts";
 
 interface Storage {
   dtype: Dtype;
@@ -35,14 +35,14 @@ const STORAGES: Record<string, Dtype> = {
  * storages are members of the archive. @throws where names, sizes, strides or checksums do not fit together.
  */
 export function readTorchFile(path: string): Map<string, StoredTensor> {
-  const members = readZip(readFileSync(path));
+  const members = new Map(readZip(readFileSync(path)).map(({ name, bytes }) => [name, bytes]));
   const pickle = [...members].find(([name]) => name.endsWith("/data.pkl"));
   if (pickle === undefined) throw new Error(`${path} holds no data.pkl`);
   const prefix = pickle[0].slice(0, -"data.pkl".length);
-  const state = unpickle(pickle[1].bytes, { persistent: storageOf, call }) as Map<string, Rebuilt>;
+  const state = unpickle(pickle[1], { persistent: storageOf, call }) as Map<string, Rebuilt>;
   const tensors = new Map<string, StoredTensor>();
   for (const [name, { storage, offset, shape, stride }] of state) {
-    const data = members.get(`${prefix}data/${storage.key}`)?.bytes;
+    const data = members.get(`${prefix}data/${storage.key}`);
     const width = DTYPE_BYTES[storage.dtype];
     if (data?.length !== storage.count * width) throw new Error(`${path}: the storage of ${name} has a wrong size`);
     if (String(stride) !== String(rowMajor(shape))) throw new Error(`${path}: ${name} is not row-major`);

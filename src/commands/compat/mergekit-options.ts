@@ -1,6 +1,6 @@
-import { integer, type Options, size, text } from "../option.ts";
-import { seed, threadCount } from "../merge-options.ts";
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
+import { seed, threadCount } from "../merge-options.ts";
+import { integer, type Options, size, text } from "../option.ts";
 
 type Group = "Storage" | "Output Settings" | "Performance" | "Dangerous Options" | "Miscellaneous";
 
@@ -144,7 +144,12 @@ export const MERGEKIT_OPTIONS = {
     doc: "Not yet: ends in an error. Merges run on the CPU.",
     group: "Performance",
   },
-  asyncWrite: flag("async-write", false, "Performance", "No effect: output is always written while tensors are computed."),
+  asyncWrite: flag(
+    "async-write",
+    false,
+    "Performance",
+    "No effect: output is always written while tensors are computed.",
+  ),
   writeThreads: {
     kind: "value",
     name: "write-threads",

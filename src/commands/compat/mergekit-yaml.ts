@@ -45,7 +45,7 @@ async function run(values: Values, [config = "", out = ""]: readonly string[]): 
     },
     run: { force: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
-    messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 },
+    messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
   });
 }
 

@@ -1,0 +1,47 @@
+import type { Fact } from "./facts.ts";
+import type { MergeRow } from "./merge.ts";
+
+const WIDTHS = [17, 7, 9, 9, 9, 7, 8, 7, 9];
+
+export function mergeHeading(): string {
+  return columns(["method", "noise", "disk", "seconds", "floor", "ratio", "target", "GB/s", "peak MB"]);
+}
+
+export function mergeLine(row: MergeRow): string {
+  return columns([
+    row.method,
+    row.noise.toExponential(),
+    row.mode,
+    row.seconds.toFixed(2),
+    row.floorSeconds.toFixed(2),
+    row.ratio.toFixed(2),
+    `${row.target.toFixed(1)}${row.ratio > row.target ? "!" : ""}`,
+    row.gigabytesPerSecond.toFixed(2),
+    (row.peakAnonymous / 1e6).toFixed(0),
+  ]);
+}
+
+export function factLine({ what, value, target, unit }: Fact): string {
+  return `${what}: ${value.toFixed(0)} ${unit} (target ${target}${value > target ? ", missed" : ""})`;
+}
+
+/** How many targets there are, and which were missed. */
+export function verdict(rows: readonly MergeRow[], facts: readonly Fact[]): string {
+  const PEAK = 300e6;
+  const missed = [
+    ...rows.filter(({ ratio, target }) => ratio > target).map((row) => `${row.method} ${row.noise} ${row.mode}`),
+    ...rows.filter(({ peakAnonymous }) => peakAnonymous > PEAK).map((row) => `${row.method} ${row.noise} memory`),
+    ...facts.filter(({ value, target }) => value > target).map(({ what }) => what),
+  ];
+  const all = 2 * rows.length + facts.length;
+  if (missed.length === 0) return `\nAll ${all} targets met.`;
+  return `\n${all - missed.length} of ${all} targets met; missed: ${missed.join("; ")}`;
+}
+
+/** Names to the left, numbers to the right. */
+function columns(cells: readonly string[]): string {
+  return cells
+    .map((cell, i) => (i < 3 ? cell.padEnd(WIDTHS[i] ?? 0) : cell.padStart(WIDTHS[i] ?? 0)))
+    .join("")
+    .trimEnd();
+}

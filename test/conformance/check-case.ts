@@ -1,0 +1,171 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type FloatDtype, isFloat } from "../../src/model/dtype.ts";
+import type { MergePlan } from "../../src/plan/types.ts";
+import { decode } from "../oracle/dtype.ts";
+import { type Comparison, compareTensor, roundingFault, type Truth } from "./compare.ts";
+import { configFault } from "./config-meaning.ts";
+import { type Execution, leftNothing } from "./execute.ts";
+import { JUDGEMENTS, type Judgement } from "./judgements.ts";
+import { type Case, type Expected, type Kit, valuesOf } from "./kit.ts";
+import { type Output, readOutput } from "./output.ts";
+import { statisticsFault, statisticsOf } from "./statistics.ts";
+import { readView, truthOf } from "./truth.ts";
+
+/** What a case came to: faults (none: it passed), and the distances of its tensors to the truth. */
+export interface Finding {
+  faults: string[];
+  comparisons: readonly Comparison[];
+}
+
+/** Holds what a command did against the kit. `plan` is what the planner makes of the same command line. */
+export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution, plan: MergePlan | undefined): Finding {
+  const { name, expect, kind } = conformanceCase;
+  if (expect === "refuse") return { faults: refusalFaults(execution), comparisons: [] };
+  const judgement = expect === "better" ? JUDGEMENTS[name] : undefined;
+  if (expect === "better" && judgement === undefined) return onlyFault("nobody has said yet what is better here");
+  if (judgement?.right === "refuse") return { faults: refusalFaults(execution, judgement.naming), comparisons: [] };
+  if (execution.exitCode !== 0) return onlyFault(`exit code ${execution.exitCode}: ${firstError(execution.text)}`);
+  try {
+    const output = readOutput(execution.out);
+    if (judgement !== undefined) return checkJudgement(kit, judgement, output, plan);
+    const expected = kit.expected(name);
+    if (expected === undefined) return onlyFault("the kit does not say what is expected");
+    const finding =
+      kind === "statistical"
+        ? { faults: statisticalFaults(kit, name, expected, output, plan), comparisons: [] }
+        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan));
+    return { ...finding, faults: [...finding.faults, ...folderFaults(kit, expected, output)] };
+  } catch (error) {
+    return onlyFault(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function onlyFault(fault: string): Finding {
+  return { faults: [fault], comparisons: [] };
+}
+
+/** The first error that a program printed. */
+export function firstError(text: string): string {
+  const line = text.split("\n").find((candidate) => candidate.startsWith("error:"));
+  return line ?? text.trim().split("\n").at(-1) ?? "";
+}
+
+function refusalFaults(execution: Execution, naming = /\S/): string[] {
+  const faults: string[] = [];
+  if (execution.exitCode === 0) faults.push("succeeded, should refuse");
+  if (!naming.test(execution.text)) faults.push(`the message does not match ${naming}: ${firstError(execution.text)}`);
+  if (!/^(\u001b\[\d+m)?error:/m.test(execution.text)) faults.push("no line starts with error:");
+  if (/fault in Sinter|^\s+at .*:\d+:\d+\)?$/m.test(execution.text)) faults.push("an internal error");
+  if (!leftNothing(execution)) faults.push("something was written");
+  return faults;
+}
+
+/** Prefers what the reference wrote in float32 from the same inputs, which owes nothing to our planner. */
+function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefined): Truth[] {
+  const computed = plan && truthOf(plan, tensor);
+  if (computed === undefined) return [];
+  const recorded = name.endsWith("-bf16") ? kit.expected(name.replace(/-bf16$/, "-f32")) : undefined;
+  const stored = recorded?.tensors.get(tensor)?.stored;
+  if (stored === undefined) return [computed];
+  const values = valuesOf(stored).map((x, i) => (computed.contested.has(i) ? (computed.values[i] as number) : x));
+  return [{ ...computed, values }, computed];
+}
+
+function checkTensors(expected: Expected, output: Output, known: (tensor: string) => Truth[]): Finding {
+  const faults = nameFaults(expected, output);
+  const comparisons: Comparison[] = [];
+  for (const [tensor, { dtype, shape, stored }] of expected.tensors) {
+    const ours = output.tensors.get(tensor);
+    if (ours === undefined) continue;
+    if (ours.dtype !== dtype) faults.push(`${tensor} is ${ours.dtype}, should be ${dtype}`);
+    else if (!Bun.deepEquals(ours.shape, shape)) faults.push(`${tensor} is [${ours.shape}], should be [${shape}]`);
+    else if (stored !== undefined) {
+      const [best, ...others] = known(tensor);
+      let comparison = compareTensor(ours, stored, best);
+      for (const other of others) if (comparison.fault !== undefined) comparison = compareTensor(ours, stored, other);
+      if (comparison.fault !== undefined) faults.push(`${tensor}: ${comparison.fault}`);
+      comparisons.push(comparison);
+    }
+  }
+  return { faults, comparisons };
+}
+
+function nameFaults(expected: Expected, output: Output): string[] {
+  const missing = [...expected.tensors.keys()].filter((name) => !output.tensors.has(name));
+  const surplus = [...output.tensors.keys()].filter((name) => !expected.tensors.has(name));
+  return [
+    ...(missing.length > 0 ? [`lacks ${missing.length} tensors: ${missing.slice(0, 3).join(", ")}`] : []),
+    ...(surplus.length > 0 ? [`has ${surplus.length} tensors too many: ${surplus.slice(0, 3).join(", ")}`] : []),
+  ];
+}
+
+function statisticalFaults(
+  kit: Kit,
+  name: string,
+  expected: Expected,
+  output: Output,
+  plan: MergePlan | undefined,
+): string[] {
+  const faults = nameFaults(expected, output);
+  const recorded = kit.statistics(name);
+  if (recorded === undefined) return ["the kit has no statistics"];
+  for (const [tensor, statistics] of recorded) {
+    const ours = output.tensors.get(tensor);
+    const base = plan?.ops.find((op) => op.tensor === tensor)?.inputs[0]?.view;
+    if (ours === undefined || base === undefined || !isFloat(base.dtype)) continue;
+    const actual = statisticsOf(valuesOf(ours), decode(readView(base), base.dtype));
+    const fault = statisticsFault(actual, statistics);
+    if (fault !== undefined) faults.push(`${tensor}: ${fault}`);
+  }
+  return faults;
+}
+
+function folderFaults(kit: Kit, expected: Expected, output: Output): string[] {
+  const faults: string[] = [];
+  const config = expected.config && (output.config ? configFault(output.config, expected.config) : "no config.json");
+  if (config !== undefined) faults.push(config);
+  for (const name of [...expected.sideFiles, ...expected.sameBytesAs.keys()]) {
+    if (!existsSync(join(output.folder, name))) faults.push(`${name} is not there`);
+  }
+  for (const [name, from] of expected.sameBytesAs) {
+    const same =
+      existsSync(join(output.folder, name)) && kit.read(from).equals(readFileSync(join(output.folder, name)));
+    if (!same) faults.push(`${name} is not the same as ${from}`);
+  }
+  const card = expected.sideFiles.includes("mergekit_config.yml");
+  for (const name of ["README.md", "mergekit_config.yml"]) {
+    if (existsSync(join(output.folder, name)) !== card) faults.push(`${name} is ${card ? "not there" : "there"}`);
+  }
+  return faults;
+}
+
+function checkJudgement(kit: Kit, judgement: Judgement, output: Output, plan: MergePlan | undefined): Finding {
+  const finding = judgedTensors(kit, judgement, output, plan);
+  for (const [key, value] of Object.entries(judgement.config ?? {})) {
+    if (Bun.deepEquals(output.config?.[key], value)) continue;
+    finding.faults.push(
+      `config.json: ${key} is ${JSON.stringify(output.config?.[key])}, should be ${JSON.stringify(value)}`,
+    );
+  }
+  return finding;
+}
+
+function judgedTensors(kit: Kit, judgement: Judgement, output: Output, plan: MergePlan | undefined): Finding {
+  if (judgement.right === "like") {
+    const expected = kit.expected(judgement.other, judgement.part);
+    if (expected === undefined) return onlyFault(`the kit has no ${judgement.other}`);
+    return checkTensors(expected, output, (tensor) => truths(kit, judgement.other, tensor, plan));
+  }
+  if (judgement.right === "refuse") return { faults: [], comparisons: [] };
+  const faults: string[] = [];
+  const tensors = judgement.tensors(kit);
+  const names = (map: ReadonlyMap<string, unknown>) => [...map.keys()].sort();
+  if (!Bun.deepEquals(names(tensors), names(output.tensors))) faults.push("other tensors than there should be");
+  for (const [tensor, values] of tensors) {
+    const ours = output.tensors.get(tensor);
+    const fault = ours && roundingFault(valuesOf(ours), values, ours.dtype as FloatDtype);
+    if (fault !== undefined) faults.push(`${tensor}: ${fault}`);
+  }
+  return { faults, comparisons: [] };
+}

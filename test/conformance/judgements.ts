@@ -1,0 +1,118 @@
+import { oracle } from "../oracle/methods.ts";
+import type { Kit } from "./kit.ts";
+
+/**
+ * What is right where the reference fails or is wrong (`expect: better`). Each entry says why.
+ *
+ * - `refuse`: there is no right answer: a clear error that matches `naming`.
+ * - `like`: the tensors that the reference wrote in another case, or in this one before it failed.
+ * - `values`: every tensor worked out here from the inputs.
+ */
+export type Judgement = { reason: string; config?: Record<string, unknown> } & (
+  | { right: "refuse"; naming: RegExp }
+  | { right: "like"; other: string; part?: "expected_partial" }
+  | { right: "values"; tensors(kit: Kit): Map<string, Float64Array> }
+);
+
+export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
+  "c-linear-base-not-listed": {
+    reason:
+      "the base is one more model of linear, and nobody gave it a weight: the reference crashes, we say what lacks",
+    right: "refuse",
+    naming: /weight[\s\S]*llama-base|llama-base[\s\S]*weight/,
+  },
+  "c-slice-same-model-two-ranges": {
+    reason: "the reference keys its inputs by model, so that the second range replaces the first",
+    right: "values",
+    tensors: (kit) => meanOfNeighbours(kit, "llama-a", 2),
+    config: { num_hidden_layers: 2 },
+  },
+  "c-ties-same-model-twice": {
+    reason: "the reference keys its inputs by model, so that the second entry replaces the first",
+    right: "values",
+    tensors: (kit) => tiesWithItself(kit, "llama-base", "llama-a", [0.5, 0.3], 0.5),
+  },
+  "t-qwen2-tied-stack": {
+    reason: "the reference writes the weights and then fails to save config.json, whose layer_types it did not rebuild",
+    right: "like",
+    other: "t-qwen2-tied-stack",
+    part: "expected_partial",
+    config: { num_hidden_layers: 4, layer_types: Array(4).fill("full_attention"), tie_word_embeddings: true },
+  },
+  "t-qwen2-mixed-tied-first": {
+    reason: "the reference stores a head and leaves config.json saying that it is tied: readers drop the head",
+    right: "like",
+    other: "t-qwen2-mixed-tied-first",
+    config: { tie_word_embeddings: false },
+  },
+  "t-qwen2-mixed-untied-first": {
+    reason: "the tied input contributes its embedding to the head, and config.json says that the head is stored",
+    right: "like",
+    other: "t-qwen2-mixed-untied-first",
+    config: { tie_word_embeddings: false },
+  },
+  "t-qwen2-mixed-ties": {
+    reason: "the reference stores a head and leaves config.json saying that it is tied: readers drop the head",
+    right: "like",
+    other: "t-qwen2-mixed-ties",
+    config: { tie_word_embeddings: false },
+  },
+  "k-embed-mismatch-slerp": {
+    reason: "the reference cuts the embedding and keeps vocab_size: the result does not load",
+    right: "like",
+    other: "k-embed-mismatch-slerp",
+    config: { vocab_size: 286 },
+  },
+  "k-embed-mismatch-ties-smaller": {
+    reason: "a fine-tune with fewer rows than the base crashes the reference: the common rows can be merged",
+    right: "values",
+    tensors: (kit) => tiesOfCommonRows(kit, "llama-base", ["llama-a", "llama-tokc"], [0.5, 0.5], 0.5),
+    config: { vocab_size: 286 },
+  },
+  "o-path-one-slash": {
+    reason: "a folder whose name looks like a hub id: the reference asks the hub for its card, and fails offline",
+    right: "like",
+    other: "o-verbose",
+  },
+};
+
+/** linear, weights 1 and 1, of layers i and i + 1 of one model; embeddings, norm and head meet themselves. */
+function meanOfNeighbours(kit: Kit, model: string, layers: number): Map<string, Float64Array> {
+  const tensors = new Map<string, Float64Array>();
+  for (const name of kit.inputNames(model)) {
+    const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
+    if (layer !== undefined && Number(layer) >= layers) continue;
+    const next = layer === undefined ? name : name.replace(`.${layer}.`, `.${Number(layer) + 1}.`);
+    const other = kit.input(model, next);
+    tensors.set(
+      name,
+      kit.input(model, name).map((x, i) => (x + (other[i] as number)) / 2),
+    );
+  }
+  return tensors;
+}
+
+function tiesWithItself(kit: Kit, base: string, model: string, weights: number[], density: number) {
+  return tiesOfCommonRows(kit, base, [model, model], weights, density);
+}
+
+/** ties, normalised, of what the models' tensors have in common from their start. */
+function tiesOfCommonRows(kit: Kit, base: string, models: string[], weights: number[], density: number) {
+  const tensors = new Map<string, Float64Array>();
+  for (const name of kit.inputNames(base)) {
+    const all = [base, ...models].map((model) => kit.input(model, name));
+    const count = Math.min(...all.map((values) => values.length));
+    const keep = Math.trunc(density * count);
+    const result = oracle({
+      kernel: "ties",
+      params: [1, 1, 0, ...weights.flatMap((weight) => [weight, keep])],
+      inputs: all.map((values, stream) => ({ values: values.subarray(0, count), dtype: "F32", stream })),
+      dtype: "F32",
+      count,
+      seed: 0,
+      tensor: name,
+    });
+    tensors.set(name, result.values);
+  }
+  return tensors;
+}

@@ -1,0 +1,50 @@
+import { spec } from "../../src/commands/compat/mergekit-yaml.ts";
+import { parseCommandLine } from "../../src/commands/parse.ts";
+import { loadMergeConfig } from "../../src/config/read.ts";
+import { type Problem, Report, SinterError } from "../../src/errors.ts";
+import { buildPlan } from "../../src/plan/build.ts";
+import { DEFAULT_OPTIONS, type MergeOptions, type MergePlan } from "../../src/plan/types.ts";
+
+/** What a command line asks of the planner. */
+export interface Request {
+  config: string;
+  options: MergeOptions;
+}
+
+/** Reads the arguments of `mergekit-yaml` by its own declaration. @throws SinterError for a wrong command line. */
+export function readArguments(args: readonly string[]): Request {
+  const parsed = parseCommandLine(spec, args);
+  if (parsed.kind !== "run") throw new Error("the case asks for help");
+  const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowCrimes, randomSeed } = parsed.options;
+  const options = { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowCrimes, seed: randomSeed };
+  return { config: parsed.positionals[0] as string, options: { ...DEFAULT_OPTIONS, ...options } };
+}
+
+/** Plans what a command line asks for, in the current folder; or every problem that stands in the way. */
+export function planRequest(args: readonly string[]): MergePlan | readonly Problem[] {
+  try {
+    const { config, options } = readArguments(args);
+    const report = new Report();
+    return buildPlan(loadMergeConfig(config, { strict: options.strict }, report), options, "out", report);
+  } catch (error) {
+    if (error instanceof SinterError) return error.problems;
+    throw error;
+  }
+}
+
+/** What a program says when it lacks a feature, by the codes of its problems. */
+const MISSING_FEATURE = /^(not-yet|unknown-architecture)/;
+
+/** The features that Sinter says it does not have yet, in its words; empty where something else is wrong. */
+export function missingFeatures(problems: readonly Problem[]): string[] {
+  const missing = problems.filter(({ code }) => MISSING_FEATURE.test(code));
+  return [...new Set(missing.map(({ message }) => featureOf(message)))];
+}
+
+function featureOf(message: string): string {
+  return message
+    .replace(/^not yet: /, "")
+    .replace(/ is not available yet.*/, "")
+    .replace(/^config\.json has (.*): no family .*/, "the family of $1")
+    .replace(/ \(.*?\)/g, "");
+}

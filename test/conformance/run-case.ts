@@ -1,0 +1,30 @@
+import type { MergePlan } from "../../src/plan/types.ts";
+import { checkCase, type Finding } from "./check-case.ts";
+import { type Execution, execute, programFile } from "./execute.ts";
+import type { Case, Kit } from "./kit.ts";
+import { missingFeatures, planRequest } from "./planned.ts";
+
+export type Verdict = { name: string } & (
+  | ({ outcome: "pass" | "fail" } & Finding)
+  /** The feature that the program says it does not have. */
+  | { outcome: "pending"; feature: string }
+);
+
+/** Runs one case in the current folder, which must be the kit's, and judges what comes out. */
+export async function runCase(kit: Kit, conformanceCase: Case): Promise<Verdict> {
+  const { name, command } = conformanceCase;
+  const program = command.split(" ", 1)[0] as string;
+  if (programFile(program) === undefined) return { name, outcome: "pending", feature: program };
+  return await execute(command, kit.folder, (execution) => judge(kit, conformanceCase, execution));
+}
+
+function judge(kit: Kit, conformanceCase: Case, execution: Execution): Verdict {
+  const { name } = conformanceCase;
+  const planned = planRequest(execution.args);
+  const problems = Array.isArray(planned) ? planned : [];
+  const missing = execution.exitCode === 0 ? [] : missingFeatures(problems);
+  if (missing.length > 0) return { name, outcome: "pending", feature: missing.join(" and ") };
+  const plan = Array.isArray(planned) ? undefined : (planned as MergePlan);
+  const finding = checkCase(kit, conformanceCase, execution, plan);
+  return { name, outcome: finding.faults.length === 0 ? "pass" : "fail", ...finding };
+}
