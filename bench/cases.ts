@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MergeMethod } from "../src/methods/types.ts";
+import type { MergeMethod, ParameterScope } from "../src/methods/types.ts";
 
 /** A merge to measure: a configuration file, and the model folders that it reads. */
 export interface BenchCase {
@@ -11,7 +11,7 @@ export interface BenchCase {
   inputs: readonly string[];
 }
 
-/** What parameters are set to; every other one keeps its default. */
+/** What parameters are set to; every other one has its default. */
 const VALUES: Readonly<Record<string, number>> = { weight: 0.5, density: 0.5, t: 0.5 };
 
 /** Most that a merge may take as a multiple of the floor, on two cores. */
@@ -32,19 +32,15 @@ export function benchCase(
   const count = Math.max(method.models.min, Math.min(2, method.models.max));
   const tunes = models.tunes.slice(0, count);
   const withBase = method.base === "required";
-  const values = (scope: "model" | "global") =>
-    Object.fromEntries(
-      method.parameters.filter((spec) => spec.scope === scope).flatMap(({ name, required }) => benchValue(name, required)),
-    );
   const text = [
     `merge_method: ${method.name}`,
     ...(withBase ? [`base_model: ${JSON.stringify(models.base)}`] : []),
     "models:",
     ...tunes.flatMap((path) => [
       `  - model: ${JSON.stringify(path)}`,
-      `    parameters: ${JSON.stringify(values("model"))}`,
+      `    parameters: ${JSON.stringify(benchValues(method, "model"))}`,
     ]),
-    `parameters: ${JSON.stringify(values("global"))}`,
+    `parameters: ${JSON.stringify(benchValues(method, "global"))}`,
     "dtype: bfloat16",
     "",
   ].join("\n");
@@ -53,8 +49,14 @@ export function benchCase(
   return { method: method.name, noise, config, inputs: withBase ? [...tunes, models.base] : tunes };
 }
 
-function benchValue(name: string, required: boolean): [string, number][] {
-  const value = VALUES[name];
-  if (value === undefined && required) throw new Error(`the benchmark has no value for the parameter ${name}`);
-  return value === undefined ? [] : [[name, value]];
+/** The parameters of one scope that a benchmark sets: those in `VALUES`, and defaults for the rest. */
+export function benchValues(method: MergeMethod, scope: ParameterScope): Record<string, number | boolean> {
+  const values: Record<string, number | boolean> = {};
+  for (const spec of method.parameters) {
+    if (spec.scope !== scope) continue;
+    const value = VALUES[spec.name] ?? spec.default;
+    if (value !== undefined) values[spec.name] = value;
+    else if (spec.required) throw new Error(`the benchmark has no value for the parameter ${spec.name}`);
+  }
+  return values;
 }

@@ -1,6 +1,6 @@
 /** `bun run bench`: every merge method end to end against the speed of the disk. See docs/performance.md. */
 import { mkdirSync } from "node:fs";
-import { availableParallelism, cpus, release } from "node:os";
+import { availableParallelism, cpus, loadavg, release } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
@@ -53,6 +53,9 @@ async function bench(): Promise<void> {
   const dir = resolve(args.dir);
   const cases = benchCases(dir);
   say(`${machine.cpu}, ${machine.cpus} CPUs, ${machine.target}, Linux ${machine.kernel}, Bun ${machine.bun}`);
+  const [load = 0] = loadavg();
+  if (load > machine.cpus / 4)
+    say(`The machine is busy (load ${load.toFixed(1)}): the figures will be worse than its own.`);
   const rows: MergeRow[] = [];
   if (!args.facts) {
     const repetitions = Number(args.repetitions ?? (args.quick ? 3 : 5));

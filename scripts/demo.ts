@@ -126,7 +126,7 @@ function check(): void {
 const NEXT = `The merged model is in ${OUT}: a Hugging Face folder with weights, config.json, tokenizer and model card.
 
 bin/sinter merge your-config.yml ./merged   your own mergekit YAML
-bin/sinter plan examples/slerp.yml          other methods, on the demo's models
+bin/sinter plan examples/slerp-gradient.yml       other methods, on the demo's models
 bin/sinter methods ties                     what a method computes, and its parameters
 bin/mergekit-yaml your-config.yml ./merged  in scripts that call mergekit-yaml
 `;

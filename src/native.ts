@@ -90,13 +90,15 @@ export interface NativeError extends Error {
 let loaded: Addon | undefined;
 
 /**
- * The addon, loaded on first use.
+ * The addon, loaded on first use: the release build, or the file that the environment variable `SINTER_ADDON` names
+ * (`scripts/sanitize.ts` tests another build with it).
  * @throws where it was not built or does not load, with what to do.
  */
 export function native(): Addon {
   if (loaded === undefined) {
     try {
-      loaded = require("../build/Release/sinter.node") as Addon;
+      const other = process.env.SINTER_ADDON;
+      loaded = (other ? require(other) : require("../build/Release/sinter.node")) as Addon;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new Error(`the native addon does not load: ${reason}\n  → build it: bun run build`);

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { formatProblem, type Problem, SinterError } from "../errors.ts";
 import { usageLine } from "./help.ts";
 import type { CommandSpec } from "./option.ts";
@@ -35,8 +36,19 @@ export function printFailure(error: unknown, spec: CommandSpec | undefined): num
   return error.exitCode;
 }
 
+/** Writes all of the text to standard error before it returns: the process may exit right after. */
 export function writeError(text: string): void {
-  process.stderr.write(text);
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(process.stderr.fd, bytes, written);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") throw error;
+      Bun.sleepSync(1);
+    }
+  }
 }
 
 /** Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error. */

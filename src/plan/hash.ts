@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import type { MergeOp, MergePlan } from "./types.ts";
 
 /** Text is hashed in pieces of about this many characters: one call for each op would take most of the time. */
@@ -6,7 +6,8 @@ const PIECE = 1 << 16;
 
 /**
  * What makes two plans the same: the seed and, for each output file, which numbers are computed from which input
- * tensors and where they go. Folders are left out, so that another machine gets the same for the same models.
+ * tensors and where they go. Of a file's path only its name and its folder's count (in the Hugging Face cache a
+ * commit), so that another machine gets the same for the same models.
  * @returns SHA-256 in hexadecimal.
  */
 export function planHash(plan: MergePlan): string {
@@ -19,7 +20,7 @@ export function planHash(plan: MergePlan): string {
     text = "";
   };
   add(["sinter plan 1", plan.seed]);
-  const files = new Map(plan.inputFiles.map(({ path }) => [path, basename(path)]));
+  const files = new Map(plan.inputFiles.map(({ path }) => [path, [basename(dirname(path)), basename(path)].join("/")]));
   const models = new Map(plan.models.map((name, index) => [name, index]));
   for (const { path, size } of plan.inputFiles) add([files.get(path), size]);
   for (const { file, size, format } of plan.shards) add([file, size, format]);

@@ -49,7 +49,7 @@ const VALUES: [string[], object][] = [
   [["--gpu-rich"], { gpuRich: true }],
 ];
 
-test.each(VALUES)("%j", (args, expected) => {
+test.each(VALUES)("%j", (args: string[], expected: object) => {
   expect(options(...args)).toMatchObject(expected);
 });
 
@@ -70,11 +70,11 @@ test("every option is one of mergekit's, and has an example here", () => {
   const named = Object.values(spec.options).map((option) => (option.kind === "count" ? option.short : option.name));
   const tried = VALUES.map(([[first = ""]]) => first.replace(/^--?/, "").replace(/=.*/, ""));
   const known = new Set([...Object.keys(SWITCHES), ...tried.filter((name) => !/^(j|vv|j8)$/.test(name))]);
-  expect(new Set(named)).toEqual(known);
+  expect(new Set<string>(named)).toEqual(known);
   expect(named).toHaveLength(23);
 });
 
-test.each([["--no-gpu-rich"], ["--verbose"], ["--no-num-threads"], ["--threads"], ["--cuda=1"]])(
+test.each(["--no-gpu-rich", "--verbose", "--no-num-threads", "--threads", "--cuda=1"])(
   "%s is refused, as by mergekit",
   (arg) => {
     expect(() => options(arg)).toThrow();

@@ -21,7 +21,8 @@ export interface Finding {
 /** Holds what a command did against the kit. `plan` is what the planner makes of the same command line. */
 export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution, plan: MergePlan | undefined): Finding {
   const { name, expect, kind } = conformanceCase;
-  if (expect === "refuse") return { faults: refusalFaults(execution), comparisons: [] };
+  if (expect === "refuse")
+    return { faults: refusalFaults(execution, /\S/, conformanceCase.exit_code), comparisons: [] };
   const judgement = expect === "better" ? JUDGEMENTS[name] : undefined;
   if (expect === "better" && judgement === undefined) return onlyFault("nobody has said yet what is better here");
   if (judgement?.right === "refuse") return { faults: refusalFaults(execution, judgement.naming), comparisons: [] };
@@ -51,11 +52,12 @@ export function firstError(text: string): string {
   return line ?? text.trim().split("\n").at(-1) ?? "";
 }
 
-function refusalFaults(execution: Execution, naming = /\S/): string[] {
+/** @param exitCode the reference's: scripts tell a wrong command line (2) from other errors. */
+function refusalFaults(execution: Execution, naming: RegExp, exitCode = 1): string[] {
   const faults: string[] = [];
-  if (execution.exitCode === 0) faults.push("succeeded, should refuse");
+  if (execution.exitCode !== exitCode) faults.push(`exit code ${execution.exitCode}, should be ${exitCode}`);
   if (!naming.test(execution.text)) faults.push(`the message does not match ${naming}: ${firstError(execution.text)}`);
-  if (!/^(\u001b\[\d+m)?error:/m.test(execution.text)) faults.push("no line starts with error:");
+  if (!/^error:/m.test(execution.text)) faults.push("no line starts with error:");
   if (/fault in Sinter|^\s+at .*:\d+:\d+\)?$/m.test(execution.text)) faults.push("an internal error");
   if (!leftNothing(execution)) faults.push("something was written");
   return faults;
@@ -162,9 +164,9 @@ function judgedTensors(kit: Kit, judgement: Judgement, output: Output, plan: Mer
   const tensors = judgement.tensors(kit);
   const names = (map: ReadonlyMap<string, unknown>) => [...map.keys()].sort();
   if (!Bun.deepEquals(names(tensors), names(output.tensors))) faults.push("other tensors than there should be");
-  for (const [tensor, values] of tensors) {
+  for (const [tensor, result] of tensors) {
     const ours = output.tensors.get(tensor);
-    const fault = ours && roundingFault(valuesOf(ours), values, ours.dtype as FloatDtype);
+    const fault = ours && roundingFault(valuesOf(ours), result, ours.dtype as FloatDtype);
     if (fault !== undefined) faults.push(`${tensor}: ${fault}`);
   }
   return { faults, comparisons: [] };

@@ -38,10 +38,10 @@ function difference(key: string, ours: unknown, theirs: unknown): string {
 }
 
 function dtypeOf(config: Config): unknown {
-  return config["dtype"] ?? config["torch_dtype"];
+  return config.dtype ?? config.torch_dtype;
 }
 
 function isTied(config: Config): boolean {
-  const tie = config["tie_word_embeddings"];
-  return typeof tie === "boolean" ? tie : TIED_BY_DEFAULT.test(String(config["model_type"]));
+  const tie = config.tie_word_embeddings;
+  return typeof tie === "boolean" ? tie : TIED_BY_DEFAULT.test(String(config.model_type));
 }

@@ -1,4 +1,4 @@
-import { oracle } from "../oracle/methods.ts";
+import { type OracleResult, oracle } from "../oracle/methods.ts";
 import type { Kit } from "./kit.ts";
 
 /**
@@ -11,8 +11,10 @@ import type { Kit } from "./kit.ts";
 export type Judgement = { reason: string; config?: Record<string, unknown> } & (
   | { right: "refuse"; naming: RegExp }
   | { right: "like"; other: string; part?: "expected_partial" }
-  | { right: "values"; tensors(kit: Kit): Map<string, Float64Array> }
+  | { right: "values"; tensors(kit: Kit): Map<string, Judged> }
 );
+
+type Judged = Pick<OracleResult, "values" | "alternatives">;
 
 export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
   "c-linear-base-not-listed": {
@@ -77,17 +79,15 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
 };
 
 /** linear, weights 1 and 1, of layers i and i + 1 of one model; embeddings, norm and head meet themselves. */
-function meanOfNeighbours(kit: Kit, model: string, layers: number): Map<string, Float64Array> {
-  const tensors = new Map<string, Float64Array>();
+function meanOfNeighbours(kit: Kit, model: string, layers: number): Map<string, Judged> {
+  const tensors = new Map<string, Judged>();
   for (const name of kit.inputNames(model)) {
     const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
     if (layer !== undefined && Number(layer) >= layers) continue;
     const next = layer === undefined ? name : name.replace(`.${layer}.`, `.${Number(layer) + 1}.`);
     const other = kit.input(model, next);
-    tensors.set(
-      name,
-      kit.input(model, name).map((x, i) => (x + (other[i] as number)) / 2),
-    );
+    const values = kit.input(model, name).map((x, i) => (x + (other[i] as number)) / 2);
+    tensors.set(name, { values, alternatives: new Map() });
   }
   return tensors;
 }
@@ -98,7 +98,7 @@ function tiesWithItself(kit: Kit, base: string, model: string, weights: number[]
 
 /** ties, normalised, of what the models' tensors have in common from their start. */
 function tiesOfCommonRows(kit: Kit, base: string, models: string[], weights: number[], density: number) {
-  const tensors = new Map<string, Float64Array>();
+  const tensors = new Map<string, Judged>();
   for (const name of kit.inputNames(base)) {
     const all = [base, ...models].map((model) => kit.input(model, name));
     const count = Math.min(...all.map((values) => values.length));
@@ -112,7 +112,7 @@ function tiesOfCommonRows(kit: Kit, base: string, models: string[], weights: num
       seed: 0,
       tensor: name,
     });
-    tensors.set(name, result.values);
+    tensors.set(name, result);
   }
   return tensors;
 }

@@ -11,6 +11,8 @@ export interface Case {
   kind: "exact" | "statistical" | "error";
   note: string;
   expect: "match" | "better" | "refuse";
+  /** The reference's, where it failed: 2 for a wrong command line. */
+  exit_code?: number;
 }
 
 /** A tensor of the reference's output. `stored` is undefined where it is random and was not recorded. */

@@ -16,8 +16,8 @@ describe("a plan as text", () => {
     expect(text).toContain("method   ties\n");
     expect(text).toContain("models   a, base\n");
     expect(text).toContain("kernels  ties 20\n");
-    expect(text).toContain("tensors  20 (300 parameters, BF16 20)\n");
-    expect(text).toContain("read     1.20 kB from 2 files\n");
+    expect(text).toContain("tensors  20 (284 parameters, BF16 20)\n");
+    expect(text).toContain("read     1.14 kB from 2 files\n");
     expect(text).toContain("         model-00001-of-00004.safetensors  ");
     expect(text).toContain("tied     lm_head.weight follows model.embed_tokens.weight: not stored\n");
   });

@@ -1,0 +1,144 @@
+import { describe, expect, test } from "bun:test";
+import type { FloatDtype } from "../../src/model/dtype.ts";
+import { bound, disagreement } from "../oracle/agreement.ts";
+import { decode, FLOAT_DTYPES } from "../oracle/dtype.ts";
+import { family, forOracle, runOps, stored, type WorkOp } from "./workbench.ts";
+
+/**
+ * Every kernel against the float64 oracle. The bound, per element (`bound` in test/oracle/agreement.ts): half an ulp of
+ * the output dtype plus (inputs + 12) 2^-24 of the sum of the absolute terms, 2^-49 where the work is in float64.
+ */
+interface Family {
+  kernel: string;
+  /** Numbers of inputs that the kernel takes, of those worth a test: one of each unrolled loop, and more. */
+  inputs: readonly number[];
+  params(inputs: number, count: number, variant: number): number[];
+}
+
+const MANY = [2, 3, 4, 5, 6, 9, 12];
+const WEIGHTS = [0.7, 0.4, -0.3, 1.1, 0.25, 0.6, 0.15, 0.9, -0.2, 0.35, 0.8];
+
+function taskVector(kernel: string, keep: (count: number, model: number, variant: number) => number): Family {
+  return {
+    kernel,
+    inputs: MANY,
+    params(inputs, count, variant) {
+      const lambda = [1, 0.5, 1.3, 1][variant % 4] as number;
+      const perModel = WEIGHTS.slice(0, inputs - 1).flatMap((w, k) => [w, keep(count, k, variant)]);
+      return [lambda, variant & 1, (variant >> 1) & 1, ...perModel];
+    },
+  };
+}
+
+const FAMILIES: readonly Family[] = [
+  { kernel: "copy", inputs: [1], params: () => [] },
+  { kernel: "linear", inputs: [1, ...MANY], params: (inputs) => [0.6, ...WEIGHTS].slice(0, inputs) },
+  { kernel: "slerp", inputs: [2], params: (_, __, variant) => [[0.3, 0, 1, 0.8][variant % 4] as number] },
+  taskVector("task_arithmetic", () => -1),
+  taskVector("ties", (count, k) => [Math.trunc(count * 0.5), Math.trunc(count * 0.2), -1, count, 1][k % 5] as number),
+  taskVector("dare_linear", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
+  taskVector("dare_ties", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
+];
+
+/** All inputs alike, then mixtures. */
+const MIXTURES: readonly (readonly FloatDtype[])[] = [
+  ["F64"],
+  ["F32"],
+  ["F16"],
+  ["BF16"],
+  ["BF16", "F32", "F16"],
+  ["F16", "BF16", "F64"],
+];
+
+function makeOp(
+  kind: Family,
+  inputs: number,
+  count: number,
+  mixture: number,
+  dtype: FloatDtype,
+  variant: number,
+): WorkOp {
+  const dtypes = MIXTURES[mixture] as readonly FloatDtype[];
+  const models = family(count, inputs - 1, 1000 * count + 10 * inputs + variant, [3e-3, 3e-2][variant % 2]);
+  return {
+    kernel: kind.kernel,
+    params: kind.params(inputs, count, variant),
+    inputs: models.map((values, k) => stored(values, dtypes[k % dtypes.length] as FloatDtype)),
+    dtype,
+    count,
+    tensor: `model.layers.${count}.weight`,
+    seed: variant,
+  };
+}
+
+/** Runs all, and says where the first one breaks the bound. */
+async function firstDisagreement(ops: readonly WorkOp[]): Promise<string | undefined> {
+  const outcomes = await runOps(ops);
+  for (const [i, op] of ops.entries()) {
+    const oracleOp = forOracle(op);
+    const wrong = disagreement(decode((outcomes[i] as { bytes: Uint8Array }).bytes, oracleOp.dtype), oracleOp);
+    if (wrong === undefined) continue;
+    const dtypes = op.inputs.map((input) => input.dtype).join(" ");
+    return `${op.kernel} [${op.params}] of ${dtypes} to ${op.dtype}, ${op.count} elements: ${JSON.stringify(wrong)}`;
+  }
+  return undefined;
+}
+
+/** `copy` moves bytes: it cannot convert. */
+function possible(kind: Family, mixture: number, dtype: FloatDtype): boolean {
+  return kind.kernel !== "copy" || String(MIXTURES[mixture]) === dtype;
+}
+
+describe.each(FAMILIES.map((kind) => [kind.kernel, kind] as const))("%s", (_, kind) => {
+  test("agrees for every dtype, number of inputs and small odd size", async () => {
+    const ops: WorkOp[] = [];
+    let variant = 0;
+    for (const count of [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 33]) {
+      for (const inputs of kind.inputs) {
+        for (const mixture of MIXTURES.keys()) {
+          for (const dtype of FLOAT_DTYPES) {
+            if (possible(kind, mixture, dtype)) ops.push(makeOp(kind, inputs, count, mixture, dtype, variant++));
+          }
+        }
+      }
+    }
+    expect(await firstDisagreement(ops)).toBeUndefined();
+  });
+
+  test("agrees around the sizes of chunks and of partial sums", async () => {
+    const ops: WorkOp[] = [];
+    let turn = 0;
+    for (const count of [1023, 1024, 1025, 4099, 65535, 65536, 65537]) {
+      for (const mixture of MIXTURES.keys()) {
+        const dtype = FLOAT_DTYPES[(turn + mixture) % 4] as FloatDtype;
+        const inputs = kind.inputs[turn % kind.inputs.length] as number;
+        turn++;
+        const few = count > 5000 ? Math.min(inputs, 3) : inputs;
+        const copies = kind.kernel === "copy" ? MIXTURES[mixture % 4]?.[0] : undefined;
+        ops.push(makeOp(kind, few, count, copies ? mixture % 4 : mixture, copies ?? dtype, turn));
+      }
+    }
+    expect(await firstDisagreement(ops)).toBeUndefined();
+  });
+});
+
+test("the bound is tight: twice the rounding error of bfloat16 breaks it", async () => {
+  const op = makeOp(FAMILIES[1] as Family, 3, 257, 3, "BF16", 1);
+  const [outcome] = await runOps([op]);
+  const values = decode((outcome as { bytes: Uint8Array }).bytes, "BF16");
+  values[100] = (values[100] as number) * (1 + 2 ** -7);
+  expect(disagreement(values, forOracle(op))?.index).toBe(100);
+  expect(bound(forOracle(op), 0.02, 0.02)).toBeLessThan(0.02 * 2 ** -8);
+});
+
+test.each(FAMILIES.map((kind) => [kind.kernel, kind] as const))(
+  "%s agrees on one element more than a block of output",
+  async (_, kind) => {
+    const dtype: FloatDtype = kind.kernel === "linear" ? "BF16" : kind.kernel === "slerp" ? "F64" : "F32";
+    const mixture = FLOAT_DTYPES.indexOf(dtype);
+    const count = (4 << 20) / { F64: 8, F32: 4, F16: 2, BF16: 2 }[dtype] + 1;
+    expect(
+      await firstDisagreement([makeOp(kind, Math.min(2, ...kind.inputs), count, mixture, dtype, 3)]),
+    ).toBeUndefined();
+  },
+);
