@@ -265,6 +265,10 @@ class Addon : public Napi::Addon<Addon> {
     op->kernel_name = text(from.Get("kernel"), "kernel");
     job.count = whole(from.Get("count"), "count");
     job.rows = whole(from.Get("rows"), "rows");
+    job.columns = whole(from.Get("columns"), "columns");
+    if (job.count > 0 && (job.rows == 0 || job.columns == 0 || job.count % job.rows != 0 || job.count % job.columns != 0)) {
+      bad_argument("rows and columns must divide count");
+    }
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
     if (!from.Get("inputs").IsArray() || !from.Get("params").IsArray()) bad_argument("inputs and params must be lists");

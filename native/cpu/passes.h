@@ -9,6 +9,7 @@
 #include "../engine/kernel.h"
 #include "../numeric/convert.h"
 #include "philox-lanes.h"
+#include "rank-row.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
@@ -16,6 +17,9 @@ constexpr uint32_t kChunk = 1024;
 
 /// Lanes of a partial sum: element i of a block belongs to lane i mod kLanes. Results depend on it.
 constexpr int kLanes = 8;
+
+/// Most sums of one group: a Gram matrix of as many vectors as an op may have.
+constexpr int kMostSums = kMaxInputs * (kMaxInputs + 1) / 2;
 
 // ---- stored bytes to work type and back ----
 
@@ -134,18 +138,166 @@ inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __
   }
 }
 
+// ---- whole rows: vectors along the last dimension ----
+
+/// Widens `n` elements of one input, however many.
+template <class Work>
+void load_row(const Job& job, int input, uint64_t begin, uint64_t n, Work* to) {
+  const InputSpan& span = job.input[input];
+  for (uint64_t i = 0; i < n; i += kChunk) {
+    const uint32_t count = static_cast<uint32_t>(n - i < kChunk ? n - i : kChunk);
+    widen_chunk(span.dtype, span.data + (begin + i) * element_size(span.dtype), count, to + i);
+  }
+}
+
+/// della's limits by rank, for rows of one length and one model.
 template <class Method>
-constexpr bool kUsesRandom = requires {
-  requires Method::kRandom;
-};
+std::vector<uint32_t> ranked_limits(const Job& job, int input) {
+  std::vector<uint32_t> limits(job.columns);
+  for (uint64_t rank = 0; rank < job.columns; rank++) {
+    limits[rank] = ranked_limit(Method::number(job, input, 1), Method::number(job, input, 2), rank, job.columns);
+  }
+  return limits;
+}
+
+/// Which elements of one row are kept, as bytes.
+template <class Work>
+void mask_row(const Job& job, int input, uint64_t row, const std::vector<uint32_t>& limits, RankRoom& room,
+              std::vector<Work>& values, std::vector<uint32_t>& words, uint8_t* mask) {
+  using Bits = typename BitsOf<Work>::type;
+  const uint64_t n = job.columns;
+  const uint64_t begin = row * n;
+  values.resize(2 * n);
+  load_row(job, 0, begin, n, values.data());
+  load_row(job, input, begin, n, values.data() + n);
+  // Chunks of random words start at multiples of kChunk: the row lies somewhere in them.
+  const uint64_t first = begin / kChunk * kChunk;
+  words.resize((begin + n - first + kChunk - 1) / kChunk * kChunk);
+  for (uint64_t at = 0; at < words.size(); at += kChunk) random_chunk(job, input, first + at, words.data() + at);
+  Bits* const bits = reinterpret_cast<Bits*>(values.data());
+  const Work* const base = values.data();
+  const Work* const x = values.data() + n;
+  for (uint64_t i = 0; i < n; i++) bits[i] = difference_magnitude<Work>(base[i], x[i]);
+  rank_row<Bits>(bits, words.data() + (begin - first), static_cast<uint32_t>(n), limits.data(), room, mask);
+}
 
 template <class Method>
-uint32_t* load_random(const Job& job, Scratch& scratch, uint64_t begin) {
-  if constexpr (kUsesRandom<Method>) {
+bool make_mask_room(Job& job) {
+  uint64_t models = 0;
+  for (int k = 0; k < job.inputs; k++) models += Method::needs_words(job, k) ? 1 : 0;
+  const uint64_t words = job.count / 64 + 1;
+  if (models == 0 || models * words * 8 > kMaskBytes) return false;
+  job.masks.resize(static_cast<size_t>(job.inputs));
+  for (int k = 0; k < job.inputs; k++) {
+    if (Method::needs_words(job, k)) job.masks[static_cast<size_t>(k)].assign(words + kChunk / 64, 0);
+  }
+  return true;
+}
+
+template <class Method, class Work>
+void prepare_masks_of(Job& job, uint64_t begin, uint64_t end) {
+  RankRoom room(job.columns);
+  std::vector<Work> values;
+  std::vector<uint32_t> words;
+  std::vector<uint8_t> mask(job.columns);
+  for (int k = 0; k < job.inputs; k++) {
+    if (!Method::needs_words(job, k)) continue;
+    const std::vector<uint32_t> limits = ranked_limits<Method>(job, k);
+    std::vector<uint64_t>& to = job.masks[static_cast<size_t>(k)];
+    for (uint64_t row = begin; row < end; row++) {
+      mask_row<Work>(job, k, row, limits, room, values, words, mask.data());
+      uint64_t element = row * job.columns;
+      for (uint64_t i = 0; i < job.columns; i++, element++) {
+        to[element / 64] |= static_cast<uint64_t>(mask[i]) << (element % 64);
+      }
+    }
+  }
+}
+
+template <class Method>
+void prepare_masks(Job& job, Scratch&, uint64_t begin, uint64_t end) {
+  job.wide ? prepare_masks_of<Method, double>(job, begin, end) : prepare_masks_of<Method, float>(job, begin, end);
+}
+
+/// A chunk's mask where none is kept: rows are ranked again, the last one is remembered.
+template <class Method>
+void rows_mask_chunk(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n, uint32_t* to) {
+  if (scratch.masks_of != job.id) {
+    scratch.masks_of = job.id;
+    scratch.row_masks.assign(kMaxInputs, {});
+    scratch.row_of_mask.assign(kMaxInputs, UINT64_MAX);
+  }
+  std::vector<uint8_t>& mask = scratch.row_masks[static_cast<size_t>(input)];
+  uint64_t& at_hand = scratch.row_of_mask[static_cast<size_t>(input)];
+  for (uint32_t i = 0; i < n;) {
+    const uint64_t row = (begin + i) / job.columns;
+    const uint64_t column = (begin + i) % job.columns;
+    if (row != at_hand) {
+      RankRoom room(job.columns);
+      std::vector<uint32_t> words;
+      mask.resize(job.columns);
+      const std::vector<uint32_t> limits = ranked_limits<Method>(job, input);
+      if (job.wide) {
+        std::vector<double> values;
+        mask_row<double>(job, input, row, limits, room, values, words, mask.data());
+      } else {
+        std::vector<float> values;
+        mask_row<float>(job, input, row, limits, room, values, words, mask.data());
+      }
+      at_hand = row;
+    }
+    const uint32_t count = static_cast<uint32_t>(std::min<uint64_t>(job.columns - column, n - i));
+    for (uint32_t j = 0; j < count; j++) to[i + j] = mask[column + j];
+    i += count;
+  }
+}
+
+template <class Method, class Work>
+void prepare_divergences_of(Job& job, uint64_t begin, uint64_t end) {
+  std::vector<Work> values(2 * job.columns);
+  std::vector<double> room(2 * job.columns);
+  for (uint64_t row = begin; row < end; row++) {
+    load_row(job, 0, row * job.columns, job.columns, values.data());
+    load_row(job, 1, row * job.columns, job.columns, values.data() + job.columns);
+    job.table[row] = Method::template divergence<Work>(values.data(), values.data() + job.columns, job.columns, room.data());
+  }
+}
+
+template <class Method>
+void prepare_divergences(Job& job, Scratch&, uint64_t begin, uint64_t end) {
+  job.wide ? prepare_divergences_of<Method, double>(job, begin, end)
+           : prepare_divergences_of<Method, float>(job, begin, end);
+}
+
+// ---- words of elements ----
+
+template <class Method>
+constexpr bool kUsesWords = requires { Method::kRandom; } && (requires { requires Method::kRandom; } || requires { requires Method::kRanked; });
+
+/// Kept or not, as 1 or 0, from a mask of one bit per element; `begin` is a multiple of 64.
+inline void mask_chunk(const std::vector<uint64_t>& mask, uint64_t begin, uint32_t n, uint32_t* __restrict to) {
+  for (uint32_t i = 0; i < n; i += 64) {
+    const uint64_t word = mask[(begin + i) / 64];
+    for (uint32_t j = 0; j < 64; j++) to[i + j] = static_cast<uint32_t>(word >> j & 1);
+  }
+}
+
+/// The words of each input that needs any: random numbers, or a mask.
+template <class Method>
+uint32_t* load_words(const Job& job, Scratch& scratch, uint64_t begin, uint32_t n) {
+  if constexpr (kUsesWords<Method>) {
     const size_t words = static_cast<size_t>(job.inputs) * kChunk;
     if (scratch.random.size() < words) scratch.random.resize(words);
     for (int k = 0; k < job.inputs; k++) {
-      if (Method::needs_random(job, k)) random_chunk(job, k, begin, scratch.random.data() + k * kChunk);
+      if (!Method::needs_words(job, k)) continue;
+      uint32_t* const to = scratch.random.data() + k * kChunk;
+      if constexpr (!Method::kRanked) {
+        random_chunk(job, k, begin, to);
+      } else if (!job.masks.empty()) {
+        mask_chunk(job.masks[static_cast<size_t>(k)], begin, n, to);
+      } else {
+        rows_mask_chunk<Method>(job, scratch, k, begin, n, to);
+      }
     }
     return scratch.random.data();
   } else {
@@ -153,37 +305,77 @@ uint32_t* load_random(const Job& job, Scratch& scratch, uint64_t begin) {
   }
 }
 
+// ---- numbers of groups, as further inputs behind the real ones ----
+
+template <class Function>
+constexpr int kExtraOf = [] {
+  if constexpr (requires { Function::kExtra; }) {
+    return Function::kExtra;
+  } else {
+    return 0;
+  }
+}();
+
+/// Writes the numbers of each element's group; `room` is where those of number 0 go.
+template <class Work>
+void load_groups(const Job& job, const double* table, int extra, uint64_t begin, uint32_t n, Work* room) {
+  if (job.grouping == Grouping::columns) {
+    const uint64_t positions = job.groups();
+    uint64_t position = begin % positions;
+    for (uint32_t i = 0; i < n; i++) {
+      for (int e = 0; e < extra; e++) room[e * kChunk + i] = static_cast<Work>(table[position * extra + e]);
+      position = position + 1 == positions ? 0 : position + 1;
+    }
+    return;
+  }
+  uint64_t row = begin / job.columns;
+  uint64_t left = job.columns - begin % job.columns;
+  for (uint32_t i = 0; i < n; row++, left = job.columns) {
+    const uint32_t count = static_cast<uint32_t>(left < n - i ? left : n - i);
+    for (int e = 0; e < extra; e++) {
+      const Work value = static_cast<Work>(table[row * extra + e]);
+      for (uint32_t j = 0; j < count; j++) room[e * kChunk + i + j] = value;
+    }
+    i += count;
+  }
+}
+
 // ---- map ----
 
 template <class Method, class Work, int N, class Function>
-void map_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict random, uint32_t n, int inputs,
-               Work* __restrict out) {
-  constexpr int room = N > 0 ? N : kMaxInputs;
-  const int width = N > 0 ? N : inputs;
+void map_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+               int extra, Work* __restrict out) {
+  constexpr int room = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
+  const int width = N > 0 ? N + kExtraOf<Function> : inputs + extra;
   for (uint32_t i = 0; i < n; i++) {
     Work x[room];
     uint32_t r[room];
     for (int k = 0; k < width; k++) x[k] = in[k * kChunk + i];
-    if constexpr (kUsesRandom<Method>) {
-      for (int k = 0; k < width; k++) r[k] = random[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < (N > 0 ? N : inputs); k++) r[k] = words[k * kChunk + i];
     }
     out[i] = f(x, r, static_cast<int32_t>(i));
   }
 }
 
-template <class Method, class Work, int N>
+template <class Method, class Function, class Work, int N>
 void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite) {
-  typename Method::template Map<Work, N> f(job);
-  Work* const room = input_room<Work>(scratch, job.inputs);
-  Work* const result = room + static_cast<size_t>(job.inputs) * kChunk;
+  Function f(job);
+  int extra = 0;
+  if constexpr (kExtraOf<Function> > 0) extra = Method::group_values(job);
+  Work* const room = input_room<Work>(scratch, job.inputs + extra);
+  Work* const result = room + static_cast<size_t>(job.inputs + extra) * kChunk;
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
     for (int k = 0; k < job.inputs; k++) {
       non_finite |= static_cast<uint64_t>(load_input(job, k, at, n, room)) << k;
     }
-    const uint32_t* random = load_random<Method>(job, scratch, at);
+    if constexpr (kExtraOf<Function> > 0) {
+      load_groups(job, Method::group_table(job), extra, at, n, room + static_cast<size_t>(job.inputs) * kChunk);
+    }
+    const uint32_t* words = load_words<Method>(job, scratch, at, n);
     f.at(at);
-    map_chunk<Method, Work, N>(f, room, random, n, job.inputs, result);
+    map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
     narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));
   }
 }
@@ -191,10 +383,10 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
 // ---- reduce ----
 
 template <class Method, class Work, int N, class Function>
-void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict random, uint32_t n, int inputs,
+void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
                 int sums, double* __restrict terms) {
   constexpr int room = N > 0 ? N : kMaxInputs;
-  constexpr int sum_room = N > 0 ? (Function::kSums > 0 ? Function::kSums : 1) : 2 * kMaxInputs;
+  constexpr int sum_room = N > 0 ? (Function::kSums > 0 ? Function::kSums : 1) : kMostSums;
   const int width = N > 0 ? N : inputs;
   const int count = N > 0 ? Function::kSums : sums;
   for (uint32_t i = 0; i < n; i++) {
@@ -202,8 +394,8 @@ void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __
     uint32_t r[room];
     double term[sum_room];
     for (int k = 0; k < width; k++) x[k] = in[k * kChunk + i];
-    if constexpr (kUsesRandom<Method>) {
-      for (int k = 0; k < width; k++) r[k] = random[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < width; k++) r[k] = words[k * kChunk + i];
     }
     f(x, r, static_cast<int32_t>(i), term);
     for (int s = 0; s < count; s++) terms[s * kChunk + i] = term[s];
@@ -218,44 +410,106 @@ inline void add_to_lanes(const double* __restrict terms, uint32_t n, double* __r
   for (int lane = 0; i < n; i++, lane++) lanes[lane] += terms[i];
 }
 
-template <class Method, class Work, int N>
-void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
-  typename Method::template Reduce<Work, N> f(job);
-  const int count = Method::sum_count(job);
-  double lanes[2 * kMaxInputs][kLanes] = {};
+/// Loads what one chunk needs and computes its terms into `scratch.terms`.
+template <class Method, class Function, class Work, int N>
+void load_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint32_t n, int count) {
   Work* const room = input_room<Work>(scratch, job.inputs);
-  if (scratch.terms.size() < static_cast<size_t>(count) * kChunk) scratch.terms.resize(count * kChunk);
+  if (scratch.terms.size() < static_cast<size_t>(count) * kChunk) scratch.terms.resize(static_cast<size_t>(count) * kChunk);
+  for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
+  const uint32_t* words = load_words<Method>(job, scratch, at, n);
+  f.at(at);
+  term_chunk<Method, Work, N>(f, room, words, n, job.inputs, count, scratch.terms.data());
+}
+
+template <class Method, class Function, class Work, int N>
+void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
+  Function f(job);
+  const int count = Method::sum_count(job);
+  scratch.lanes.assign(static_cast<size_t>(count) * kLanes, 0.0);
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
-    for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
-    const uint32_t* random = load_random<Method>(job, scratch, at);
-    f.at(at);
-    term_chunk<Method, Work, N>(f, room, random, n, job.inputs, count, scratch.terms.data());
-    for (int s = 0; s < count; s++) add_to_lanes(scratch.terms.data() + s * kChunk, n, lanes[s]);
+    load_terms<Method, Function, Work, N>(f, job, scratch, at, n, count);
+    for (int s = 0; s < count; s++) {
+      add_to_lanes(scratch.terms.data() + s * kChunk, n, scratch.lanes.data() + s * kLanes);
+    }
   }
   for (int s = 0; s < count; s++) {
+    double* const lanes = scratch.lanes.data() + s * kLanes;
     for (int step = kLanes / 2; step > 0; step /= 2) {
-      for (int lane = 0; lane < step; lane++) lanes[s][lane] += lanes[s][lane + step];
+      for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
     }
-    sums[s] = lanes[s][0];
+    sums[s] = lanes[0];
+  }
+}
+
+/// Sums over rows for each position of a row, row after row.
+template <class Method, class Function, class Work, int N>
+void reduce_columns_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
+  Function f(job);
+  const int count = Method::sum_count(job);
+  const uint64_t positions = job.groups();
+  for (uint64_t i = 0; i < positions * static_cast<uint64_t>(count); i++) sums[i] = 0.0;
+  for (uint64_t row = begin; row < end; row++) {
+    for (uint64_t at = 0; at < positions; at += kChunk) {
+      const uint32_t n = static_cast<uint32_t>(positions - at < kChunk ? positions - at : kChunk);
+      load_terms<Method, Function, Work, N>(f, job, scratch, row * positions + at, n, count);
+      for (int s = 0; s < count; s++) {
+        const double* __restrict terms = scratch.terms.data() + s * kChunk;
+        double* __restrict to = sums + static_cast<uint64_t>(s) * positions + at;
+        for (uint32_t i = 0; i < n; i++) to[i] += terms[i];
+      }
+    }
   }
 }
 
 // ---- select ----
 
-template <class Method, class Work>
-void magnitude_chunk(const Work* __restrict base, const Work* __restrict x, uint32_t n,
-                     typename BitsOf<Work>::type* __restrict out) {
+/// Whether the method's magnitude looks at all inputs at once, not at one beside the base.
+template <class Method>
+constexpr bool kJointMagnitude = requires { typename Method::template Magnitude<float, 2>; };
+
+/// Magnitude bits of elements [begin, begin + n) for one input.
+template <class Method, class Work, int N>
+void pair_magnitude_chunk(const Job& job, Scratch& scratch, int input, bool load_base, uint64_t begin, uint32_t n,
+                          typename BitsOf<Work>::type* __restrict out) {
+  Work* const room = input_room<Work>(scratch, job.inputs);
+  if (load_base) load_input(job, 0, begin, n, room);
+  load_input(job, input, begin, n, room);
+  const Work* __restrict base = room;
+  const Work* __restrict x = room + input * kChunk;
   for (uint32_t i = 0; i < n; i++) out[i] = Method::template magnitude<Work>(base[i], x[i]);
 }
 
-template <class Method, class Work>
-void magnitudes(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n,
-                typename BitsOf<Work>::type* out) {
-  Work* const room = input_room<Work>(scratch, job.inputs);
-  load_input(job, 0, begin, n, room);
-  load_input(job, input, begin, n, room);
-  magnitude_chunk<Method>(room, room + input * kChunk, n, out);
+template <class Method, class Work, int N>
+void joint_magnitude_chunk(const Job& job, Scratch& scratch, uint64_t begin, uint32_t n,
+                           typename BitsOf<Work>::type* __restrict out) {
+  using Function = typename Method::template Magnitude<Work, N>;
+  const Function f(job);
+  int extra = 0;
+  if constexpr (kExtraOf<Function> > 0) extra = Method::group_values(job);
+  Work* const room = input_room<Work>(scratch, job.inputs + extra);
+  for (int k = 0; k < job.inputs; k++) load_input(job, k, begin, n, room);
+  if constexpr (kExtraOf<Function> > 0) {
+    load_groups(job, Method::group_table(job), extra, begin, n, room + static_cast<size_t>(job.inputs) * kChunk);
+  }
+  constexpr int width = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
+  const int count = N > 0 ? width : job.inputs + extra;
+  const Work* __restrict in = room;
+  for (uint32_t i = 0; i < n; i++) {
+    Work x[width];
+    for (int k = 0; k < count; k++) x[k] = in[k * kChunk + i];
+    out[i] = f(x);
+  }
+}
+
+template <class Method, class Work, int N>
+void magnitudes_range(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n,
+                      typename BitsOf<Work>::type* out) {
+  if constexpr (kJointMagnitude<Method>) {
+    joint_magnitude_chunk<Method, Work, N>(job, scratch, begin, n, out);
+  } else {
+    pair_magnitude_chunk<Method, Work, N>(job, scratch, input, true, begin, n, out);
+  }
 }
 
 /// Appends what lies strictly inside the bracket. Groups without any such value, most of them, are skipped whole.
@@ -282,7 +536,7 @@ uint32_t collect(const Bits* __restrict bits, uint32_t n, Bits low, Bits width, 
 
 template <class Bits>
 void tally_chunk(const Bits* __restrict bits, uint32_t n, const Bracket<Bits>& bracket, Bits* __restrict inside,
-                 Tally<Bits>& tally) {
+                 bool count_zeros, Tally<Bits>& tally) {
   const Bits low = bracket.low;
   const Bits high = bracket.high;
   Bits above = 0;
@@ -295,6 +549,11 @@ void tally_chunk(const Bits* __restrict bits, uint32_t n, const Bracket<Bits>& b
     above_low += bits[i] > low ? 1 : 0;
     at_least_low += bits[i] >= low ? 1 : 0;
   }
+  if (count_zeros) {
+    Bits zeros = 0;
+    for (uint32_t i = 0; i < n; i++) zeros += bits[i] == 0 ? 1 : 0;
+    tally.zeros += zeros;
+  }
   tally.above += above;
   tally.equal_high += equal_high;
   if (low == high) return;
@@ -306,22 +565,28 @@ void tally_chunk(const Bits* __restrict bits, uint32_t n, const Bracket<Bits>& b
   tally.values.insert(tally.values.end(), inside, inside + found);
 }
 
-template <class Method, class Work>
+template <class Method, class Work, int N>
 void tally_range(const Job& job, Scratch& scratch, const std::vector<Selection>& selections,
                  const std::vector<Bracket<typename BitsOf<Work>::type>>& brackets, uint64_t begin, uint64_t end,
                  std::vector<Tally<typename BitsOf<Work>::type>*>& tallies) {
   using Bits = typename BitsOf<Work>::type;
-  Work* const room = input_room<Work>(scratch, job.inputs);
   Bits bits[kChunk];
   Bits inside[kChunk + 1];
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
-    load_input(job, 0, at, n, room);
+    int at_hand = -1;  // the input whose magnitudes `bits` holds
     for (size_t s = 0; s < selections.size(); s++) {
       if (tallies[s] == nullptr) continue;
-      load_input(job, selections[s].input, at, n, room);
-      magnitude_chunk<Method>(room, room + selections[s].input * kChunk, n, bits);
-      tally_chunk(bits, n, brackets[s], inside, *tallies[s]);
+      const int input = selections[s].input;
+      if (input != at_hand) {
+        if constexpr (kJointMagnitude<Method>) {
+          joint_magnitude_chunk<Method, Work, N>(job, scratch, at, n, bits);
+        } else {
+          pair_magnitude_chunk<Method, Work, N>(job, scratch, input, at_hand < 0, at, n, bits);
+        }
+        at_hand = input;
+      }
+      tally_chunk(bits, n, brackets[s], inside, selections[s].share_of_nonzero >= 0, *tallies[s]);
     }
   }
 }
@@ -347,17 +612,66 @@ void with_inputs(int inputs, const F& f) {
 template <class Method>
 constexpr int kWideInputs = Method::kLeastInputs == Method::kMostInputs ? Method::kLeastInputs : 0;
 
+/// Calls `f` with the work type and the number of inputs that a job was compiled for.
+template <class Method, class F>
+void with_work(const Job& job, const F& f) {
+  if (job.wide) {
+    f.template operator()<double, kWideInputs<Method>>();
+  } else {
+    with_inputs<Method>(job.inputs, [&]<int N>() { f.template operator()<float, N>(); });
+  }
+}
+
 template <class Method>
 void map(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite) {
-  if (job.wide) return map_range<Method, double, kWideInputs<Method>>(job, scratch, begin, end, out, non_finite);
-  with_inputs<Method>(job.inputs,
-                      [&]<int N>() { map_range<Method, float, N>(job, scratch, begin, end, out, non_finite); });
+  with_work<Method>(job, [&]<class Work, int N>() {
+    if constexpr (requires { typename Method::template GroupedMap<Work, N>; }) {
+      if (job.grouping != Grouping::whole) {
+        using Function = typename Method::template GroupedMap<Work, N>;
+        return map_range<Method, Function, Work, N>(job, scratch, begin, end, out, non_finite);
+      }
+    }
+    using Function = typename Method::template Map<Work, N>;
+    map_range<Method, Function, Work, N>(job, scratch, begin, end, out, non_finite);
+  });
 }
 
 template <class Method>
 void reduce(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
-  if (job.wide) return reduce_range<Method, double, kWideInputs<Method>>(job, scratch, begin, end, sums);
-  with_inputs<Method>(job.inputs, [&]<int N>() { reduce_range<Method, float, N>(job, scratch, begin, end, sums); });
+  with_work<Method>(job, [&]<class Work, int N>() {
+    if constexpr (requires { typename Method::template Remeasure<Work, N>; }) {
+      if (job.round > 0) {
+        using Function = typename Method::template Remeasure<Work, N>;
+        return reduce_range<Method, Function, Work, N>(job, scratch, begin, end, sums);
+      }
+    }
+    using Function = typename Method::template Reduce<Work, N>;
+    reduce_range<Method, Function, Work, N>(job, scratch, begin, end, sums);
+  });
+}
+
+template <class Method>
+void reduce_columns(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
+  with_work<Method>(job, [&]<class Work, int N>() {
+    using Function = typename Method::template Reduce<Work, N>;
+    reduce_columns_range<Method, Function, Work, N>(job, scratch, begin, end, sums);
+  });
+}
+
+template <class Method>
+void magnitudes32(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n, uint32_t* out) {
+  with_inputs<Method>(job.inputs, [&]<int N>() {
+    magnitudes_range<Method, float, N>(job, scratch, input, begin, n, out);
+  });
+}
+
+template <class Method>
+void tally32(const Job& job, Scratch& scratch, const std::vector<Selection>& selections,
+             const std::vector<Bracket<uint32_t>>& brackets, uint64_t begin, uint64_t end,
+             std::vector<Tally<uint32_t>*>& tallies) {
+  with_inputs<Method>(job.inputs, [&]<int N>() {
+    tally_range<Method, float, N>(job, scratch, selections, brackets, begin, end, tallies);
+  });
 }
 
 /// Everything a method declares, as the engine's table wants it.
@@ -367,17 +681,26 @@ constexpr Kernel kernel_of() {
   kernel.name = Method::kName;
   kernel.valid = Method::valid;
   kernel.map = map<Method>;
-  if constexpr (
-      requires { &Method::selections; } && requires { Method::kSelects; }) {
+  if constexpr (requires { &Method::grouping; }) kernel.grouping = Method::grouping;
+  if constexpr (requires { requires Method::kSelects; }) {
     kernel.selections = Method::selections;
-    kernel.select32 = {magnitudes<Method, float>, tally_range<Method, float>};
-    kernel.select64 = {magnitudes<Method, double>, tally_range<Method, double>};
+    kernel.select32 = {magnitudes32<Method>, tally32<Method>};
+    kernel.select64 = {magnitudes_range<Method, double, kWideInputs<Method>>,
+                       tally_range<Method, double, kWideInputs<Method>>};
   }
   if constexpr (requires { &Method::sum_count; }) {
     kernel.sum_count = Method::sum_count;
     kernel.reduce = reduce<Method>;
+    if constexpr (requires { &Method::grouping; }) kernel.reduce_columns = reduce_columns<Method>;
   }
   if constexpr (requires { &Method::solve; }) kernel.solve = Method::solve;
+  if constexpr (requires { requires Method::kRanked; }) {
+    kernel.make_room = make_mask_room<Method>;
+    kernel.prepare = prepare_masks<Method>;
+  } else if constexpr (requires { &Method::make_room; }) {
+    kernel.make_room = Method::make_room;
+    kernel.prepare = prepare_divergences<Method>;
+  }
   return kernel;
 }
 

@@ -1,6 +1,14 @@
 // All kernels for one instruction set. Compiled once per set, with SINTER_TARGET as its name and the flags that allow it.
 
+#include "../methods/arcee-fusion.h"
+#include "../methods/karcher.h"
 #include "../methods/linear.h"
+#include "../methods/model-stock.h"
+#include "../methods/multislerp.h"
+#include "../methods/nearswap.h"
+#include "../methods/nuslerp.h"
+#include "../methods/ram.h"
+#include "../methods/sce.h"
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
 #include "passes.h"
@@ -13,22 +21,36 @@
 namespace sinter {
 
 // `copy` has no loop of its own: the engine writes the input's bytes as they are.
+static constexpr Kernel copy_kernel() {
+  Kernel kernel{};
+  kernel.name = "copy";
+  kernel.valid = [](const Job& job) { return job.inputs == 1 && job.params.empty() && job.input[0].dtype == job.out; };
+  return kernel;
+}
+
 static constexpr Kernel kKernels[] = {
-    {"copy",
-     [](const Job& job) { return job.inputs == 1 && job.params.empty() && job.input[0].dtype == job.out; },
-     nullptr,
-     {},
-     {},
-     nullptr,
-     nullptr,
-     nullptr,
-     nullptr},
+    copy_kernel(),
     kernel_of<Linear>(),
     kernel_of<Slerp>(),
+    kernel_of<NuSlerp>(),
+    kernel_of<NuSlerpBase>(),
+    kernel_of<MultiSlerp>(),
+    kernel_of<MultiSlerpBase>(),
+    kernel_of<Karcher>(),
+    kernel_of<ModelStock>(),
     kernel_of<TaskArithmetic>(),
     kernel_of<Ties>(),
     kernel_of<DareLinear>(),
     kernel_of<DareTies>(),
+    kernel_of<Breadcrumbs>(),
+    kernel_of<BreadcrumbsTies>(),
+    kernel_of<DellaLinear>(),
+    kernel_of<Della>(),
+    kernel_of<Sce>(),
+    kernel_of<Ram>(),
+    kernel_of<RamPlus>(),
+    kernel_of<NearSwap>(),
+    kernel_of<ArceeFusion>(),
 };
 
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);

@@ -66,6 +66,8 @@ void Engine::configure(unsigned threads, const std::string& target) {
 }
 
 void Engine::submit(std::shared_ptr<Op> op) {
+  static std::atomic<uint64_t> next_id{1};
+  op->job.id = next_id++;
   op->kernels = kernels_;
   for (int i = 0; i < kernels_->count; i++) {
     if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
@@ -76,7 +78,8 @@ void Engine::submit(std::shared_ptr<Op> op) {
   }
   {
     const std::lock_guard lock(mutex_);
-    enter(*op, Op::Pass::select);
+    if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
+    enter(*op, Op::Pass::prepare);
     op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
   }
@@ -159,24 +162,40 @@ void Engine::work() {
 void Engine::enter(Op& op, Op::Pass pass) {
   op.pass = pass;
   op.pass_tasks = 0;
-  const Job& job = op.job;
-  if (pass == Op::Pass::select) {
-    if (op.kernel->selections == nullptr || job.count == 0) return enter(op, Op::Pass::reduce);
-    if (op.selector == nullptr) op.selector = Selector::create(*op.kernel, job);
+  Job& job = op.job;
+  const Kernel& kernel = *op.kernel;
+  if (pass == Op::Pass::prepare) {
+    if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job)) return enter(op, Op::Pass::select);
+    op.rows_per_task = ceil_div(ceil_div(kTaskElements, job.columns), kPrepareRows) * kPrepareRows;
+    op.pass_tasks = ceil_div(job.count / job.columns, op.rows_per_task);
+  } else if (pass == Op::Pass::select) {
+    if (kernel.selections == nullptr || job.count == 0) return enter(op, Op::Pass::reduce);
+    if (op.selector == nullptr) op.selector = Selector::create(kernel, job);
     op.pass_tasks = op.selector->tasks();
     if (op.pass_tasks == 0) {
-      op.job.thresholds = op.selector->thresholds();
+      job.thresholds = op.selector->thresholds();
       op.selector.reset();
       return enter(op, Op::Pass::reduce);
     }
   } else if (pass == Op::Pass::reduce) {
-    const int sums = op.kernel->sum_count == nullptr ? 0 : op.kernel->sum_count(job);
-    op.job.sums.assign(static_cast<size_t>(sums), 0.0);
+    const uint64_t sums = kernel.sum_count == nullptr ? 0 : static_cast<uint64_t>(kernel.sum_count(job));
+    job.sums.assign(sums * job.groups(), 0.0);
     if (sums == 0 || job.count == 0) return enter(op, Op::Pass::map);
-    op.partial_sums.resize(ceil_div(job.count, kSumBlock) * static_cast<size_t>(sums));
-    op.pass_tasks = ceil_div(job.count, kTaskElements);
+    if (job.grouping == Grouping::whole) {
+      op.partial_sums.resize(ceil_div(job.count, kSumBlock) * sums);
+      op.pass_tasks = ceil_div(job.count, kTaskElements);
+    } else {
+      // Along the first dimension rows are added in blocks whose number depends on the shape alone.
+      const uint64_t width = job.grouping == Grouping::rows ? job.columns : job.groups();
+      op.rows_per_task = std::max<uint64_t>(1, kTaskElements / width);
+      op.pass_tasks = ceil_div(job.count / width, op.rows_per_task);
+      if (job.grouping == Grouping::columns) op.partial_sums.resize(op.pass_tasks * sums * width);
+    }
   } else if (pass == Op::Pass::map) {
-    if (op.kernel->solve != nullptr) op.kernel->solve(op.job);
+    if (kernel.solve != nullptr && job.count > 0 && kernel.solve(job)) {
+      job.round++;
+      return enter(op, Op::Pass::reduce);
+    }
     op.pass_tasks = ceil_div(job.count * element_size(job.out), kDigestBytes);
     op.digests.resize(op.pass_tasks);
     op.crcs.resize(op.pass_tasks);
@@ -184,17 +203,35 @@ void Engine::enter(Op& op, Op::Pass pass) {
   }
 }
 
+/// Adds up the partial sums of a whole tensor or of vectors along its first dimension. Rows have summed themselves.
+void finish_sums(Op& op) {
+  Job& job = op.job;
+  const size_t groups = job.groups();
+  const size_t sums = job.sums.size() / groups;
+  if (job.grouping == Grouping::whole) {
+    for (size_t s = 0; s < sums; s++) {
+      job.sums[s] = sum_tree(op.partial_sums.data() + s, op.partial_sums.size() / sums, sums);
+    }
+  } else if (job.grouping == Grouping::columns) {
+    const size_t blocks = op.partial_sums.size() / job.sums.size();
+    for (size_t group = 0; group < groups; group++) {
+      for (size_t s = 0; s < sums; s++) {
+        job.sums[group * sums + s] = sum_tree(op.partial_sums.data() + s * groups + group, blocks, sums * groups);
+      }
+    }
+  }
+  op.partial_sums = {};
+}
+
 std::optional<Failure> Engine::leave_pass(Op& op) {
   try {
-    if (op.pass == Op::Pass::select) {
+    if (op.pass == Op::Pass::prepare) {
+      enter(op, Op::Pass::select);
+    } else if (op.pass == Op::Pass::select) {
       op.selector->advance();
       enter(op, Op::Pass::select);
     } else if (op.pass == Op::Pass::reduce) {
-      const size_t sums = op.job.sums.size();
-      for (size_t s = 0; s < sums; s++) {
-        op.job.sums[s] = sum_tree(op.partial_sums.data() + s, op.partial_sums.size() / sums, sums);
-      }
-      op.partial_sums = {};
+      finish_sums(op);
       enter(op, Op::Pass::map);
     } else if (op.pass == Op::Pass::map) {
       enter(op, Op::Pass::finished);
@@ -225,12 +262,39 @@ void Engine::settle(Op& op) {
 
 void Engine::run_task(Op& op, uint32_t task, Scratch& scratch) {
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
+  if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);
   if (op.pass == Op::Pass::map) return run_map_task(op, task, scratch);
-  const uint64_t begin = task * kTaskElements;
-  const uint64_t end = std::min(op.job.count, begin + kTaskElements);
-  const size_t sums = op.job.sums.size();
-  for (uint64_t at = begin; at < end; at += kSumBlock) {
-    op.kernel->reduce(op.job, scratch, at, std::min(end, at + kSumBlock), op.partial_sums.data() + at / kSumBlock * sums);
+  const uint64_t begin = task * op.rows_per_task;
+  op.kernel->prepare(op.job, scratch, begin, std::min(op.job.count / op.job.columns, begin + op.rows_per_task));
+}
+
+void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
+  const Job& job = op.job;
+  const size_t sums = job.sums.size() / job.groups();
+  if (job.grouping == Grouping::whole) {
+    const uint64_t begin = task * kTaskElements;
+    const uint64_t end = std::min(job.count, begin + kTaskElements);
+    for (uint64_t at = begin; at < end; at += kSumBlock) {
+      op.kernel->reduce(job, scratch, at, std::min(end, at + kSumBlock), op.partial_sums.data() + at / kSumBlock * sums);
+    }
+    return;
+  }
+  const uint64_t width = job.grouping == Grouping::rows ? job.columns : job.groups();
+  const uint64_t begin = task * op.rows_per_task;
+  const uint64_t end = std::min(job.count / width, begin + op.rows_per_task);
+  if (job.grouping == Grouping::columns) {
+    return op.kernel->reduce_columns(job, scratch, begin, end, op.partial_sums.data() + task * sums * width);
+  }
+  std::vector<double> blocks(ceil_div(width, kSumBlock) * sums);
+  for (uint64_t row = begin; row < end; row++) {
+    for (uint64_t at = 0; at < width; at += kSumBlock) {
+      const uint64_t first = row * width + at;
+      op.kernel->reduce(job, scratch, first, std::min((row + 1) * width, first + kSumBlock),
+                        blocks.data() + at / kSumBlock * sums);
+    }
+    for (size_t s = 0; s < sums; s++) {
+      op.job.sums[row * sums + s] = sum_tree(blocks.data() + s, blocks.size() / sums, sums);
+    }
   }
 }
 

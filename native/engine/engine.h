@@ -38,11 +38,12 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { select, reduce, map, finished };
+  enum class Pass { prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
-  Pass pass = Pass::select;
+  Pass pass = Pass::prepare;
   std::unique_ptr<Selector> selector;
+  uint64_t rows_per_task = 0;        // of a pass that goes by rows
   std::vector<double> partial_sums;  // each block's own place: written without the mutex
   std::vector<Digest> digests;       // likewise
   std::vector<uint32_t> crcs;        // likewise
@@ -75,6 +76,7 @@ class Engine {
   void start(unsigned threads);
   void work();
   void run_task(Op& op, uint32_t task, Scratch& scratch);
+  void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(Op& op, uint32_t task, Scratch& scratch);
   void enter(Op& op, Op::Pass pass);
   std::optional<Failure> leave_pass(Op& op);

@@ -39,12 +39,20 @@ struct Threshold {
 constexpr Threshold kKeepAll{0, INT64_MAX};
 constexpr Threshold kKeepNone{UINT64_MAX, -1};
 
+/// What a method's sums and coefficients belong to: the whole tensor, the vectors along its last dimension, or those
+/// along its first.
+enum class Grouping { whole, rows, columns };
+
 struct Job {
+  /// Tells this op from every other of the process.
+  uint64_t id = 0;
   int inputs = 0;
   InputSpan input[kMaxInputs];
   uint64_t count = 0;
   /// First dimension of the tensor; 1 for a 0-d tensor.
   uint64_t rows = 1;
+  /// Last dimension of the tensor; 1 for a 0-d tensor.
+  uint64_t columns = 1;
   Dtype out = Dtype::F32;
   /// Work in double: some input or the output is F64.
   bool wide = false;
@@ -53,18 +61,33 @@ struct Job {
   /// Key of the random numbers: hash of seed and output tensor name.
   uint64_t key = 0;
 
+  /// Found by the prepare pass: a number per row.
+  std::vector<double> table;
+  /// Found by the prepare pass: per input a bit per element, whether it is kept. Empty where that takes too much memory.
+  std::vector<std::vector<uint64_t>> masks;
   /// Found by the select pass, one per selection.
   std::vector<Threshold> thresholds;
-  /// Found by the reduce pass.
+  Grouping grouping = Grouping::whole;
+  /// How often the reduce pass has run: a method may ask for another one.
+  int round = 0;
+  /// Found by the reduce pass: the sums of each group in turn.
   std::vector<double> sums;
-  /// What `solve` made of the sums; read by the map pass.
+  /// What `solve` made of the sums, for each group in turn; read by the map pass.
   std::vector<double> solved;
+
+  uint64_t groups() const {
+    return grouping == Grouping::whole ? 1 : grouping == Grouping::rows ? count / columns : count / rows;
+  }
 };
 
-/// Asks for the `k` elements of largest magnitude among those of input `input`, as the method defines magnitude.
+/// Asks for the `k` elements of largest magnitude, as the method defines magnitude for input `input`.
 struct Selection {
   int input;
   uint64_t k;
+  /// Where it is not negative: `k` is that share of the non-zero magnitudes, rounded down, and not known beforehand.
+  double share_of_nonzero = -1.0;
+  /// Only the k-th magnitude itself is wanted: `last_equal` of the threshold means nothing.
+  bool value = false;
 };
 
 }  // namespace sinter

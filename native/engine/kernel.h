@@ -1,7 +1,8 @@
 // What a method, compiled for one instruction set and one work type, offers to the engine.
 //
-// An op runs as: select (if the method asks for selections), reduce (if it asks for sums), solve, map. The engine
-// decides threads, order and memory; these functions only compute, each over a range of elements.
+// An op runs as: prepare (row by row, where the method needs whole rows), select (if it asks for selections), reduce (if
+// it asks for sums), solve, perhaps reduce and solve again, map. The engine decides threads, order and memory; these
+// functions only compute, each over a range of elements or rows.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,12 @@ struct Scratch {
   std::vector<std::byte> inputs;
   std::vector<uint32_t> random;
   std::vector<double> terms;
+  std::vector<double> lanes;
   std::vector<std::byte> out;
+  /// Per input the mask of one row, and which row; of the op with this id.
+  std::vector<std::vector<uint8_t>> row_masks;
+  std::vector<uint64_t> row_of_mask;
+  uint64_t masks_of = 0;
 };
 
 /// Brackets the threshold of one selection: values strictly between `low` and `high` are collected.
@@ -34,6 +40,7 @@ struct Tally {
   uint64_t equal_high = 0;   // == high
   uint64_t equal_low = 0;    // == low, where low != high
   uint64_t inside = 0;       // strictly between
+  uint64_t zeros = 0;        // == 0, where the selection asks for a share of the others
   std::vector<Bits> values;  // those strictly between, up to the room
 };
 
@@ -48,22 +55,36 @@ struct SelectFunctions {
 
 struct Kernel {
   const char* name;
-  /// Whether the numbers fit the inputs; null where any do.
+  /// Whether the numbers fit the inputs.
   bool (*valid)(const Job&);
+  /// What sums and coefficients belong to; null: the whole tensor.
+  Grouping (*grouping)(const Job&);
+  /// Makes room for what `prepare` finds; null where the method has no such pass. @returns whether to run it.
+  bool (*make_room)(Job&);
+  /// Looks at rows [begin, end) of the last dimension. Ranges start at multiples of kPrepareRows.
+  void (*prepare)(Job&, Scratch&, uint64_t begin, uint64_t end);
   /// Which selections this op needs; null where the method has none.
   void (*selections)(const Job&, std::vector<Selection>&);
   SelectFunctions<uint32_t> select32;
   SelectFunctions<uint64_t> select64;
-  /// Number of sums this op needs; null where the method has none.
+  /// Number of sums per group this op needs in this round; null where the method has none.
   int (*sum_count)(const Job&);
-  /// Sums over [begin, end), at most kSumBlock elements.
+  /// Sums over [begin, end), at most kSumBlock elements of one group.
   void (*reduce)(const Job&, Scratch&, uint64_t begin, uint64_t end, double* sums);
-  /// From sums to what the map reads; null where there is nothing to do.
-  void (*solve)(Job&);
+  /// Sums over rows [begin, end) for each position of a row: sum s of position p goes to `sums[s * positions + p]`.
+  void (*reduce_columns)(const Job&, Scratch&, uint64_t begin, uint64_t end, double* sums);
+  /// From sums to what the map reads; null where there is nothing to do. @returns whether to reduce again.
+  bool (*solve)(Job&);
   /// Writes elements [begin, end) as the output dtype to `out`; sets bit i of `non_finite` where input i holds a NaN or
   /// an infinity. Null for `copy`, which the engine does itself.
   void (*map)(const Job&, Scratch&, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite);
 };
+
+/// Prepared rows start at multiples of this, so that no two tasks share a word of a mask.
+constexpr uint64_t kPrepareRows = 64;
+
+/// Most bytes of masks that one op keeps; beyond it rows are looked at again.
+constexpr uint64_t kMaskBytes = 96 << 20;
 
 /// All kernels of one instruction set.
 struct KernelSet {

@@ -52,6 +52,7 @@ class BracketSelector final : public Selector {
     kernel.selections(job, selections_);
     states_ = std::vector<State<Bits>>(selections_.size());
     for (size_t s = 0; s < selections_.size(); s++) {
+      if (selections_[s].share_of_nonzero >= 0 || selections_[s].value) continue;
       const uint64_t k = selections_[s].k;
       states_[s].settled = k == 0 || k >= job.count;
       states_[s].threshold = k == 0 ? kKeepNone : kKeepAll;
@@ -121,7 +122,12 @@ class BracketSelector final : public Selector {
     std::vector<Bits> all(job_.count);
     read(s, scratch, 0, job_.count, all.data());
     std::vector<Bits> ranked = all;
-    const uint64_t k = selections_[s].k;
+    const uint64_t k = wanted(s, static_cast<uint64_t>(std::count(all.begin(), all.end(), Bits{0})));
+    state.settled = true;
+    if (k == 0) {
+      state.threshold = kKeepNone;
+      return;
+    }
     std::nth_element(ranked.begin(), ranked.begin() + (k - 1), ranked.end(), std::greater<Bits>());
     const Bits value = ranked[k - 1];
     uint64_t equals = k;
@@ -133,19 +139,29 @@ class BracketSelector final : public Selector {
       equals--;
     }
     state.threshold = {value, last};
-    state.settled = true;
+  }
+
+  /// How many elements to keep, where `zeros` of them are zero.
+  uint64_t wanted(size_t s, uint64_t zeros) const {
+    const Selection& selection = selections_[s];
+    if (selection.share_of_nonzero < 0) return selection.k;
+    return static_cast<uint64_t>(selection.share_of_nonzero * static_cast<double>(job_.count - zeros));
   }
 
   void sample(size_t s, Scratch& scratch) {
-    const uint64_t wanted = std::clamp(job_.count / 1024, kLeastSample, kMostSample);
-    const uint64_t runs = wanted / kRun;
+    const uint64_t size = std::clamp(job_.count / 1024, kLeastSample, kMostSample);
+    const uint64_t runs = size / kRun;
     std::vector<Bits> values(runs * kRun);
     for (uint64_t run = 0; run < runs; run++) {
       const uint64_t begin = static_cast<uint64_t>(static_cast<double>(run) / static_cast<double>(runs - 1) *
                                                    static_cast<double>(job_.count - kRun));
       functions_.magnitudes(job_, scratch, selections_[s].input, begin, kRun, values.data() + run * kRun);
     }
-    const double share = static_cast<double>(selections_[s].k) / static_cast<double>(job_.count);
+    double share = static_cast<double>(selections_[s].k) / static_cast<double>(job_.count);
+    if (selections_[s].share_of_nonzero >= 0) {
+      const auto zeros = std::count(values.begin(), values.end(), Bits{0});
+      share = selections_[s].share_of_nonzero * (1.0 - static_cast<double>(zeros) / static_cast<double>(values.size()));
+    }
     guess(states_[s], values, share);
   }
 
@@ -187,36 +203,43 @@ class BracketSelector final : public Selector {
     State<Bits>& state = states_[s];
     const Bits low = state.bracket.low;
     const Bits high = state.bracket.high;
-    uint64_t above = 0, equal_high = 0, equal_low = 0, inside = 0, collected = 0;
+    uint64_t above = 0, equal_high = 0, equal_low = 0, inside = 0, collected = 0, zeros = 0;
     for (const Tally<Bits>& tally : state.tallies) {
       above += tally.above;
       equal_high += tally.equal_high;
       equal_low += tally.equal_low;
       inside += tally.inside;
       collected += tally.values.size();
+      zeros += tally.zeros;
     }
-    uint64_t k = selections_[s].k;
+    uint64_t k = wanted(s, zeros);
+    if (k == 0) {
+      state.settled = true;
+      state.threshold = kKeepNone;
+      return;
+    }
     if (k <= above) {
       state.least = high + 1;
       return rebracket(state);
     }
     k -= above;
-    if (k <= equal_high) return found(state, high, k, equal_high, &Tally<Bits>::equal_high);
+    if (k <= equal_high) return found(s, high, k, equal_high, &Tally<Bits>::equal_high);
     k -= equal_high;
     if (k <= inside) {
-      if (collected == inside) return choose(state, k);
+      if (collected == inside) return choose(s, k);
       state.least = low + 1;
       state.most = high - 1;
       return narrow(state, static_cast<double>(k) / static_cast<double>(inside));
     }
     k -= inside;
-    if (low != high && k <= equal_low) return found(state, low, k, equal_low, &Tally<Bits>::equal_low);
+    if (low != high && k <= equal_low) return found(s, low, k, equal_low, &Tally<Bits>::equal_low);
     state.most = low - 1;
     rebracket(state);
   }
 
   /// All values inside the bracket are at hand: the k-th largest of them is the threshold.
-  void choose(State<Bits>& state, uint64_t k) {
+  void choose(size_t s, uint64_t k) {
+    State<Bits>& state = states_[s];
     std::vector<Bits> values;
     for (const Tally<Bits>& tally : state.tallies)
       values.insert(values.end(), tally.values.begin(), tally.values.end());
@@ -233,13 +256,14 @@ class BracketSelector final : public Selector {
       k -= larger;
       equals += tally.equal_high;
     }
-    found(state, value, k, equals, &Tally<Bits>::equal_high);
+    found(s, value, k, equals, &Tally<Bits>::equal_high);
   }
 
   /// The threshold is `value`, and the first `keep` of its `equals` are kept: `count` says how many each task saw.
-  void found(State<Bits>& state, Bits value, uint64_t keep, uint64_t equals, uint64_t Tally<Bits>::*count) {
+  void found(size_t s, Bits value, uint64_t keep, uint64_t equals, uint64_t Tally<Bits>::*count) {
+    State<Bits>& state = states_[s];
     state.threshold = {value, INT64_MAX};
-    state.settled = keep == equals;
+    state.settled = keep == equals || selections_[s].value;
     if (!state.settled) {
       uint32_t task = 0;
       while (keep > state.tallies[task].*count) keep -= state.tallies[task++].*count;

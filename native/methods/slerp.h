@@ -41,7 +41,7 @@ struct Slerp {
   };
 
   /// sums: a.b, a.a, b.b. solved: the coefficients of a and b.
-  static void solve(Job& job) {
+  static bool solve(Job& job) {
     const double t = job.params[0];
     double norm_a = std::sqrt(job.sums[1]);
     double norm_b = std::sqrt(job.sums[2]);
@@ -50,11 +50,12 @@ struct Slerp {
     const double cosine = job.sums[0] / norm_a / norm_b;
     if (cosine > kColinear || cosine < -kColinear) {
       job.solved = {1.0 - t, t};
-      return;
+      return false;
     }
     const double theta = arccosine(cosine);
     const double sine_theta = sine(theta);
     job.solved = {sine(theta - theta * t) / sine_theta, sine(theta * t) / sine_theta};
+    return false;
   }
 
   template <class Work, int N>

@@ -1,20 +1,32 @@
 // Task vectors: out = base + lambda * mix_m(weight_m * sparsify(x_m - base))
 //
-// task_arithmetic  G. Ilharco et al., ICLR 2023, arXiv:2212.04089. No sparsification; mix is the sum.
-// ties             P. Yadav et al., NeurIPS 2023, arXiv:2306.01708. Keeps the k largest magnitudes; mix elects a sign.
-// dare_linear,     L. Yu et al., ICML 2024, arXiv:2311.03099. Keeps each element with a probability; mix is the sum,
-// dare_ties        or elects a sign.
+// task_arithmetic   G. Ilharco et al., ICLR 2023, arXiv:2212.04089. No sparsification; mix is the sum.
+// ties              P. Yadav et al., NeurIPS 2023, arXiv:2306.01708. Keeps the k largest magnitudes; mix elects a sign.
+// dare_linear,      L. Yu et al., ICML 2024, arXiv:2311.03099. Keeps each element with a probability; mix is the sum, or
+// dare_ties         elects a sign.
+// breadcrumbs,      M. Davari, E. Belilovsky, ECCV 2024, arXiv:2312.06795. Drops the largest magnitudes, keeps the next;
+// breadcrumbs_ties  mix is the sum, or elects a sign.
+// della_linear,     P. T. Deep et al., arXiv:2406.11617. Keeps each element with a probability that grows with the rank
+// della             of its magnitude within its row; mix is the sum, or elects a sign.
 //
-// inputs: base, m_1 ... m_k. params: lambda, normalize, rescale, then per model: weight, keep.
-// keep: ties: number of elements kept, -1 for all. dare: probability, all from 1 on. task_arithmetic: ignored.
+// inputs: base, m_1 ... m_k. params: lambda, normalize, rescale, then per model:
+//   task_arithmetic  weight, ignored
+//   ties             weight, number of elements kept (-1: all)
+//   dare             weight, probability (all from 1 on)
+//   breadcrumbs      weight, number dropped at the top, number kept after them (-1: all kept, none dropped)
+//   della            weight, density (all from 1 on, none from 0 down), epsilon
 //
 // Magnitudes are those of x - base in the work type, compared as integer bits; NaN is largest, ties go to the lowest
-// index, exactly k are kept. A dropped difference is multiplied by zero, so NaN and infinity still show.
+// index, counts are exact. A dropped difference is multiplied by zero, so NaN and infinity still show.
+// della: rows are the vectors along the last dimension; the element of rank r of n (1: smallest magnitude; equals by
+// index) is kept with probability density - epsilon + 2 epsilon (r - 1) / (n - 1), with density where n is 1.
 // rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless either is below 1e-7.
 // Sign election: the sign of the sum of the weighted differences, zero counting as positive; only differences of that
 // sign count (a zero difference has none). normalize: divided by the weights that count, by 1 where they sum to zero;
 // without election by the sum of all weights, by 1 where it is below 1e-8.
 #pragma once
+
+#include <type_traits>
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
@@ -22,7 +34,13 @@
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
-enum class Sparsify { none, magnitude, random };
+enum class Sparsify { none, magnitude, random, outliers, ranked };
+
+/// Numbers per model in `params`, and where those of model `m` (from 1) begin.
+constexpr int numbers_per_model(Sparsify sparsify) {
+  return sparsify == Sparsify::outliers || sparsify == Sparsify::ranked ? 3 : 2;
+}
+constexpr int first_number(Sparsify sparsify, int m) { return 3 + (m - 1) * numbers_per_model(sparsify); }
 
 /// Bits of |x - base|: ordered as the magnitude is, every NaN alike and largest.
 template <class Work>
@@ -34,49 +52,94 @@ SINTER_HD typename BitsOf<Work>::type difference_magnitude(Work base, Work x) {
   return bits < nan ? bits : nan;
 }
 
-/// What is kept of one model's differences, in the form the element functions test.
-template <class Work, int N, Sparsify kSparsify>
-struct Keep {
+/// A random word below this keeps an element whose probability is `p` < 1.
+inline uint32_t keep_limit(double p) {
+  const double bound = p * 4294967296.0;
+  return bound <= 0.0 ? 0u : bound >= 4294967295.0 ? 0xFFFFFFFFu : static_cast<uint32_t>(bound);
+}
+
+/// della: the limit for the element of rank `rank` (from 0) of `n`.
+inline uint32_t ranked_limit(double density, double epsilon, uint64_t rank, uint64_t n) {
+  if (n == 1) return keep_limit(density);
+  const double place = static_cast<double>(rank) / static_cast<double>(n - 1);
+  return keep_limit(density - epsilon + 2.0 * epsilon * place);
+}
+
+/// Which elements lie within the k largest magnitudes, in the form the element functions test.
+template <class Work, int kRoom>
+struct Within {
   using Bits = typename BitsOf<Work>::type;
-  static constexpr int kRoom = N > 0 ? N : kMaxInputs;
   int64_t last_equal[kRoom] = {};
   Bits threshold[kRoom] = {};
   /// `last_equal` relative to the chunk at hand.
   int32_t last[kRoom] = {};
-  uint32_t limit[kRoom] = {};
+
+  void set(int m, const Threshold& found) {
+    // kKeepNone, all ones, stays above every magnitude when cut down to the work type's bits.
+    threshold[m] = static_cast<Bits>(found.bits);
+    last_equal[m] = found.last_equal;
+  }
+
+  void at(uint64_t begin, int inputs) {
+    for (int m = 1; m < inputs; m++) {
+      const int64_t relative = last_equal[m] - static_cast<int64_t>(begin);
+      last[m] = static_cast<int32_t>(relative < -1 ? -1 : relative > INT32_MAX ? INT32_MAX : relative);
+    }
+  }
+
+  SINTER_HD bool operator()(int m, Bits bits, int32_t i) const {
+    return (bits > threshold[m]) | ((bits == threshold[m]) & (i <= last[m]));
+  }
+};
+
+/// What is kept of each model's differences.
+template <class Work, int N, Sparsify kSparsify>
+struct Keep {
+  using Bits = typename BitsOf<Work>::type;
+  static constexpr int kRoom = N > 0 ? N : kMaxInputs;
+  static constexpr bool kRanks = kSparsify == Sparsify::magnitude || kSparsify == Sparsify::outliers;
+  static constexpr bool kWords = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
+  struct Nothing {};
+  [[no_unique_address]] std::conditional_t<kRanks, Within<Work, kRoom>, Nothing> largest;
+  [[no_unique_address]] std::conditional_t<kSparsify == Sparsify::outliers, Within<Work, kRoom>, Nothing> dropped;
+  /// random: kept where the word is at most this. ranked: kept where the mask's word is at least this.
+  uint32_t limit[kWords ? kRoom : 1] = {};
 
   explicit Keep(const Job& job) {
     for (int m = 1; m < job.inputs; m++) {
-      const double keep = job.params[2 + 2 * m];
-      if constexpr (kSparsify == Sparsify::magnitude) {
-        // kKeepNone, all ones, stays above every magnitude when cut down to the work type's bits.
-        threshold[m] = static_cast<Bits>(job.thresholds[m - 1].bits);
-        last_equal[m] = job.thresholds[m - 1].last_equal;
+      if constexpr (kSparsify == Sparsify::magnitude) largest.set(m, job.thresholds[m - 1]);
+      if constexpr (kSparsify == Sparsify::outliers) {
+        largest.set(m, job.thresholds[2 * m - 2]);
+        dropped.set(m, job.thresholds[2 * m - 1]);
       }
       if constexpr (kSparsify == Sparsify::random) {
-        // kept: word < floor(keep 2^32). With keep below 2^-32 `solve` sets the scale to zero instead.
-        const double bound = keep * 4294967296.0;
-        limit[m] = keep >= 1.0 ? 0xFFFFFFFFu : bound < 1.0 ? 0u : static_cast<uint32_t>(bound) - 1u;
+        // word < floor(p 2^32) as word <= floor(p 2^32) - 1; where nothing is kept `solve` sets the scale to zero.
+        const double p = job.params[first_number(kSparsify, m) + 1];
+        const uint32_t words = keep_limit(p);
+        limit[m] = p >= 1.0 ? 0xFFFFFFFFu : words == 0 ? 0u : words - 1u;
+      }
+      if constexpr (kSparsify == Sparsify::ranked) {
+        limit[m] = job.params[first_number(kSparsify, m) + 1] >= 1.0 ? 0u : 1u;
       }
     }
   }
 
   void at(uint64_t begin, int inputs) {
-    if constexpr (kSparsify == Sparsify::magnitude) {
-      for (int m = 1; m < inputs; m++) {
-        const int64_t relative = last_equal[m] - static_cast<int64_t>(begin);
-        last[m] = static_cast<int32_t>(relative < -1 ? -1 : relative > INT32_MAX ? INT32_MAX : relative);
-      }
-    }
+    if constexpr (kRanks) largest.at(begin, inputs);
+    if constexpr (kSparsify == Sparsify::outliers) dropped.at(begin, inputs);
   }
 
   /// 1 where element `i` of the chunk is kept, else 0.
   SINTER_HD Work operator()(int m, Work base, Work x, const uint32_t* r, int32_t i) const {
     if constexpr (kSparsify == Sparsify::magnitude) {
+      return largest(m, difference_magnitude<Work>(base, x), i) ? Work{1} : Work{0};
+    } else if constexpr (kSparsify == Sparsify::outliers) {
       const Bits bits = difference_magnitude<Work>(base, x);
-      return ((bits > threshold[m]) | ((bits == threshold[m]) & (i <= last[m]))) ? Work{1} : Work{0};
+      return (largest(m, bits, i) & !dropped(m, bits, i)) ? Work{1} : Work{0};
     } else if constexpr (kSparsify == Sparsify::random) {
       return r[m] <= limit[m] ? Work{1} : Work{0};
+    } else if constexpr (kSparsify == Sparsify::ranked) {
+      return r[m] >= limit[m] ? Work{1} : Work{0};
     } else {
       return Work{1};
     }
@@ -85,26 +148,42 @@ struct Keep {
 
 template <Sparsify kSparsify, bool kElect>
 struct TaskVector {
+  /// What stands in an element's words: random numbers, or the mask that the prepare pass made of them.
   static constexpr bool kRandom = kSparsify == Sparsify::random;
+  static constexpr bool kRanked = kSparsify == Sparsify::ranked;
   static constexpr int kLeastInputs = 2;
   static constexpr int kMostInputs = kMaxInputs;
   static constexpr double kSmallSum = 1e-7;
   static constexpr double kSmallWeight = 1e-8;
 
+  /// The `i`-th number of model `m`: its weight, then those of the sparsification.
+  static double number(const Job& job, int m, int i) {
+    return job.params[static_cast<size_t>(first_number(kSparsify, m) + i)];
+  }
+
   static bool valid(const Job& job) {
-    return job.inputs >= 2 && job.params.size() == static_cast<size_t>(1 + 2 * job.inputs);
+    return job.inputs >= 2 && job.params.size() == static_cast<size_t>(first_number(kSparsify, job.inputs));
   }
 
   static bool rescales(const Job& job) { return kSparsify != Sparsify::none && job.params[2] != 0.0; }
 
-  static bool needs_random(const Job& job, int input) { return input > 0 && job.params[2 + 2 * input] < 1.0; }
+  static bool needs_words(const Job& job, int input) {
+    return input > 0 && number(job, input, 1) < 1.0 && !keeps_none(job, input);
+  }
 
-  /// ties: one selection per model; a model that keeps all or none is settled without looking at it.
+  static bool keeps_none(const Job& job, int m) {
+    if (kRanked) return number(job, m, 1) <= 0.0;
+    return kRandom && keep_limit(number(job, m, 1)) == 0;
+  }
+
+  /// ties: the k largest. breadcrumbs: the largest down to the last kept, and those of them that are dropped.
   static void selections(const Job& job, std::vector<Selection>& out) {
     for (int m = 1; m < job.inputs; m++) {
-      const double keep = job.params[2 + 2 * m];
-      const uint64_t k = keep < 0 || keep > static_cast<double>(job.count) ? job.count : static_cast<uint64_t>(keep);
-      out.push_back({m, k});
+      const double keep = number(job, m, kSparsify == Sparsify::outliers ? 2 : 1);
+      const bool all = keep < 0 || keep > static_cast<double>(job.count);
+      const double top = kSparsify == Sparsify::outliers && !all ? number(job, m, 1) : 0.0;
+      out.push_back({m, all ? job.count : static_cast<uint64_t>(keep + top)});
+      if (kSparsify == Sparsify::outliers) out.push_back({m, static_cast<uint64_t>(top)});
     }
   }
 
@@ -137,7 +216,7 @@ struct TaskVector {
   };
 
   /// solved: per model the factor of its kept differences.
-  static void solve(Job& job) {
+  static bool solve(Job& job) {
     job.solved.assign(static_cast<size_t>(job.inputs), 1.0);
     for (int m = 1; m < job.inputs; m++) {
       if (rescales(job)) {
@@ -145,8 +224,9 @@ struct TaskVector {
         const double after = job.sums[2 * m - 1];
         if (before >= kSmallSum && after >= kSmallSum) job.solved[m] = before / after;
       }
-      if (kRandom && job.params[2 + 2 * m] * 4294967296.0 < 1.0) job.solved[m] = 0.0;
+      if (keeps_none(job, m)) job.solved[m] = 0.0;
     }
+    return false;
   }
 
   template <class Work, int N>
@@ -164,9 +244,9 @@ struct TaskVector {
         : inputs(job.inputs), normalize(job.params[1] != 0.0), lambda(static_cast<Work>(job.params[0])), keep(job) {
       double total = 0;
       for (int m = 1; m < inputs; m++) {
-        weight[m] = static_cast<Work>(job.params[1 + 2 * m]);
+        weight[m] = static_cast<Work>(number(job, m, 0));
         scale[m] = static_cast<Work>(job.solved[m]);
-        total += job.params[1 + 2 * m];
+        total += number(job, m, 0);
       }
       all_weights = static_cast<Work>(total < kSmallWeight && total > -kSmallWeight ? 1.0 : total);
     }
@@ -213,6 +293,20 @@ struct DareLinear : TaskVector<Sparsify::random, false> {
 };
 struct DareTies : TaskVector<Sparsify::random, true> {
   static constexpr const char* kName = "dare_ties";
+};
+struct Breadcrumbs : TaskVector<Sparsify::outliers, false> {
+  static constexpr const char* kName = "breadcrumbs";
+  static constexpr bool kSelects = true;
+};
+struct BreadcrumbsTies : TaskVector<Sparsify::outliers, true> {
+  static constexpr const char* kName = "breadcrumbs_ties";
+  static constexpr bool kSelects = true;
+};
+struct DellaLinear : TaskVector<Sparsify::ranked, false> {
+  static constexpr const char* kName = "della_linear";
+};
+struct Della : TaskVector<Sparsify::ranked, true> {
+  static constexpr const char* kName = "della";
 };
 
 SINTER_KERNEL_NAMESPACE_END
