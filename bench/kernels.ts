@@ -76,7 +76,13 @@ function lower(method: MergeMethod): Lowered {
     model: String(position),
     parameters: benchValues(method, "model"),
   }));
-  const lowered = method.lower({ inputs, parameters: benchValues(method, "global"), count: COUNT, rows: ROWS });
+  const lowered = method.lower({
+    inputs,
+    parameters: benchValues(method, "global"),
+    count: COUNT,
+    rows: ROWS,
+    columns: COUNT / ROWS,
+  });
   if ("code" in lowered) throw new Error(`${method.name}: ${lowered.message}`);
   return lowered;
 }
@@ -88,6 +94,7 @@ async function kernelTime(addon: Addon, lowered: Lowered, sources: readonly numb
     inputs: lowered.inputs.map((i) => ({ source: sources[i] as number, offset: 0, dtype: "BF16", stream: i })),
     count: COUNT,
     rows: ROWS,
+    columns: COUNT / ROWS,
     params: [...lowered.params],
     seed: 0,
     tensor: "weight",

@@ -107,6 +107,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("commitSink", &Addon::Guarded<&Addon::CommitSink>),
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
+                             InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
@@ -145,7 +146,10 @@ class Addon : public Napi::Addon<Addon> {
     result.Set("threads", engine_ == nullptr ? available_cpus() : engine_->threads());
     result.Set("cpus", available_cpus());
     Napi::Array names = Napi::Array::New(env);
-    for (int i = 0; i < kernels.count; i++) names.Set(names.Length(), kernels.kernels[i].name);
+    for (int i = 0; i < kernels.count; i++) {
+      const Kernel& kernel = kernels.kernels[i];
+      if (writes_tensor(kernel)) names.Set(names.Length(), kernel.name);
+    }
     result.Set("kernels", names);
     return result;
   }
@@ -218,15 +222,30 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Merge(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Op> op = read_op(object(info[0]));
-    auto report = Pending(info.Env(), [op](Napi::Env env, const Napi::Promise::Deferred& promise) {
+    read_output(object(info[0]), *op);
+    return Run(info.Env(), op, &Addon::result_of);
+  }
+
+  Napi::Value Compare(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    const auto op = std::make_shared<Op>();
+    op->kernel_name = "compare";
+    op->job.count = whole(from.Get("count"), "count");
+    read_inputs(from, *op);
+    return Run(info.Env(), op, &Addon::sums_of);
+  }
+
+  /// Queues an op; `result` makes what its promise resolves to.
+  Napi::Value Run(Napi::Env env, const std::shared_ptr<Op>& op, Napi::Value (*result)(Napi::Env, const Op&)) {
+    auto report = Pending(env, [op, result](Napi::Env env, const Napi::Promise::Deferred& promise) {
       if (op->failure) return promise.Reject(to_js(env, *op->failure).Value());
-      promise.Resolve(result_of(env, *op));
+      promise.Resolve(result(env, *op));
     });
     op->done = [this, report](Op&) { Report(report); };
     try {
       engine().submit(op);
     } catch (const Failure&) {
-      Settled(info.Env());
+      Settled(env);
       throw;
     }
     return report->promise.Promise();
@@ -271,13 +290,8 @@ class Addon : public Napi::Addon<Addon> {
     }
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
-    if (!from.Get("inputs").IsArray() || !from.Get("params").IsArray()) bad_argument("inputs and params must be lists");
-    const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
-    if (inputs.Length() == 0 || inputs.Length() > kMaxInputs) {
-      bad_argument("an op takes 1 to " + std::to_string(kMaxInputs) + " inputs");
-    }
-    job.inputs = static_cast<int>(inputs.Length());
-    for (int i = 0; i < job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), *op, i);
+    read_inputs(from, *op);
+    if (!from.Get("params").IsArray()) bad_argument("params must be a list");
     const Napi::Array params = from.Get("params").As<Napi::Array>();
     for (uint32_t i = 0; i < params.Length(); i++) {
       const Napi::Value value = params.Get(i);
@@ -286,12 +300,25 @@ class Addon : public Napi::Addon<Addon> {
     }
     const std::string tensor = text(from.Get("tensor"), "tensor");
     job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
-    op->sink = find(sinks_, from.Get("sink"), "sink");
-    op->sink_offset = whole(from.Get("offset"), "offset");
-    op->want_crc32 = from.Get("crc32").ToBoolean();
-    check_range(op->sink_offset, job.count * element_size(job.out), op->sink->size(), "sink");
-    if (op->kernel_name != "copy" && !is_float(job.out)) bad_argument("only copy writes integers");
     return op;
+  }
+
+  void read_output(const Napi::Object& from, Op& op) {
+    op.sink = find(sinks_, from.Get("sink"), "sink");
+    op.sink_offset = whole(from.Get("offset"), "offset");
+    op.want_crc32 = from.Get("crc32").ToBoolean();
+    check_range(op.sink_offset, op.job.count * element_size(op.job.out), op.sink->size(), "sink");
+    if (op.kernel_name != "copy" && !is_float(op.job.out)) bad_argument("only copy writes integers");
+  }
+
+  void read_inputs(const Napi::Object& from, Op& op) {
+    if (!from.Get("inputs").IsArray()) bad_argument("inputs must be a list");
+    const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
+    if (inputs.Length() == 0 || inputs.Length() > kMaxInputs) {
+      bad_argument("an op takes 1 to " + std::to_string(kMaxInputs) + " inputs");
+    }
+    op.job.inputs = static_cast<int>(inputs.Length());
+    for (int i = 0; i < op.job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), op, i);
   }
 
   void read_input(const Napi::Object& from, Op& op, int i) {
@@ -322,6 +349,12 @@ class Addon : public Napi::Addon<Addon> {
     }
     result.Set("nonFinite", non_finite);
     return result;
+  }
+
+  static Napi::Value sums_of(Napi::Env env, const Op& op) {
+    Napi::Float64Array sums = Napi::Float64Array::New(env, op.job.sums.size());
+    for (size_t i = 0; i < op.job.sums.size(); i++) sums[i] = op.job.sums[i];
+    return sums;
   }
 
   /// A promise that another thread reports on; `settle` runs on the JavaScript thread.

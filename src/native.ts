@@ -27,9 +27,10 @@ export interface NativeInput {
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
-  /** Elements of the tensor, and its first dimension (1 for a 0-d tensor): row-wise kernels split by it. */
+  /** Elements of the tensor, its first dimension and its last (1 for a 0-d tensor): what kernels of vectors split by. */
   count: number;
   rows: number;
+  columns: number;
   /** Laid out as the kernel's header in native/methods/ says. */
   params: number[];
   /** Random numbers are keyed by `seed` and `tensor` (the output's name). */
@@ -69,6 +70,12 @@ export interface Addon {
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
+  /**
+   * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
+   * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
+   * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
+   */
+  compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
   /** Makes every op that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }

@@ -596,7 +596,13 @@ void tally_range(const Job& job, Scratch& scratch, const std::vector<Selection>&
 /// Calls `f` with the number of inputs as a constant where that is a common one, else with 0.
 template <class Method, int N = Method::kLeastInputs, class F>
 void with_inputs(int inputs, const F& f) {
-  constexpr int kMostUnrolled = 6;
+  constexpr int kMostUnrolled = [] {
+    if constexpr (requires { Method::kMostUnrolled; }) {
+      return Method::kMostUnrolled;
+    } else {
+      return 6;
+    }
+  }();
   if constexpr (N <= kMostUnrolled && N <= Method::kMostInputs) {
     if (inputs == N) {
       f.template operator()<N>();
@@ -680,7 +686,7 @@ constexpr Kernel kernel_of() {
   Kernel kernel{};
   kernel.name = Method::kName;
   kernel.valid = Method::valid;
-  kernel.map = map<Method>;
+  if constexpr (requires { typename Method::template Map<float, 2>; }) kernel.map = map<Method>;
   if constexpr (requires { &Method::grouping; }) kernel.grouping = Method::grouping;
   if constexpr (requires { requires Method::kSelects; }) {
     kernel.selections = Method::selections;

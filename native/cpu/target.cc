@@ -1,6 +1,7 @@
 // All kernels for one instruction set. Compiled once per set, with SINTER_TARGET as its name and the flags that allow it.
 
 #include "../methods/arcee-fusion.h"
+#include "../methods/compare.h"
 #include "../methods/karcher.h"
 #include "../methods/linear.h"
 #include "../methods/model-stock.h"
@@ -51,6 +52,7 @@ static constexpr Kernel kKernels[] = {
     kernel_of<RamPlus>(),
     kernel_of<NearSwap>(),
     kernel_of<ArceeFusion>(),
+    kernel_of<Compare>(),
 };
 
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);

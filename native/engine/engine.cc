@@ -73,6 +73,10 @@ void Engine::submit(std::shared_ptr<Op> op) {
     if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
   }
   if (op->kernel == nullptr) throw Failure("BAD_ARGUMENT", "no kernel is named " + op->kernel_name);
+  const bool writes = writes_tensor(*op->kernel);
+  if (writes != (op->sink != nullptr)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + (writes ? " writes a tensor" : " writes nothing"));
+  }
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
   }
@@ -196,7 +200,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
       job.round++;
       return enter(op, Op::Pass::reduce);
     }
-    op.pass_tasks = ceil_div(job.count * element_size(job.out), kDigestBytes);
+    // Without a sink only the sums are wanted.
+    op.pass_tasks = op.sink == nullptr ? 0 : ceil_div(job.count * element_size(job.out), kDigestBytes);
     op.digests.resize(op.pass_tasks);
     op.crcs.resize(op.pass_tasks);
     if (op.pass_tasks == 0) enter(op, Op::Pass::finished);

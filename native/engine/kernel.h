@@ -76,9 +76,12 @@ struct Kernel {
   /// From sums to what the map reads; null where there is nothing to do. @returns whether to reduce again.
   bool (*solve)(Job&);
   /// Writes elements [begin, end) as the output dtype to `out`; sets bit i of `non_finite` where input i holds a NaN or
-  /// an infinity. Null for `copy`, which the engine does itself.
+  /// an infinity. Null for `copy`, which the engine does itself, and where only sums are wanted.
   void (*map)(const Job&, Scratch&, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite);
 };
+
+/// Whether a kernel writes a tensor, or only sums.
+inline bool writes_tensor(const Kernel& kernel) { return kernel.map != nullptr || kernel.sum_count == nullptr; }
 
 /// Prepared rows start at multiples of this, so that no two tasks share a word of a mask.
 constexpr uint64_t kPrepareRows = 64;

@@ -50,7 +50,8 @@ function details(method: MergeMethod): string {
     `${method.name}: ${method.title}`,
     method.summary,
     `Formula: ${method.formula}`,
-    `Base model: ${baseWord(method)}. Models${method.base === "required" ? " besides it" : ""}: ${countWord(method)}.`,
+    `When to use it: ${method.use}`,
+    `Base model: ${baseWord(method)}. Models${method.base === "member" ? "" : " besides it"}: ${countWord(method)}.`,
   ];
   if (method.random) parts.push("Random: the output depends on --seed, and on nothing else.");
   for (const scope of ["model", "global"] as const) {

@@ -1,8 +1,5 @@
 import type { LowerArgs, Lowered, MergeMethod } from "./types.ts";
-import { booleanIn, numberIn } from "./values.ts";
-
-/** Weights whose sum is smaller than this share of their magnitudes cancel out: the quotient would be rounding error. */
-const CANCELLED = 1e-12;
+import { booleanIn, numberIn, weightsCancel } from "./values.ts";
 
 /**
  * Kernel `linear`: `params` are the coefficients, one for each input, already divided by the sum of the weights
@@ -13,8 +10,10 @@ export const linear: MergeMethod = {
   title: "Linear",
   summary: "The weighted average of the models.",
   formula: "out = sum_i(w_i x_i) / sum_i(w_i); without normalize: out = sum_i(w_i x_i)",
+  use: "Models that were fine-tuned from the same base on similar data. Simple, fast, and hard to get wrong.",
   reference: "https://arxiv.org/abs/2203.05482",
   base: "member",
+  ownDtype: "widest",
   models: { min: 1, max: Number.POSITIVE_INFINITY },
   random: false,
   parameters: [
@@ -31,19 +30,9 @@ export const linear: MergeMethod = {
   lower(args: LowerArgs) {
     const weights = args.inputs.map((input) => numberIn(input.parameters, "weight"));
     if (!booleanIn(args.parameters, "normalize")) return weightedSum(weights);
-    let sum = 0;
-    let magnitude = 0;
-    for (const weight of weights) {
-      sum += weight;
-      magnitude += Math.abs(weight);
-    }
-    if (Math.abs(sum) <= CANCELLED * magnitude) {
-      return {
-        code: "weights-sum-zero",
-        message: `the weights sum to zero (${weights.join(", ")}), and normalize divides by their sum`,
-        hint: "change a weight, or set normalize: false",
-      };
-    }
+    const cancelled = weightsCancel(weights, "normalize");
+    if (cancelled !== undefined) return cancelled;
+    const sum = weights.reduce((total, weight) => total + weight, 0);
     return weightedSum(weights.map((weight) => weight / sum));
   },
 };

@@ -7,7 +7,9 @@ export const passthrough: MergeMethod = {
   title: "Passthrough",
   summary: "One model's weights as they are, or scaled: for stacking layers of several models.",
   formula: "out = scale x",
+  use: "Stacking layers of one or several models into a deeper one, or converting a model to another dtype.",
   base: "member",
+  ownDtype: "widest",
   models: { min: 1, max: 1 },
   random: false,
   parameters: [

@@ -9,9 +9,11 @@ export const slerp: MergeMethod = {
   formula:
     "out = sin((1 - t) a) / sin(a) base + sin(t a) / sin(a) other, a = angle(base, other); " +
     "nearly parallel (|cos a| > 0.9995): out = (1 - t) base + t other",
+  use: "Two models whose weights should keep their size on the way between them; t may differ by layer and by kind of tensor.",
   reference: "https://en.wikipedia.org/wiki/Slerp",
   base: "required",
-  models: { min: 0, max: 1 },
+  ownDtype: "base",
+  models: { min: 1, max: 1 },
   random: false,
   parameters: [
     {

@@ -1,5 +1,13 @@
-import type { LowerArgs, MergeMethod, MethodInput, ParameterSpec } from "./types.ts";
+import type { Problem } from "../errors.ts";
+import { baseAndModels, inputsAt } from "./base.ts";
+import type { LowerArgs, MergeMethod, MethodInput, ParameterSpec, Scratch } from "./types.ts";
 import { baseMissing, booleanIn, numberIn } from "./values.ts";
+
+/**
+ * How each difference is thinned out: not at all, to its largest elements, to the largest after some that are larger
+ * still, at random, or at random with a chance that grows with the rank of the magnitude in its row.
+ */
+type Sparsify = "none" | "magnitude" | "outliers" | "random" | "ranked";
 
 /** What tells the members of this family apart. */
 interface Variant {
@@ -7,9 +15,9 @@ interface Variant {
   title: string;
   summary: string;
   formula: string;
+  use: string;
   reference: string;
-  /** How each difference is thinned out: not at all, to its largest elements, or at random. */
-  sparsify: "none" | "magnitude" | "random";
+  sparsify: Sparsify;
   normalize: boolean;
   rescale: boolean;
 }
@@ -22,6 +30,7 @@ export const taskArithmetic = taskVectorMethod({
   title: "Task Arithmetic",
   summary: "Adds the models' differences from the base to it.",
   formula: "out = base + lambda sum_i(w_i d_i), d_i = x_i - base; with normalize, divided by sum_i(w_i)",
+  use: "Adding skills of fine-tunes to their base, or, with a negative weight, taking one away.",
   reference: "https://arxiv.org/abs/2212.04089",
   sparsify: "none",
   normalize: false,
@@ -35,6 +44,7 @@ export const ties = taskVectorMethod({
   formula:
     "s = sign(sum_i(w_i d_i)), zero counts as positive; out = base + lambda sum(w_i d_i) / sum(w_i) over the i " +
     "whose kept w_i d_i has sign s",
+  use: "Several fine-tunes of one base that would get in each other's way if their differences were just added.",
   reference: "https://arxiv.org/abs/2306.01708",
   sparsify: "magnitude",
   normalize: true,
@@ -47,6 +57,7 @@ export const dareLinear = taskVectorMethod({
   summary: "Drops differences at random, scales up what is left and adds it to the base.",
   formula:
     "out = base + lambda sum_i(w_i r_i m_i d_i), m_i random with P(m_i = 1) = density, r_i = L1(d_i) / L1(m_i d_i)",
+  use: "Fine-tunes with many small redundant differences: fewer of them overlap.",
   reference: "https://arxiv.org/abs/2311.03099",
   sparsify: "random",
   normalize: false,
@@ -58,57 +69,158 @@ export const dareTies = taskVectorMethod({
   title: "DARE (TIES)",
   summary: "Drops differences at random, scales up what is left and adds those that agree with the elected sign.",
   formula: "as dare_linear, summed only over the i whose w_i r_i m_i d_i has the sign of their sum, as in ties",
+  use: "As dare_linear, where the differences that still overlap disagree.",
   reference: "https://arxiv.org/abs/2311.03099",
   sparsify: "random",
   normalize: false,
   rescale: true,
 });
 
+export const breadcrumbs = taskVectorMethod({
+  name: "breadcrumbs",
+  title: "Model Breadcrumbs",
+  summary: "Drops the very largest and the small differences of each model, and adds the rest to the base.",
+  formula:
+    "out = base + lambda sum_i(w_i m_i d_i), m_i = 0 for the gamma n largest of the n magnitudes |d_i|, 1 for the next " +
+    "density n, 0 for the rest",
+  use: "Many fine-tunes of one base: neither outliers nor noise of one of them should show in the others' skills.",
+  reference: "https://arxiv.org/abs/2312.06795",
+  sparsify: "outliers",
+  normalize: false,
+  rescale: false,
+});
+
+export const breadcrumbsTies = taskVectorMethod({
+  name: "breadcrumbs_ties",
+  title: "Model Breadcrumbs (TIES)",
+  summary: "As breadcrumbs, and adds only the differences that agree with the elected sign.",
+  formula: "as breadcrumbs, summed only over the i whose w_i m_i d_i has the sign of their sum, as in ties",
+  use: "As breadcrumbs, where the models' differences often disagree in sign.",
+  reference: "https://arxiv.org/abs/2312.06795",
+  sparsify: "outliers",
+  normalize: false,
+  rescale: false,
+});
+
+export const dellaLinear = taskVectorMethod({
+  name: "della_linear",
+  title: "DELLA (linear)",
+  summary: "Drops differences at random, small ones more often, scales up what is left and adds it to the base.",
+  formula:
+    "as dare_linear, with P(m_i = 1) from density - epsilon for the smallest magnitude of a row to density + epsilon for " +
+    "the largest, in equal steps by rank",
+  use: "As dare_linear, where large differences matter more than small ones.",
+  reference: "https://arxiv.org/abs/2406.11617",
+  sparsify: "ranked",
+  normalize: false,
+  rescale: true,
+});
+
+export const della = taskVectorMethod({
+  name: "della",
+  title: "DELLA",
+  summary: "As della_linear, and adds only the differences that agree with the elected sign.",
+  formula: "as della_linear, summed only over the i whose w_i r_i m_i d_i has the sign of their sum, as in ties",
+  use: "As dare_ties, where large differences matter more than small ones.",
+  reference: "https://arxiv.org/abs/2406.11617",
+  sparsify: "ranked",
+  normalize: true,
+  rescale: true,
+});
+
 /**
- * All four share inputs `[base, m_1 … m_k]` and the layout
- * `[lambda, normalize, rescale, weight_1, keep_1, …, weight_k, keep_k]`, truth values as 0 and 1. `keep` is, for
- * `ties`, the number of elements that stay (-1: all); for `dare_*`, the probability that one stays, from 0 to 1;
- * for `task_arithmetic` always -1. Inputs that are the base have no difference and are left out; with none left the
- * base is copied.
+ * All share inputs `[base, m_1 … m_k]` and `params`: `[lambda, normalize, rescale]`, truth values as 0 and 1, then for
+ * each model its weight and what `sparsify` needs:
+ *
+ * - `none`: -1.
+ * - `magnitude`: how many elements stay, -1 for all.
+ * - `outliers`: how many are dropped at the top, and how many stay after them, -1 for all.
+ * - `random`: the probability that one stays, from 0 to 1.
+ * - `ranked`: density and epsilon.
+ *
+ * Inputs that are the base have no difference and are left out; with none left the base is copied.
  */
 function taskVectorMethod(variant: Variant): MergeMethod {
+  const { sparsify, normalize: _, rescale: __, ...described } = variant;
   return {
-    name: variant.name,
-    title: variant.title,
-    summary: variant.summary,
-    formula: variant.formula,
-    reference: variant.reference,
+    ...described,
     base: "required",
-    models: { min: 0, max: Number.POSITIVE_INFINITY },
-    random: variant.sparsify === "random",
+    ownDtype: "base",
+    models: { min: 1, max: Number.POSITIVE_INFINITY },
+    random: sparsify === "random" || sparsify === "ranked",
     parameters: parameters(variant),
     lower(args: LowerArgs) {
-      const base = args.inputs.findIndex((input) => input.isBase);
+      const { base, models } = baseAndModels(args);
       if (base < 0) return baseMissing(variant.name);
-      const inputs = [base];
+      if (models.length === 0) return { kernel: "copy", inputs: [base], params: [] };
+      const inputs = inputsAt(args, models);
+      const unfit = sparsify === "ranked" ? inputs.map(rankedFault).find((fault) => fault !== undefined) : undefined;
+      if (unfit !== undefined) return unfit;
       const params = [
         numberIn(args.parameters, "lambda"),
         Number(booleanIn(args.parameters, "normalize")),
         Number(booleanIn(args.parameters, "rescale")),
       ];
-      args.inputs.forEach((input, i) => {
-        if (input.isBase) return;
-        inputs.push(i);
-        params.push(numberIn(input.parameters, "weight"), kept(variant, input, args.count));
-      });
-      if (inputs.length === 1) return { kernel: "copy", inputs, params: [] };
-      return { kernel: variant.name, inputs, params };
+      for (const input of inputs) {
+        params.push(numberIn(input.parameters, "weight"), ...SPARSIFY[sparsify](input, args.count));
+      }
+      const scratch = scratchFor(sparsify, inputs, args);
+      return { kernel: variant.name, inputs: [base, ...models], params, scratch };
     },
   };
 }
 
-/** `keep` for one model and a tensor of `count` elements. */
-function kept(variant: Variant, input: MethodInput, count: number): number {
-  if (variant.sparsify === "none") return KEEP_ALL;
-  const density = numberIn(input.parameters, "density");
-  if (variant.sparsify === "random") return Math.min(density, 1);
-  return density >= 1 ? KEEP_ALL : Math.trunc(density * count);
+/** What a kernel is told of one model's difference, in a tensor of `count` elements. */
+const SPARSIFY: Readonly<Record<Sparsify, (input: MethodInput, count: number) => number[]>> = {
+  none: () => [KEEP_ALL],
+  magnitude(input, count) {
+    const density = densityOf(input);
+    return [density >= 1 ? KEEP_ALL : Math.trunc(density * count)];
+  },
+  outliers(input, count) {
+    const density = densityOf(input);
+    if (density >= 1) return [0, KEEP_ALL];
+    const kept = Math.trunc(density * count);
+    // Density counts more than gamma: as many large elements are dropped as leave enough to keep.
+    return [Math.min(Math.trunc(numberIn(input.parameters, "gamma") * count), count - kept), kept];
+  },
+  random: (input) => [Math.min(densityOf(input), 1)],
+  ranked: (input) => [densityOf(input), numberIn(input.parameters, "epsilon")],
+};
+
+function densityOf(input: MethodInput): number {
+  return numberIn(input.parameters, "density");
 }
+
+/** Probabilities between density - epsilon and density + epsilon must all make sense, unless all or none is kept. */
+function rankedFault(input: MethodInput): Problem | undefined {
+  const density = densityOf(input);
+  const epsilon = numberIn(input.parameters, "epsilon");
+  const spread = Math.abs(epsilon);
+  if (density >= 1 || density <= 0 || (density + spread < 1 && density - spread > 0)) return undefined;
+  return {
+    code: "parameter-range",
+    message: `density - epsilon and density + epsilon must lie between 0 and 1: ${density} and ${epsilon} for ${input.model}`,
+    hint: "choose a smaller epsilon, or a density of 1, which keeps every difference",
+  };
+}
+
+function scratchFor(sparsify: Sparsify, inputs: readonly MethodInput[], { columns }: LowerArgs): Scratch | undefined {
+  const thinned = inputs.filter((input) => densityOf(input) < 1).length;
+  if (thinned === 0) return undefined;
+  if (sparsify === "magnitude") return { selections: thinned };
+  if (sparsify === "outliers") return { selections: 2 * thinned };
+  if (sparsify === "ranked") return { masks: thinned, row: columns };
+  return undefined;
+}
+
+const DENSITY_DOC: Readonly<Record<Sparsify, string>> = {
+  none: "Accepted for recipes that carry it; no effect: every difference is kept.",
+  magnitude: "Share of the differences that is kept, the largest first; 1 keeps all, 0 none.",
+  outliers: "Share of the differences that is kept, the largest after those that gamma drops; 1 keeps all, 0 none.",
+  random: "Probability that a difference is kept; 1 keeps all, 0 none.",
+  ranked: "Mean probability that a difference is kept; 1 keeps all, 0 none.",
+};
 
 function parameters(variant: Variant): ParameterSpec[] {
   return [
@@ -126,12 +238,9 @@ function parameters(variant: Variant): ParameterSpec[] {
       required: false,
       default: 1,
       min: 0,
-      doc: {
-        none: "Accepted for recipes that carry it; no effect: every difference is kept.",
-        magnitude: "Share of the differences that is kept, the largest first; 1 keeps all, 0 none.",
-        random: "Probability that a difference is kept; 1 keeps all, 0 none.",
-      }[variant.sparsify],
+      doc: DENSITY_DOC[variant.sparsify],
     },
+    ...sparsifyParameters(variant.sparsify),
     {
       name: "normalize",
       scope: "global",
@@ -168,4 +277,33 @@ function parameters(variant: Variant): ParameterSpec[] {
       doc: "Accepted for recipes that carry it; no effect: no mask is kept in memory.",
     },
   ];
+}
+
+function sparsifyParameters(sparsify: Sparsify): ParameterSpec[] {
+  if (sparsify === "outliers") {
+    return [
+      {
+        name: "gamma",
+        scope: "model",
+        type: "number",
+        required: false,
+        default: 0.01,
+        min: 0,
+        doc: "Share of the differences, the very largest, that is dropped; fewer where density needs them.",
+      },
+    ];
+  }
+  if (sparsify === "ranked") {
+    return [
+      {
+        name: "epsilon",
+        scope: "model",
+        type: "number",
+        required: false,
+        default: 0.15,
+        doc: "The probability is density - epsilon for the smallest difference of a row, density + epsilon for the largest.",
+      },
+    ];
+  }
+  return [];
 }

@@ -33,9 +33,22 @@ export interface LowerArgs {
   inputs: readonly MethodInput[];
   /** Values of the `global` parameters. */
   parameters: Readonly<Record<string, number | boolean | undefined>>;
-  /** Elements of the output tensor, and its first dimension (1 for a 0-d tensor). */
+  /** Elements of the output tensor, its first dimension and its last (1 for a 0-d tensor). */
   count: number;
   rows: number;
+  columns: number;
+}
+
+/** What native code keeps in memory for one op, besides buffers of a fixed size. */
+export interface Scratch {
+  /** k-th largest values that are looked for; each collects candidates. */
+  selections?: number | undefined;
+  /** Sums and coefficients of vectors that the tensor is split into: numbers in float64. */
+  numbers?: number | undefined;
+  /** Masks of one bit per element. */
+  masks?: number | undefined;
+  /** Elements of a row, where every worker looks at whole rows. */
+  row?: number | undefined;
 }
 
 /**
@@ -47,6 +60,8 @@ export interface Lowered {
   /** Indices into `LowerArgs.inputs`. */
   inputs: readonly number[];
   params: readonly number[];
+  /** Absent where the op needs none that grows with the tensor. */
+  scratch?: Scratch | undefined;
 }
 
 /** A merge method, declared once: validation, `sinter methods`, docs and the test matrix follow from it. */
@@ -57,10 +72,17 @@ export interface MergeMethod {
   summary: string;
   /** The formula, in plain text. */
   formula: string;
+  /** When to choose it, in one or two sentences. */
+  use: string;
   reference?: string | undefined;
   /** `required`: must be set. `optional`: used where set. `member`: one more model, no special part. */
   base: "required" | "optional" | "member";
-  /** How many inputs besides a base that is used as such; inclusive. */
+  /**
+   * The output's dtype where the recipe gives none: the base's, or the widest, in which every input fits. An output
+   * without a base among its inputs has the widest.
+   */
+  ownDtype: "base" | "widest";
+  /** How many inputs besides a base that is used as such; inclusive. One input alone, or the base, is up to `lower`. */
   models: { min: number; max: number };
   /** Uses random numbers: depends on the seed. */
   random: boolean;

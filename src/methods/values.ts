@@ -3,6 +3,9 @@ import type { LowerArgs, ParameterSpec } from "./types.ts";
 
 type Values = LowerArgs["parameters"];
 
+/** Stands for zero where a kernel needs a bound above it: 0 / 0 is no answer. */
+export const LEAST_POSITIVE = 1e-300;
+
 /** The value of a `number` parameter; truth values count as 1 and 0. NaN where it is not set. */
 export function numberIn(values: Values, name: string): number {
   const value = values[name];
@@ -12,6 +15,27 @@ export function numberIn(values: Values, name: string): number {
 /** The value of a `boolean` parameter; every number but 0 is true. False where it is not set. */
 export function booleanIn(values: Values, name: string): boolean {
   return Boolean(values[name]);
+}
+
+/** Weights whose sum is smaller than this share of their magnitudes cancel out: a quotient would be rounding error. */
+const CANCELLED = 1e-12;
+
+/** The problem of weights that sum to zero although the boolean parameter `normalize` says to divide by their sum. */
+export function weightsCancel(weights: readonly number[], normalize: string): Problem | undefined {
+  let sum = 0;
+  let magnitude = 0;
+  for (const weight of weights) {
+    sum += weight;
+    magnitude += Math.abs(weight);
+  }
+  // A missing weight is NaN here and has its own problem.
+  const cancel = Math.abs(sum) <= CANCELLED * magnitude;
+  if (!cancel) return undefined;
+  return {
+    code: "weights-sum-zero",
+    message: `the weights sum to zero (${weights.join(", ")}), and ${normalize} divides by their sum`,
+    hint: `change a weight, or set ${normalize}: false`,
+  };
 }
 
 /** What is wrong with a value, as the end of a sentence that starts with the parameter's name; undefined if nothing. */

@@ -12,7 +12,7 @@ const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9_][\w.-]{0,95})?$/;
  * @param name the model's name: that of the output folder.
  */
 export function modelCard(config: MergeConfig, method: MergeMethod, models: PlanModels, name: string): string {
-  const base = method.base === "required" ? models.base : undefined;
+  const base = method.base !== "member" ? models.base : undefined;
   const others = models.all.filter((model) => model !== base);
   const list = others.map((model) => `- ${linked(model)}`).join("\n");
   const from = base === undefined ? "" : `, with ${linked(base)} as the base`;

@@ -3,8 +3,8 @@ import type { MergeMethod } from "../methods/types.ts";
 import { type FloatDtype, promote } from "../model/dtype.ts";
 
 /**
- * The dtype that a float tensor is written in: `out_dtype`, else `dtype`, else the base's where the method starts
- * from a base, else the one that all inputs fit in.
+ * The dtype that a float tensor is written in: `out_dtype`, else `dtype`, else the base's where the method keeps it,
+ * else the one that all inputs fit in.
  * @param inputs the inputs' dtypes; @param base index of the base among them, or -1.
  */
 export function outputDtype(
@@ -15,6 +15,6 @@ export function outputDtype(
 ): FloatDtype {
   const fixed = config.outDtype ?? config.dtype;
   if (fixed !== undefined) return fixed;
-  const ofBase = method.base === "required" ? inputs[base] : undefined;
+  const ofBase = method.ownDtype === "base" ? inputs[base] : undefined;
   return ofBase ?? inputs.reduce(promote);
 }

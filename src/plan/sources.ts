@@ -194,7 +194,7 @@ function markBase(list: readonly Omit<Source, "isBase">[], base: PlanModel | und
   return list.map((source) => ({ ...source, isBase: source.from === base && source.start === first?.start }));
 }
 
-/** As many sources as the method takes, and a base among them where it needs one. */
+/** As many sources as the method takes, and a base among them where it needs one. One source, or the base, may do. */
 function checkSources(slice: Slice, method: MergeMethod, config: MergeConfig, report: Report): void {
   const { sources } = slice;
   const hasBase = sources.some((source) => source.isBase);
@@ -202,23 +202,36 @@ function checkSources(slice: Slice, method: MergeMethod, config: MergeConfig, re
     reportBaseMissing(slice, method, config, report);
     return;
   }
-  const count = sources.filter((source) => method.base === "member" || !source.isBase).length;
+  if (method.base === "optional" && config.baseModel !== undefined && !hasBase && sources.length > 1) {
+    report.warn({
+      code: "base-unused",
+      message: `base_model is not among the sources of this slice: ${method.name} merges them without a base`,
+      at: slice.at,
+    });
+  }
+  const counted = sources.filter((source) => method.base === "member" || !source.isBase);
+  const count = counted.length;
   const { min, max } = method.models;
-  if (count >= min && count <= max) return;
+  if (sources.length === 1 || count === 0 || (count >= min && count <= max)) return;
   const bound = count > max ? max : min;
   const wanted = `${min === max ? "" : count > max ? "at most " : "at least "}${bound} ${bound === 1 ? "model" : "models"}`;
   const besides = method.base !== "member" && hasBase ? " besides the base" : "";
-  const names = sources.map((source) => source.from.model.name).join(", ");
+  const names = counted.map((source) => source.from.model.name).join(", ");
   report.error({
     code: "model-count",
-    message: `${method.name} merges ${wanted}${besides}, and here are ${count}: ${names}`,
+    message: `${method.name} merges ${wanted}${besides}, and here ${count === 1 ? "is" : "are"} ${count}: ${names}`,
     at: slice.at,
-    hint: addedBase(slice, config) ? "base_model is not among the models and was added to them" : undefined,
+    hint: countHint(slice, method, config),
   });
 }
 
-function addedBase(slice: Slice, config: MergeConfig): boolean {
-  return slice.sources.some((source) => source.at === config.baseModel?.at);
+function countHint(slice: Slice, method: MergeMethod, config: MergeConfig): string | undefined {
+  const base = slice.sources.find((source) => source.isBase);
+  if (method.base === "optional" && base !== undefined) {
+    return `${base.from.model.name} is base_model, and therefore none of the models that are merged: leave base_model out to merge it`;
+  }
+  const added = slice.sources.some((source) => source.at === config.baseModel?.at);
+  return added ? "base_model is not among the models and was added to them" : undefined;
 }
 
 function reportBaseMissing(slice: Slice, method: MergeMethod, config: MergeConfig, report: Report): void {

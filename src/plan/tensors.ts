@@ -82,6 +82,7 @@ function planFloats(
     parameters: parameters.global(tensor, target.t),
     count: elementCount(first.view.shape),
     rows: first.view.shape[0] ?? 1,
+    columns: first.view.shape.at(-1) ?? 1,
   });
   if ("code" in lowered) {
     const at: Position = target.slice.at;
@@ -97,9 +98,9 @@ function planFloats(
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
   // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
   const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
-  const { kernel, params } = converts ? { kernel: "linear", params: [1] } : lowered;
+  const { kernel, params, scratch } = converts ? { kernel: "linear", params: [1] } : lowered;
   const { shape } = first.view;
-  return { tensor: target.spec.name, dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs };
+  return { tensor: target.spec.name, dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {

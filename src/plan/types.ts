@@ -1,4 +1,5 @@
 import type { Problem } from "../errors.ts";
+import type { Scratch } from "../methods/types.ts";
 import type { Dtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
@@ -26,6 +27,8 @@ export interface MergeOp {
   params: readonly number[];
   /** The output tensor whose random numbers this one draws, where it is not `tensor`: a stored copy of a tied weight. */
   randomAs?: string | undefined;
+  /** What native code keeps in memory for this op; undefined where that is little. */
+  scratch?: Scratch | undefined;
 }
 
 /** One output file: its exact size and the bytes before the first tensor are known before any compute. */

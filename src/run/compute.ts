@@ -121,6 +121,7 @@ class Computation {
       inputs,
       count: elementCount(op.shape),
       rows: op.shape[0] ?? 1,
+      columns: op.shape.at(-1) ?? 1,
       params: [...op.params],
       seed: this.#plan.seed,
       tensor: op.randomAs ?? op.tensor,

@@ -17,6 +17,8 @@ export function oracleOp(op: MergeOp, seed: number): OracleOp | undefined {
     }),
     dtype: op.dtype,
     count: elementCount(op.shape),
+    rows: op.shape[0] ?? 1,
+    columns: op.shape.at(-1) ?? 1,
     seed,
     tensor: op.randomAs ?? op.tensor,
   };

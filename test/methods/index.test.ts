@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { findMethod, laterMethods, methodProblem, methods } from "../../src/methods/index.ts";
+import { findMethod, methodProblem, methods } from "../../src/methods/index.ts";
 import { valueFault } from "../../src/methods/values.ts";
 
 const at = { file: "recipe.yml", line: 1, column: 15 };
@@ -7,9 +7,7 @@ const at = { file: "recipe.yml", line: 1, column: 15 };
 describe("the list of methods", () => {
   test("every method is found by its name, and none twice", () => {
     for (const method of methods) expect(findMethod(method.name)).toBe(method);
-    expect(new Set([...methods.map(({ name }) => name), ...laterMethods]).size).toBe(
-      methods.length + laterMethods.length,
-    );
+    expect(new Set(methods.map(({ name }) => name)).size).toBe(methods.length);
   });
 
   test("every default is of its parameter's type and within its bounds", () => {
@@ -20,8 +18,23 @@ describe("the list of methods", () => {
     }
   });
 
-  test("only the dare methods depend on the seed", () => {
-    expect(methods.filter((method) => method.random).map(({ name }) => name)).toEqual(["dare_linear", "dare_ties"]);
+  test("are mergekit's", () => {
+    const expected =
+      "passthrough linear slerp nuslerp multislerp karcher model_stock task_arithmetic ties dare_linear ";
+    const more = "dare_ties breadcrumbs breadcrumbs_ties della_linear della sce ram ramplus_tl nearswap arcee_fusion";
+    expect(methods.map(({ name }) => name)).toEqual((expected + more).split(" "));
+  });
+
+  test("say what they do, by which formula and when to use them", () => {
+    for (const { title, summary, formula, use, parameters } of methods) {
+      for (const text of [title, formula]) expect(text.length).toBeGreaterThan(3);
+      for (const text of [summary, use, ...parameters.map(({ doc }) => doc)]) expect(text).toEndWith(".");
+    }
+  });
+
+  test("only the dare and della methods depend on the seed", () => {
+    const random = methods.filter((method) => method.random).map(({ name }) => name);
+    expect(random).toEqual(["dare_linear", "dare_ties", "della_linear", "della"]);
   });
 });
 
@@ -33,11 +46,6 @@ describe("a name that is no method", () => {
 
   test("far from every name, all are listed", () => {
     expect(methodProblem("blorpification", at).hint).toStartWith("available: passthrough, linear");
-  });
-
-  test.each(["karcher", "breadcrumbs_ties", "model_stock"])("%s is known, and not available yet", (name) => {
-    expect(findMethod(name)).toBeUndefined();
-    expect(methodProblem(name, at)).toMatchObject({ code: "not-yet", at });
   });
 });
 

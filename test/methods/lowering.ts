@@ -1,5 +1,6 @@
 import { findMethod } from "../../src/methods/index.ts";
 import type { Lowered, MergeMethod } from "../../src/methods/types.ts";
+import { elementCount } from "../../src/model/types.ts";
 
 type Values = Record<string, number | boolean | undefined>;
 
@@ -14,9 +15,18 @@ export function method(name: string): MergeMethod {
   return found;
 }
 
-/** Lowers as the planner does: declared defaults fill in what is not given. */
-export function lower(name: string, inputs: readonly TestInput[], parameters: Values = {}, count = 100) {
+/**
+ * Lowers as the planner does: declared defaults fill in what is not given.
+ * @param shape of the tensor; a number is a vector of so many elements.
+ */
+export function lower(
+  name: string,
+  inputs: readonly TestInput[],
+  parameters: Values = {},
+  shape: number | readonly number[] = 100,
+) {
   const declared = method(name);
+  const sizes = typeof shape === "number" ? [shape] : shape;
   const defaults = (scope: "global" | "model") =>
     Object.fromEntries(declared.parameters.filter((spec) => spec.scope === scope).map((s) => [s.name, s.default]));
   return declared.lower({
@@ -27,8 +37,9 @@ export function lower(name: string, inputs: readonly TestInput[], parameters: Va
       parameters: { ...defaults("model"), ...own },
     })),
     parameters: { ...defaults("global"), ...parameters },
-    count,
-    rows: 1,
+    count: elementCount(sizes),
+    rows: sizes[0] ?? 1,
+    columns: sizes.at(-1) ?? 1,
   });
 }
 

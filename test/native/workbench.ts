@@ -20,7 +20,9 @@ export interface WorkOp {
   inputs: readonly Stored[];
   dtype: Dtype;
   count: number;
+  /** First and last dimension: 1 and `count` where not given. */
   rows?: number;
+  columns?: number;
   seed?: number;
   tensor?: string;
   crc32?: boolean;
@@ -80,6 +82,7 @@ export async function runOps(ops: readonly WorkOp[]): Promise<Outcome[]> {
           })),
           count: op.count,
           rows: op.rows ?? 1,
+          columns: op.columns ?? op.count,
           seed: op.seed ?? 0,
           tensor: op.tensor ?? "w",
           sink,
@@ -112,9 +115,16 @@ export function forOracle(op: WorkOp): OracleOp {
     })),
     dtype: op.dtype as FloatDtype,
     count: op.count,
+    rows: op.rows ?? 1,
+    columns: op.columns ?? op.count,
     seed: op.seed ?? 0,
     tensor: op.tensor ?? "w",
   };
+}
+
+/** The sizes of a tensor of this shape, as ops name them. */
+export function sizesOf(shape: readonly number[]): { count: number; rows: number; columns: number } {
+  return { count: shape.reduce((product, size) => product * size, 1), rows: shape[0] ?? 1, columns: shape.at(-1) ?? 1 };
 }
 
 export function stored(values: ArrayLike<number>, dtype: FloatDtype, stream?: number): Stored {

@@ -1,6 +1,10 @@
 import type { FloatDtype } from "../../src/model/dtype.ts";
+import { karcher, modelStock, multislerp, nuslerp } from "./directions.ts";
+import { nearswap, ram, sce } from "./elements.ts";
+import { arceeFusion } from "./fusion.ts";
 import { randomMask } from "./philox.ts";
-import { type Selection, selectLargest } from "./select.ts";
+import { rankedMask } from "./ranked.ts";
+import { selectLargest } from "./select.ts";
 
 /** One output tensor, as `MergeOp` asks for it, with its inputs decoded. */
 export interface OracleOp {
@@ -10,6 +14,9 @@ export interface OracleOp {
   /** Of the output: with the inputs' dtypes it decides the precision in which magnitudes are ranked. */
   dtype: FloatDtype;
   count: number;
+  /** First and last dimension; the tensor is a vector where they are not given. */
+  rows?: number;
+  columns?: number;
   seed: number;
   /** The output's name. */
   tensor: string;
@@ -37,6 +44,8 @@ export interface OracleResult {
 const NORM_FLOOR = 1e-8;
 const WEIGHT_SUM_FLOOR = 1e-8;
 const RESCALE_FLOOR = 1e-7;
+/** Weights of both signs whose sum is this small a part of the sum of their magnitudes count as summing to zero. */
+const CANCELLED = 2 ** -20;
 /** Vectors whose cosine exceeds this count as colinear. */
 const COLINEAR = 0.9995;
 /** A vote is close when the sum of the weighted differences is this small a part of the sum of their magnitudes. */
@@ -60,7 +69,30 @@ export function oracle(op: OracleOp): OracleResult {
     case "ties":
     case "dare_linear":
     case "dare_ties":
+    case "breadcrumbs":
+    case "breadcrumbs_ties":
+    case "della_linear":
+    case "della":
       return taskVectors(op);
+    case "nuslerp":
+    case "nuslerp_base":
+      return nuslerp(op);
+    case "multislerp":
+    case "multislerp_base":
+      return multislerp(op);
+    case "karcher":
+      return karcher(op);
+    case "model_stock":
+      return modelStock(op);
+    case "sce":
+      return sce(op);
+    case "ram":
+    case "ramplus_tl":
+      return ram(op);
+    case "nearswap":
+      return nearswap(op);
+    case "arcee_fusion":
+      return arceeFusion(op);
     default:
       throw new Error(`the oracle does not know the kernel ${op.kernel}`);
   }
@@ -99,7 +131,13 @@ function inverseNorm(values: Float64Array): number {
   return norm > NORM_FLOOR || Number.isNaN(norm) ? 1 / norm : 1;
 }
 
-interface Difference extends Selection {
+/** Which elements of a difference are kept, and the magnitudes among which only our rule for equals decides. */
+interface Kept {
+  mask: Uint8Array;
+  contested: readonly number[];
+}
+
+interface Difference extends Kept {
   values: Float64Array;
   /** What kept elements are multiplied with, the model's weight included. */
   factor: number;
@@ -109,14 +147,15 @@ interface Difference extends Selection {
 function taskVectors(op: OracleOp): OracleResult {
   const [lambda, normalize, rescale, ...perModel] = op.params as [number, number, number, ...number[]];
   const base = (op.inputs[0] as OracleInput).values;
+  const stride = perModel.length / (op.inputs.length - 1);
   const differences = op.inputs.slice(1).map((input, k): Difference => {
-    const weight = perModel[2 * k] as number;
+    const [weight, ...numbers] = perModel.slice(stride * k, stride * (k + 1)) as [number, ...number[]];
     const values = input.values.map((x, i) => x - (base[i] as number));
-    const selection = select(op, input, values, perModel[2 * k + 1] as number);
+    const selection = select(op, input, values, numbers);
     const scale = rescale && selection.mask.includes(0) ? l1Ratio(values, selection.mask) : 1;
     return { values, ...selection, factor: weight * scale, weight };
   });
-  const vote = op.kernel === "ties" || op.kernel === "dare_ties";
+  const vote = ["ties", "dare_ties", "breadcrumbs_ties", "della"].includes(op.kernel);
   const result = { values: new Float64Array(op.count), terms: new Float64Array(op.count) };
   const alternatives = new Map<number, number>();
   const weighted = new Float64Array(differences.length);
@@ -130,9 +169,10 @@ function taskVectors(op: OracleOp): OracleResult {
       magnitude += Math.abs(weighted[k] as number);
     });
     const finish = (sign: number) => {
-      const { mixed, divisor } = vote ? agreeing(weighted, differences, sign) : summed(total, differences);
+      const { mixed, divisor, spread } = vote ? agreeing(weighted, differences, sign) : summed(total, differences);
       const gain = lambda / (normalize ? divisor : 1);
-      return { value: (base[i] as number) + gain * mixed, gain };
+      const sensitivity = normalize ? Math.max(1, spread / Math.abs(divisor)) : 1;
+      return { value: (base[i] as number) + gain * mixed, gain: gain * sensitivity };
     };
     const chosen = finish(total >= 0 ? 1 : -1);
     result.values[i] = chosen.value;
@@ -147,18 +187,34 @@ function contestedElements(op: OracleOp, differences: readonly Difference[]): Se
   const elements = new Set<number>();
   const magnitude = magnitudeIn(op);
   for (const { values, contested } of differences) {
-    if (contested === undefined) continue;
+    if (contested.length === 0) continue;
     values.forEach((difference, i) => {
-      if (Object.is(magnitude(difference), contested)) elements.add(i);
+      if (contested.some((equal) => Object.is(magnitude(difference), equal))) elements.add(i);
     });
   }
   return elements;
 }
 
-function select(op: OracleOp, input: OracleInput, differences: Float64Array, keep: number): Selection {
-  if (op.kernel === "ties" && keep >= 0) return selectLargest(differences.map(magnitudeIn(op)), keep);
-  const probability = op.kernel.startsWith("dare") ? keep : 1;
-  return { mask: randomMask(op.seed, op.tensor, input.stream, op.count, probability), contested: undefined };
+/** @param numbers what the kernel was told of the model, its weight aside. */
+function select(op: OracleOp, input: OracleInput, differences: Float64Array, numbers: readonly number[]): Kept {
+  const [first = 0, second = 0] = numbers;
+  const magnitudes = () => differences.map(magnitudeIn(op));
+  if (op.kernel === "ties" && first >= 0) return largest(magnitudes(), 0, first);
+  if (op.kernel.startsWith("breadcrumbs") && second >= 0) return largest(magnitudes(), first, second);
+  if (op.kernel.startsWith("della")) {
+    const rows = { count: op.count, columns: op.columns ?? op.count };
+    return { mask: rankedMask(op, input.stream, rows, magnitudes(), first, second), contested: [] };
+  }
+  const probability = op.kernel.startsWith("dare") ? first : 1;
+  return { mask: randomMask(op.seed, op.tensor, input.stream, op.count, probability), contested: [] };
+}
+
+/** Keeps the `keep` largest after the `top` largest. */
+function largest(magnitudes: Float64Array, top: number, keep: number): Kept {
+  const dropped = selectLargest(magnitudes, top);
+  const both = selectLargest(magnitudes, top + keep);
+  const contested = [dropped.contested, both.contested].filter((magnitude) => magnitude !== undefined);
+  return { mask: both.mask.map((kept, i) => kept & ~(dropped.mask[i] as number)), contested };
 }
 
 /** A magnitude as it is ranked: in the precision of the work. */
@@ -169,25 +225,36 @@ function magnitudeIn(op: OracleOp): (difference: number) => number {
 function l1Ratio(differences: Float64Array, mask: Uint8Array): number {
   const all = exactSum(differences.length, (i) => Math.abs(differences[i] as number));
   const kept = exactSum(differences.length, (i) => (mask[i] ? Math.abs(differences[i] as number) : 0));
-  return all < RESCALE_FLOOR || kept < RESCALE_FLOOR ? 1 : all / kept;
+  const usable = all >= RESCALE_FLOOR && kept >= RESCALE_FLOOR && Number.isFinite(all + kept);
+  return usable ? all / kept : 1;
 }
 
-/** The weighted differences whose sign is the elected one, and the sum of their weights, 1 where that is 0. */
+/**
+ * The weighted differences whose sign is the elected one; and what they are divided by, the sum of their weights, 1 where
+ * that is 0. `spread`: the sum of the weights' magnitudes, to which the error of their sum is proportional.
+ */
 function agreeing(weighted: Float64Array, differences: readonly Difference[], sign: number) {
   let mixed = 0;
   let divisor = 0;
+  let spread = 0;
   for (let k = 0; k < weighted.length; k++) {
     const value = weighted[k] as number;
+    const { weight } = differences[k] as Difference;
     const counts = Math.sign(value) === sign ? 1 : 0;
     mixed += value * counts;
-    divisor += (differences[k] as Difference).weight * counts;
+    divisor += weight * counts;
+    spread += Math.abs(weight) * counts;
   }
-  return { mixed, divisor: divisor === 0 ? 1 : divisor };
+  const bothSigns = differences.some(({ weight }) => weight < 0);
+  const all = differences.reduce((sum, { weight }) => sum + Math.abs(weight), 0);
+  const zero = Math.abs(divisor) <= (bothSigns ? CANCELLED * all : 0);
+  return { mixed, divisor: zero ? 1 : divisor, spread };
 }
 
 function summed(total: number, differences: readonly Difference[]) {
   const weights = differences.reduce((sum, { weight }) => sum + weight, 0);
-  return { mixed: total, divisor: Math.abs(weights) < WEIGHT_SUM_FLOOR ? 1 : weights };
+  const spread = differences.reduce((sum, { weight }) => sum + Math.abs(weight), 0);
+  return { mixed: total, divisor: Math.abs(weights) < WEIGHT_SUM_FLOOR ? 1 : weights, spread };
 }
 
 /** Neumaier's compensated sum: its error does not grow with the number of terms. */

@@ -106,6 +106,14 @@ describe("the dtype of an output tensor", () => {
     ["slerp", "F16", "F32", "F16"],
     ["ties", "BF16", "F32", "BF16"],
     ["dare_linear", "F32", "BF16", "F32"],
+    ["breadcrumbs", "BF16", "F32", "BF16"],
+    ["multislerp", "F16", "F32", "F32"],
+    ["karcher", "F16", "BF16", "F32"],
+    ["nearswap", "BF16", "F32", "F32"],
+    ["arcee_fusion", "BF16", "F32", "F32"],
+    ["arcee_fusion", "BF16", "BF16", "BF16"],
+    ["ramplus_tl", "F16", "F16", "F16"],
+    ["sce", "BF16", "F16", "F32"],
   ] as const)("%s of %s and %s, unset: %s", (method, a, b, expected) => {
     expect(dtypes(method, a, b)).toBe(expected);
   });

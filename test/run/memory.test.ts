@@ -1,20 +1,38 @@
 import { expect, test } from "bun:test";
-import type { MergeOp, MergePlan } from "../../src/plan/types.ts";
+import type { Scratch } from "../../src/methods/types.ts";
+import type { MergeOp } from "../../src/plan/types.ts";
 import { peakMemory } from "../../src/run/memory.ts";
 import { fixture } from "./plan-fixture.ts";
 
 const { plan } = fixture();
 
-function withShape(shape: number[], kernel: string): MergePlan {
-  return { ...plan, ops: plan.ops.map((op): MergeOp => ({ ...op, shape, kernel })) };
+/** The memory of a plan whose tensors have this shape and need this scratch. */
+function memory(shape: number[], scratch?: Scratch, threads = 2): number {
+  return peakMemory({ ...plan, ops: plan.ops.map((op): MergeOp => ({ ...op, shape, scratch })) }, threads);
 }
 
+const LEAST = memory([4]);
+
 test("the memory of a merge does not depend on the size of its tensors", () => {
-  expect(peakMemory(withShape([200_000, 8192], "linear"), 2)).toBe(peakMemory(withShape([4], "linear"), 2));
+  expect(memory([200_000, 8192])).toBe(LEAST);
 });
 
-test("choosing the largest magnitudes takes more, but stays bounded", () => {
-  const huge = peakMemory(withShape([200_000, 80_000], "ties"), 2);
-  expect(huge).toBeGreaterThan(peakMemory(withShape([4], "ties"), 2));
-  expect(huge).toBeLessThan(300e6);
+test("looking for the largest magnitudes takes more, but stays bounded", () => {
+  const one = memory([200_000, 80_000], { selections: 1 });
+  const two = memory([200_000, 80_000], { selections: 2 });
+  expect(one).toBeGreaterThan(LEAST);
+  expect(two - one).toBe(one - LEAST);
+  expect(memory([200_000, 80_000], { selections: 4 })).toBeLessThan(300e6);
+});
+
+test("masks are kept up to a bound", () => {
+  expect(memory([1024, 1024], { masks: 2 }) - LEAST).toBe(2 * 131_072);
+  expect(memory([200_000, 80_000], { masks: 8 }) - LEAST).toBeLessThan(110e6);
+});
+
+test("vectors have numbers of eight bytes, and each worker a row", () => {
+  expect(memory([10], { numbers: 1000 }) - LEAST).toBe(8000);
+  const perThread = (threads: number) => memory([10], { row: 1000 }, threads) - memory([10], {}, threads);
+  expect(perThread(6)).toBe(3 * perThread(2));
+  expect(perThread(1)).toBeGreaterThan(0);
 });
