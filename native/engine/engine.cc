@@ -19,7 +19,8 @@ uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b 
 void check_sources(const Op& op) {
   for (size_t i = 0; i < op.sources.size(); i++) {
     if (op.sources[i]->failed()) {
-      throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read", static_cast<int>(i));
+      throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read",
+                    static_cast<int>(i));
     }
   }
 }
@@ -230,7 +231,8 @@ void Engine::run_task(Op& op, uint32_t task, Scratch& scratch) {
   const uint64_t end = std::min(op.job.count, begin + kTaskElements);
   const size_t sums = op.job.sums.size();
   for (uint64_t at = begin; at < end; at += kSumBlock) {
-    op.kernel->reduce(op.job, scratch, at, std::min(end, at + kSumBlock), op.partial_sums.data() + at / kSumBlock * sums);
+    op.kernel->reduce(op.job, scratch, at, std::min(end, at + kSumBlock),
+                      op.partial_sums.data() + at / kSumBlock * sums);
   }
 }
 

@@ -10,11 +10,14 @@
 //
 // Magnitudes are those of x - base in the work type, compared as integer bits; NaN is largest, ties go to the lowest
 // index, exactly k are kept. A dropped difference is multiplied by zero, so NaN and infinity still show.
-// rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless either is below 1e-7.
+// rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless one is below 1e-7 or not finite.
 // Sign election: the sign of the sum of the weighted differences, zero counting as positive; only differences of that
 // sign count (a zero difference has none). normalize: divided by the weights that count, by 1 where they sum to zero;
-// without election by the sum of all weights, by 1 where it is below 1e-8.
+// without election by the sum of all weights, by 1 where it is below 1e-8. Weights of both signs whose sum is within
+// its rounding error of zero (0.7 + 0.3 - 1) count as summing to zero: the reference multiplies by ten million there.
 #pragma once
+
+#include <cfloat>
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
@@ -90,6 +93,8 @@ struct TaskVector {
   static constexpr int kMostInputs = kMaxInputs;
   static constexpr double kSmallSum = 1e-7;
   static constexpr double kSmallWeight = 1e-8;
+  /// Relative to the sum of the magnitudes: above the rounding error of a float sum of a dozen weights.
+  static constexpr double kCancelled = 0x1p-20;
 
   static bool valid(const Job& job) {
     return job.inputs >= 2 && job.params.size() == static_cast<size_t>(1 + 2 * job.inputs);
@@ -143,7 +148,8 @@ struct TaskVector {
       if (rescales(job)) {
         const double before = job.sums[2 * m - 2];
         const double after = job.sums[2 * m - 1];
-        if (before >= kSmallSum && after >= kSmallSum) job.solved[m] = before / after;
+        const bool finite = before <= DBL_MAX && after <= DBL_MAX;
+        if (finite && before >= kSmallSum && after >= kSmallSum) job.solved[m] = before / after;
       }
       if (kRandom && job.params[2 + 2 * m] * 4294967296.0 < 1.0) job.solved[m] = 0.0;
     }
@@ -156,6 +162,8 @@ struct TaskVector {
     bool normalize;
     Work lambda;
     Work all_weights;
+    /// A sum of the weights that count is taken as zero up to here.
+    Work zero_sum;
     Work weight[kRoom] = {};
     Work scale[kRoom] = {};
     Keep<Work, N, kSparsify> keep;
@@ -163,11 +171,17 @@ struct TaskVector {
     explicit Map(const Job& job)
         : inputs(job.inputs), normalize(job.params[1] != 0.0), lambda(static_cast<Work>(job.params[0])), keep(job) {
       double total = 0;
+      double magnitudes = 0;
+      bool cancels = false;
       for (int m = 1; m < inputs; m++) {
-        weight[m] = static_cast<Work>(job.params[1 + 2 * m]);
+        const double w = job.params[1 + 2 * m];
+        weight[m] = static_cast<Work>(w);
         scale[m] = static_cast<Work>(job.solved[m]);
-        total += job.params[1 + 2 * m];
+        total += w;
+        magnitudes += w < 0 ? -w : w;
+        cancels |= w < 0;
       }
+      zero_sum = static_cast<Work>(cancels ? magnitudes * kCancelled : 0.0);
       all_weights = static_cast<Work>(total < kSmallWeight && total > -kSmallWeight ? 1.0 : total);
     }
 
@@ -193,7 +207,8 @@ struct TaskVector {
           mixed += difference[m] * counts;
           divisor += weight[m] * counts;
         }
-        divisor = divisor == 0 ? Work{1} : divisor;
+        const Work size = divisor < 0 ? -divisor : divisor;
+        divisor = size <= zero_sum ? Work{1} : divisor;
       }
       divisor = normalize ? divisor : Work{1};
       return x[0] + mixed / divisor * lambda;

@@ -34,11 +34,11 @@ export function disagreement(
   for (let i = 0; i < op.count; i++) {
     const actual = ours[i] as number;
     const value = expected.values[i] as number;
-    const limit = bound(op, expected.terms[i] as number, value);
-    if (agrees(actual, value, limit, op.dtype)) continue;
+    const limit = (candidate: number) => bound(op, expected.terms[i] as number, candidate);
+    if (agrees(actual, value, limit(value), op.dtype)) continue;
     const alternative = expected.alternatives.get(i);
-    if (alternative !== undefined && agrees(actual, alternative, limit, op.dtype)) continue;
-    return { index: i, ours: actual, oracle: value, bound: limit };
+    if (alternative !== undefined && agrees(actual, alternative, limit(alternative), op.dtype)) continue;
+    return { index: i, ours: actual, oracle: value, bound: limit(value) };
   }
   return undefined;
 }

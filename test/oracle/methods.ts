@@ -37,6 +37,8 @@ export interface OracleResult {
 const NORM_FLOOR = 1e-8;
 const WEIGHT_SUM_FLOOR = 1e-8;
 const RESCALE_FLOOR = 1e-7;
+/** Weights of both signs whose sum is this small a part of the sum of their magnitudes count as summing to zero. */
+const CANCELLED = 2 ** -20;
 /** Vectors whose cosine exceeds this count as colinear. */
 const COLINEAR = 0.9995;
 /** A vote is close when the sum of the weighted differences is this small a part of the sum of their magnitudes. */
@@ -130,9 +132,10 @@ function taskVectors(op: OracleOp): OracleResult {
       magnitude += Math.abs(weighted[k] as number);
     });
     const finish = (sign: number) => {
-      const { mixed, divisor } = vote ? agreeing(weighted, differences, sign) : summed(total, differences);
+      const { mixed, divisor, spread } = vote ? agreeing(weighted, differences, sign) : summed(total, differences);
       const gain = lambda / (normalize ? divisor : 1);
-      return { value: (base[i] as number) + gain * mixed, gain };
+      const sensitivity = normalize ? Math.max(1, spread / Math.abs(divisor)) : 1;
+      return { value: (base[i] as number) + gain * mixed, gain: gain * sensitivity };
     };
     const chosen = finish(total >= 0 ? 1 : -1);
     result.values[i] = chosen.value;
@@ -169,25 +172,36 @@ function magnitudeIn(op: OracleOp): (difference: number) => number {
 function l1Ratio(differences: Float64Array, mask: Uint8Array): number {
   const all = exactSum(differences.length, (i) => Math.abs(differences[i] as number));
   const kept = exactSum(differences.length, (i) => (mask[i] ? Math.abs(differences[i] as number) : 0));
-  return all < RESCALE_FLOOR || kept < RESCALE_FLOOR ? 1 : all / kept;
+  const usable = all >= RESCALE_FLOOR && kept >= RESCALE_FLOOR && Number.isFinite(all + kept);
+  return usable ? all / kept : 1;
 }
 
-/** The weighted differences whose sign is the elected one, and the sum of their weights, 1 where that is 0. */
+/**
+ * The weighted differences whose sign is the elected one; and what they are divided by, the sum of their weights, 1 where
+ * that is 0. `spread`: the sum of the weights' magnitudes, to which the error of their sum is proportional.
+ */
 function agreeing(weighted: Float64Array, differences: readonly Difference[], sign: number) {
   let mixed = 0;
   let divisor = 0;
+  let spread = 0;
   for (let k = 0; k < weighted.length; k++) {
     const value = weighted[k] as number;
+    const { weight } = differences[k] as Difference;
     const counts = Math.sign(value) === sign ? 1 : 0;
     mixed += value * counts;
-    divisor += (differences[k] as Difference).weight * counts;
+    divisor += weight * counts;
+    spread += Math.abs(weight) * counts;
   }
-  return { mixed, divisor: divisor === 0 ? 1 : divisor };
+  const bothSigns = differences.some(({ weight }) => weight < 0);
+  const all = differences.reduce((sum, { weight }) => sum + Math.abs(weight), 0);
+  const zero = Math.abs(divisor) <= (bothSigns ? CANCELLED * all : 0);
+  return { mixed, divisor: zero ? 1 : divisor, spread };
 }
 
 function summed(total: number, differences: readonly Difference[]) {
   const weights = differences.reduce((sum, { weight }) => sum + weight, 0);
-  return { mixed: total, divisor: Math.abs(weights) < WEIGHT_SUM_FLOOR ? 1 : weights };
+  const spread = differences.reduce((sum, { weight }) => sum + Math.abs(weight), 0);
+  return { mixed: total, divisor: Math.abs(weights) < WEIGHT_SUM_FLOOR ? 1 : weights, spread };
 }
 
 /** Neumaier's compensated sum: its error does not grow with the number of terms. */

@@ -32,13 +32,21 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /**
- * Which of `count` elements a random mask keeps: 1 where kept, with probability `p`.
- * Keyed by the seed, the output tensor's name and the position of the source in the recipe.
+ * The key of a tensor's random numbers: the 64-bit XXH3 hash of its name, seeded.
+ * @throws for a seed from 2^32 on: Bun's hash reads 32 bits of it.
  */
-export function randomMask(seed: number, tensor: string, stream: number, count: number, p: number): Uint8Array {
+export function randomKey(seed: number, tensor: string): bigint {
+  if (seed >= 2 ** 32) throw new Error("the oracle has no hash for seeds of more than 32 bits");
+  return Bun.hash.xxHash3(new TextEncoder().encode(tensor), BigInt(seed));
+}
+
+/**
+ * Which of `count` elements a random mask keeps: 1 where kept, with probability `p`.
+ * @param stream the position of the source in the recipe.
+ */
+export function maskOfKey(hash: bigint, stream: number, count: number, p: number): Uint8Array {
   const mask = new Uint8Array(count).fill(1);
   if (p >= 1) return mask;
-  const hash = Bun.hash.xxHash3(new TextEncoder().encode(tensor), BigInt(seed));
   const key: [number, number] = [Number(hash & 0xffff_ffffn), Number(hash >> 32n)];
   const bound = Math.floor(p * 2 ** 32);
   for (let first = 0; first < count; first += 4) {
@@ -47,4 +55,8 @@ export function randomMask(seed: number, tensor: string, stream: number, count: 
     for (let i = 0; i < 4 && first + i < count; i++) mask[first + i] = (words[i] as number) < bound ? 1 : 0;
   }
   return mask;
+}
+
+export function randomMask(seed: number, tensor: string, stream: number, count: number, p: number): Uint8Array {
+  return maskOfKey(randomKey(seed, tensor), stream, count, p);
 }
