@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FamilyShape, QWEN2_05B } from "../scripts/family/shape.ts";
 import { writeSparseModel } from "../scripts/family/write.ts";
@@ -26,7 +26,7 @@ const TENFOLD_OUTPUT = 10.5e9;
 
 /** Wall time of `sinter --help` and of planning, each a process from its start to its end. */
 export async function startupFacts(dir: string, plan: BenchCase): Promise<Fact[]> {
-  const many = sparseFamily(join(dir, "100k"), MANY_TENSORS, dir);
+  const many = manyTensors(dir);
   return [
     { what: "sinter --help", value: await wall(dir, "--help"), target: 80, unit: "ms" },
     {
@@ -35,7 +35,12 @@ export async function startupFacts(dir: string, plan: BenchCase): Promise<Fact[]
       target: 150,
       unit: "ms",
     },
-    { what: "plan, 100,010 tensors, ties", value: await wall(dir, "plan", many.config), target: 1000, unit: "ms" },
+    {
+      what: "plan, 100,010 tensors of three models, ties",
+      value: await wall(dir, "plan", many.config),
+      target: 1000,
+      unit: "ms",
+    },
   ];
 }
 
@@ -46,23 +51,42 @@ async function wall(dir: string, ...args: string[]): Promise<number> {
   return 1000 * median(times);
 }
 
-/** Peak memory of merging models of 10 GB whose weights are holes; nothing where the disk cannot take the output. */
-export async function memoryFacts(dir: string): Promise<Fact[] | string> {
+/**
+ * Peak memory of a merge of two models of 1 GB, and of two of 10 GB whose weights are holes; a sentence instead where the
+ * disk cannot take the output. @param models two folders of Qwen2-0.5B's shape.
+ */
+export async function memoryFacts(dir: string, models: readonly string[]): Promise<Fact[] | string> {
   const { bavail, bsize } = statfsSync(dir);
-  if (bavail * bsize < TENFOLD_OUTPUT) return `10 GB model: skipped, ${dir} has less than 10.5 GB free`;
-  const bench = sparseFamily(join(dir, "10gb"), TENFOLD, dir);
-  const { peakAnonymous } = await timeMerge(bench, dir, "unsynced");
-  return [{ what: "peak memory, ties of three 10 GB models", value: peakAnonymous / 1e6, target: 300, unit: "MB" }];
+  if (bavail * bsize < TENFOLD_OUTPUT) return `10 GB models: skipped, ${dir} has less than 10.5 GB free`;
+  const tenfold = ["one", "two"].map((name) => join(dir, "10gb", name));
+  for (const model of tenfold) writeSparseModel(model, TENFOLD, 5e9);
+  const peak = async (what: string, inputs: readonly string[]): Promise<Fact> => {
+    const text = ["merge_method: linear", "models:", ...inputs.map(modelEntry), "dtype: bfloat16", ""].join("\n");
+    const config = join(dir, "configs", "memory.yml");
+    writeFileSync(config, text);
+    const { peakAnonymous } = await timeMerge({ method: "linear", noise: 0, config, inputs }, dir, "unsynced");
+    return { what: `peak memory, linear, ${what}`, value: peakAnonymous / 1e6, target: 300, unit: "MB" };
+  };
+  return [await peak("two 1 GB models", models), await peak("two 10 GB models", tenfold)];
 }
 
-function sparseFamily(folder: string, shape: FamilyShape, dir: string): BenchCase {
-  const [base, first, second] = ["base", "one", "two"].map((name) => join(folder, name)) as [string, string, string];
-  for (const model of [base, first, second]) writeSparseModel(model, shape, 5e9);
-  const entry = (path: string) => `  - {model: ${JSON.stringify(path)}, parameters: {weight: 0.5, density: 0.5}}`;
-  const text = `merge_method: ties\nbase_model: ${JSON.stringify(base)}\nmodels:\n${entry(first)}\n${entry(second)}\ndtype: bfloat16\n`;
-  mkdirSync(dir, { recursive: true });
-  const config = `${folder}.yml`;
-  rmSync(config, { force: true });
-  writeFileSync(config, text);
-  return { method: "ties", noise: 0, config, inputs: [first, second, base] };
+/** Models of `MANY_TENSORS`. @returns their merge with TIES. */
+function manyTensors(dir: string): BenchCase {
+  const inputs = ["one", "two", "base"].map((name) => join(dir, "100k", name));
+  const [one = "", two = "", base = ""] = inputs;
+  for (const model of inputs) writeSparseModel(model, MANY_TENSORS, 5e9);
+  const text = [
+    "merge_method: ties",
+    `base_model: ${JSON.stringify(base)}`,
+    "models:",
+    modelEntry(one),
+    modelEntry(two),
+  ];
+  const config = join(dir, "configs", "100k.yml");
+  writeFileSync(config, [...text, "dtype: bfloat16", ""].join("\n"));
+  return { method: "ties", noise: 0, config, inputs };
+}
+
+function modelEntry(path: string): string {
+  return `  - {model: ${JSON.stringify(path)}, parameters: {weight: 0.5}}`;
 }

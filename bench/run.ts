@@ -27,18 +27,7 @@ const HELP = `Usage: bun run bench [OPTIONS]
 
 const NOISES = [3e-4, 3e-5];
 
-const { values: args } = parseArgs({
-  options: {
-    methods: { type: "string" },
-    noise: { type: "string" },
-    repetitions: { type: "string" },
-    quick: { type: "boolean", default: false },
-    facts: { type: "boolean", default: false },
-    dir: { type: "string", default: join(ROOT, ".bench") },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+const args = readArguments();
 
 const machine = {
   sinter: pkg.version,
@@ -54,7 +43,7 @@ async function bench(): Promise<void> {
   const cases = benchCases(dir);
   say(`${machine.cpu}, ${machine.cpus} CPUs, ${machine.target}, Linux ${machine.kernel}, Bun ${machine.bun}`);
   const [load = 0] = loadavg();
-  if (load > machine.cpus / 4)
+  if (load > machine.cpus / 2)
     say(`The machine is busy (load ${load.toFixed(1)}): the figures will be worse than its own.`);
   const rows: MergeRow[] = [];
   if (!args.facts) {
@@ -76,9 +65,35 @@ async function bench(): Promise<void> {
     for (const fact of measured) say(factLine(fact));
   };
   report(await startupFacts(dir, cases.find(({ method }) => method === "ties") ?? (cases[0] as BenchCase)));
-  if (!args.quick) report(await memoryFacts(dir));
+  if (!args.quick)
+    report(
+      await memoryFacts(
+        dir,
+        ["a", "b"].map((letter) => join(dir, "models", tuneName(3e-4, letter))),
+      ),
+    );
   say(verdict(rows, facts));
   if (args.json) console.log(JSON.stringify({ machine, merges: rows, facts }, null, 2));
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        methods: { type: "string" },
+        noise: { type: "string" },
+        repetitions: { type: "string" },
+        quick: { type: "boolean", default: false },
+        facts: { type: "boolean", default: false },
+        dir: { type: "string", default: join(ROOT, ".bench") },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    process.exit(2);
+  }
 }
 
 /** With --json the table goes to standard error. */
@@ -96,11 +111,11 @@ function benchCases(dir: string): BenchCase[] {
   if (strange.length > 0) throw new Error(`the noise levels are ${NOISES.join(" and ")}`);
   const configs = join(dir, "configs");
   mkdirSync(configs, { recursive: true });
-  makeModels(join(dir, "qwen2-0.5b"));
+  makeModels(join(dir, "models"));
   return chosen.flatMap((method) =>
     noises.map((noise) => {
       const [base, ...tunes] = ["base", tuneName(noise, "a"), tuneName(noise, "b")].map((name) =>
-        join(dir, "qwen2-0.5b", name),
+        join(dir, "models", name),
       ) as [string, string, string];
       return benchCase(method, noise, configs, { base, tunes });
     }),
@@ -108,7 +123,7 @@ function benchCases(dir: string): BenchCase[] {
 }
 
 function tuneName(noise: number, letter: string): string {
-  return `tune-${noise.toExponential()}-${letter}`;
+  return `${letter}-${noise.toExponential()}`;
 }
 
 function makeModels(dir: string): void {

@@ -285,7 +285,8 @@ class Addon : public Napi::Addon<Addon> {
     job.count = whole(from.Get("count"), "count");
     job.rows = whole(from.Get("rows"), "rows");
     job.columns = whole(from.Get("columns"), "columns");
-    if (job.count > 0 && (job.rows == 0 || job.columns == 0 || job.count % job.rows != 0 || job.count % job.columns != 0)) {
+    if (job.count > 0 &&
+        (job.rows == 0 || job.columns == 0 || job.count % job.rows != 0 || job.count % job.columns != 0)) {
       bad_argument("rows and columns must divide count");
     }
     job.out = dtype_of(from.Get("dtype"));

@@ -52,7 +52,7 @@ async function demo(): Promise<void> {
   step(1, "Three models: Qwen2-0.5B's names and widths, 3 layers, tied embeddings, bfloat16");
   makeModels();
 
-  step(2, `The plan: sinter plan ${CONFIG} ${OUT}`);
+  step(2, `The plan: sinter plan ${CONFIG} ${OUT} --force`);
   writeFileSync(CONFIG, CONFIG_TEXT);
   await executePlan({
     config: CONFIG,
@@ -125,10 +125,11 @@ function check(): void {
 
 const NEXT = `The merged model is in ${OUT}: a Hugging Face folder with weights, config.json, tokenizer and model card.
 
-bin/sinter merge your-config.yml ./merged   your own mergekit YAML
-bin/sinter plan examples/slerp-gradient.yml       other methods, on the demo's models
-bin/sinter methods ties                     what a method computes, and its parameters
-bin/mergekit-yaml your-config.yml ./merged  in scripts that call mergekit-yaml
+bin/sinter merge your-config.yml ./merged      your own mergekit YAML
+bin/sinter plan examples/slerp-gradient.yml    other methods, on these models
+bin/sinter methods ties                        what a method computes, and its parameters
+bin/sinter doctor                              what this machine offers: instruction set, threads, GPU
+bin/mergekit-yaml your-config.yml ./merged     the same in scripts that call mergekit-yaml
 `;
 
 try {

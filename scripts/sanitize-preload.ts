@@ -1,7 +1,7 @@
 /**
- * Loaded first by every Bun that `scripts/sanitize.ts` starts. GCC's address sanitizer walks the alternate signal stack
- * whenever a C++ exception is thrown and aborts where its address is no multiple of 8, as Bun's may be: without it, a
- * stack overflow of the program under test ends without Bun's crash report, and nothing else changes.
+ * Loaded first by every Bun that `scripts/sanitize.ts` starts: gives up the alternate signal stack, which a crash report
+ * for an overflowing stack needs and nothing else. GCC's address sanitizer visits it whenever C++ throws, and aborts where
+ * its address is no multiple of 8, as that of Bun's is not.
  */
 import { dlopen, FFIType, ptr } from "bun:ffi";
 

@@ -11,19 +11,23 @@ import { findToolchain } from "./toolchain.ts";
 
 const BUILD = { dir: join(ROOT, "build-asan"), defines: ["SINTER_SANITIZE=ON"] };
 
-/** Bun is not built with the sanitizers: their runtime has to be in the process before anything else is. */
-async function runtimeLibrary(): Promise<string> {
+/**
+ * Bun is not built with the sanitizers, so their runtime has to be in the process before anything else is. The C++ runtime
+ * too: Bun has its own inside, and the sanitizer looks only at start for the one that the addon throws with.
+ */
+async function runtimeLibraries(): Promise<string> {
   const { cxx } = await findToolchain();
-  const child = Bun.spawnSync([cxx, "-print-file-name=libasan.so"]);
-  const path = child.stdout.toString().trim();
-  if (existsSync(path)) return path;
-  throw new SetupError(
-    `${cxx} has no libasan.so: the sanitizers need GCC and its libraries. Run: CXX=g++ bun run sanitize`,
+  const paths = ["libasan.so", "libstdc++.so.6"].map((name) =>
+    Bun.spawnSync([cxx, `-print-file-name=${name}`])
+      .stdout.toString()
+      .trim(),
   );
+  if (paths.every((path) => existsSync(path))) return paths.join(":");
+  throw new SetupError(`${cxx} has no libasan.so: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`);
 }
 
 async function sanitize(tests: readonly string[]): Promise<number> {
-  const preload = await runtimeLibrary();
+  const preload = await runtimeLibraries();
   await buildAddon(BUILD);
   const child = Bun.spawn([process.execPath, join(import.meta.dirname, "test.ts"), ...tests], {
     cwd: ROOT,
@@ -31,8 +35,10 @@ async function sanitize(tests: readonly string[]): Promise<number> {
       ...process.env,
       SINTER_ADDON: addonFile(BUILD),
       LD_PRELOAD: preload,
-      // Bun does not free what it holds when it exits, so leaks cannot be told apart.
-      ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99",
+      // In quotation marks as a whole, or a space in the path ends it.
+      BUN_OPTIONS: `"--preload=${join(import.meta.dirname, "sanitize-preload.ts")}"`,
+      // Bun does not free what it holds when it exits: its leaks would hide others.
+      ASAN_OPTIONS: "detect_leaks=0:exitcode=99",
       UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1:exitcode=99",
     },
     stdio: ["ignore", "inherit", "inherit"],

@@ -259,7 +259,8 @@ void prepare_divergences_of(Job& job, uint64_t begin, uint64_t end) {
   for (uint64_t row = begin; row < end; row++) {
     load_row(job, 0, row * job.columns, job.columns, values.data());
     load_row(job, 1, row * job.columns, job.columns, values.data() + job.columns);
-    job.table[row] = Method::template divergence<Work>(values.data(), values.data() + job.columns, job.columns, room.data());
+    job.table[row] =
+        Method::template divergence<Work>(values.data(), values.data() + job.columns, job.columns, room.data());
   }
 }
 
@@ -272,7 +273,11 @@ void prepare_divergences(Job& job, Scratch&, uint64_t begin, uint64_t end) {
 // ---- words of elements ----
 
 template <class Method>
-constexpr bool kUsesWords = requires { Method::kRandom; } && (requires { requires Method::kRandom; } || requires { requires Method::kRanked; });
+constexpr bool kUsesWords = requires {
+  Method::kRandom;
+}
+&&(
+    requires { requires Method::kRandom; } || requires { requires Method::kRanked; });
 
 /// Kept or not, as 1 or 0, from a mask of one bit per element; `begin` is a multiple of 64.
 inline void mask_chunk(const std::vector<uint64_t>& mask, uint64_t begin, uint32_t n, uint32_t* __restrict to) {
@@ -362,7 +367,7 @@ template <class Method, class Function, class Work, int N>
 void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite) {
   Function f(job);
   int extra = 0;
-  if constexpr (kExtraOf<Function> > 0) extra = Method::group_values(job);
+  if constexpr (kExtraOf < Function >> 0) extra = Method::group_values(job);
   Work* const room = input_room<Work>(scratch, job.inputs + extra);
   Work* const result = room + static_cast<size_t>(job.inputs + extra) * kChunk;
   for (uint64_t at = begin; at < end; at += kChunk) {
@@ -370,7 +375,7 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
     for (int k = 0; k < job.inputs; k++) {
       non_finite |= static_cast<uint64_t>(load_input(job, k, at, n, room)) << k;
     }
-    if constexpr (kExtraOf<Function> > 0) {
+    if constexpr (kExtraOf < Function >> 0) {
       load_groups(job, Method::group_table(job), extra, at, n, room + static_cast<size_t>(job.inputs) * kChunk);
     }
     const uint32_t* words = load_words<Method>(job, scratch, at, n);
@@ -414,7 +419,8 @@ inline void add_to_lanes(const double* __restrict terms, uint32_t n, double* __r
 template <class Method, class Function, class Work, int N>
 void load_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint32_t n, int count) {
   Work* const room = input_room<Work>(scratch, job.inputs);
-  if (scratch.terms.size() < static_cast<size_t>(count) * kChunk) scratch.terms.resize(static_cast<size_t>(count) * kChunk);
+  if (scratch.terms.size() < static_cast<size_t>(count) * kChunk)
+    scratch.terms.resize(static_cast<size_t>(count) * kChunk);
   for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
   const uint32_t* words = load_words<Method>(job, scratch, at, n);
   f.at(at);
@@ -466,7 +472,9 @@ void reduce_columns_range(const Job& job, Scratch& scratch, uint64_t begin, uint
 
 /// Whether the method's magnitude looks at all inputs at once, not at one beside the base.
 template <class Method>
-constexpr bool kJointMagnitude = requires { typename Method::template Magnitude<float, 2>; };
+constexpr bool kJointMagnitude = requires {
+  typename Method::template Magnitude<float, 2>;
+};
 
 /// Magnitude bits of elements [begin, begin + n) for one input.
 template <class Method, class Work, int N>
@@ -486,10 +494,10 @@ void joint_magnitude_chunk(const Job& job, Scratch& scratch, uint64_t begin, uin
   using Function = typename Method::template Magnitude<Work, N>;
   const Function f(job);
   int extra = 0;
-  if constexpr (kExtraOf<Function> > 0) extra = Method::group_values(job);
+  if constexpr (kExtraOf < Function >> 0) extra = Method::group_values(job);
   Work* const room = input_room<Work>(scratch, job.inputs + extra);
   for (int k = 0; k < job.inputs; k++) load_input(job, k, begin, n, room);
-  if constexpr (kExtraOf<Function> > 0) {
+  if constexpr (kExtraOf < Function >> 0) {
     load_groups(job, Method::group_table(job), extra, begin, n, room + static_cast<size_t>(job.inputs) * kChunk);
   }
   constexpr int width = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
@@ -666,9 +674,8 @@ void reduce_columns(const Job& job, Scratch& scratch, uint64_t begin, uint64_t e
 
 template <class Method>
 void magnitudes32(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n, uint32_t* out) {
-  with_inputs<Method>(job.inputs, [&]<int N>() {
-    magnitudes_range<Method, float, N>(job, scratch, input, begin, n, out);
-  });
+  with_inputs<Method>(job.inputs,
+                      [&]<int N>() { magnitudes_range<Method, float, N>(job, scratch, input, begin, n, out); });
 }
 
 template <class Method>

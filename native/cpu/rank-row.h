@@ -29,8 +29,8 @@ struct RankRoom {
 
 /// mask[i] = 1 where word[i] < limit[rank of bits[i]], else 0. Ranks count from 0, equal bits by index.
 template <class Bits>
-void rank_row(const Bits* __restrict bits, const uint32_t* __restrict word, uint32_t n, const uint32_t* __restrict limit,
-              RankRoom& room, uint8_t* __restrict mask) {
+void rank_row(const Bits* __restrict bits, const uint32_t* __restrict word, uint32_t n,
+              const uint32_t* __restrict limit, RankRoom& room, uint8_t* __restrict mask) {
   constexpr int kShift = sizeof(Bits) == 4 ? 16 : 45;
   uint16_t* __restrict bucket = room.bucket.data();
   Bits largest = 0;

@@ -19,7 +19,8 @@ uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b 
 void check_sources(const Op& op) {
   for (size_t i = 0; i < op.sources.size(); i++) {
     if (op.sources[i]->failed()) {
-      throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read", static_cast<int>(i));
+      throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read",
+                    static_cast<int>(i));
     }
   }
 }
@@ -280,7 +281,8 @@ void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
     const uint64_t begin = task * kTaskElements;
     const uint64_t end = std::min(job.count, begin + kTaskElements);
     for (uint64_t at = begin; at < end; at += kSumBlock) {
-      op.kernel->reduce(job, scratch, at, std::min(end, at + kSumBlock), op.partial_sums.data() + at / kSumBlock * sums);
+      op.kernel->reduce(job, scratch, at, std::min(end, at + kSumBlock),
+                        op.partial_sums.data() + at / kSumBlock * sums);
     }
     return;
   }

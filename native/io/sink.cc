@@ -23,11 +23,14 @@ bool reserve(int fd, uint64_t size) {
 std::shared_ptr<Sink> Sink::create(const std::string& path, uint64_t size) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) {
-    throw Failure(errno == EEXIST ? "SINK_EXISTS" : errno == ENOSPC ? "NO_SPACE" : "SINK_OPEN",
+    throw Failure(errno == EEXIST   ? "SINK_EXISTS"
+                  : errno == ENOSPC ? "NO_SPACE"
+                                    : "SINK_OPEN",
                   with_errno("cannot create " + path));
   }
   if (!reserve(fd, size)) {
-    const Failure failure(write_failure_code(), with_errno("cannot reserve " + std::to_string(size) + " bytes for " + path));
+    const Failure failure(write_failure_code(),
+                          with_errno("cannot reserve " + std::to_string(size) + " bytes for " + path));
     ::close(fd);
     ::unlink(path.c_str());
     throw failure;

@@ -109,8 +109,9 @@ std::shared_ptr<Source> Source::open(const std::string& path) {
 
 Source::~Source() {
   if (data_ == nullptr) return;
-  munmap(const_cast<std::byte*>(data_), size_);
+  // First out of the table: once unmapped, the addresses may be another source's.
   if (slot_ >= 0) g_mappings[slot_].begin.store(0, std::memory_order_release);
+  munmap(const_cast<std::byte*>(data_), size_);
 }
 
 bool Source::failed() const { return slot_ >= 0 && g_mappings[slot_].failed.load(std::memory_order_acquire); }

@@ -147,7 +147,8 @@ struct GramMethod {
     for (size_t group = 0; group < groups; group++) {
       const Gram gram(job.sums.data() + group * static_cast<size_t>(gram_size(n)), n);
       Method::coefficients(job, gram, coefficients);
-      for (int k = 0; k < n; k++) job.solved[group * static_cast<size_t>(n) + static_cast<size_t>(k)] = coefficients[static_cast<size_t>(k)];
+      for (int k = 0; k < n; k++)
+        job.solved[group * static_cast<size_t>(n) + static_cast<size_t>(k)] = coefficients[static_cast<size_t>(k)];
     }
     return false;
   }

@@ -66,9 +66,7 @@ struct Sce {
     explicit Selected(const Job& job) : inputs(job.inputs), magnitude(job) { within.set(1, job.thresholds[0]); }
     void at(uint64_t begin) { within.at(begin, 2); }
 
-    SINTER_HD Work operator()(const Work* x, int32_t i) const {
-      return within(1, magnitude(x), i) ? Work{1} : Work{0};
-    }
+    SINTER_HD Work operator()(const Work* x, int32_t i) const { return within(1, magnitude(x), i) ? Work{1} : Work{0}; }
   };
 
   template <class Work, int N>

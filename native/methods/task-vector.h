@@ -20,12 +20,14 @@
 // index, counts are exact. A dropped difference is multiplied by zero, so NaN and infinity still show.
 // della: rows are the vectors along the last dimension; the element of rank r of n (1: smallest magnitude; equals by
 // index) is kept with probability density - epsilon + 2 epsilon (r - 1) / (n - 1), with density where n is 1.
-// rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless either is below 1e-7.
+// rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless one is below 1e-7 or not finite.
 // Sign election: the sign of the sum of the weighted differences, zero counting as positive; only differences of that
 // sign count (a zero difference has none). normalize: divided by the weights that count, by 1 where they sum to zero;
-// without election by the sum of all weights, by 1 where it is below 1e-8.
+// without election by the sum of all weights, by 1 where it is below 1e-8. Weights of both signs whose sum is within
+// its rounding error of zero (0.7 + 0.3 - 1) count as summing to zero: the reference multiplies by ten million there.
 #pragma once
 
+#include <cfloat>
 #include <type_traits>
 
 #include "../engine/job.h"
@@ -155,6 +157,8 @@ struct TaskVector {
   static constexpr int kMostInputs = kMaxInputs;
   static constexpr double kSmallSum = 1e-7;
   static constexpr double kSmallWeight = 1e-8;
+  /// Relative to the sum of the magnitudes: above the rounding error of a float sum of a dozen weights.
+  static constexpr double kCancelled = 0x1p-20;
 
   /// The `i`-th number of model `m`: its weight, then those of the sparsification.
   static double number(const Job& job, int m, int i) {
@@ -222,7 +226,8 @@ struct TaskVector {
       if (rescales(job)) {
         const double before = job.sums[2 * m - 2];
         const double after = job.sums[2 * m - 1];
-        if (before >= kSmallSum && after >= kSmallSum) job.solved[m] = before / after;
+        const bool finite = before <= DBL_MAX && after <= DBL_MAX;
+        if (finite && before >= kSmallSum && after >= kSmallSum) job.solved[m] = before / after;
       }
       if (keeps_none(job, m)) job.solved[m] = 0.0;
     }
@@ -236,6 +241,8 @@ struct TaskVector {
     bool normalize;
     Work lambda;
     Work all_weights;
+    /// A sum of the weights that count is taken as zero up to here.
+    Work zero_sum;
     Work weight[kRoom] = {};
     Work scale[kRoom] = {};
     Keep<Work, N, kSparsify> keep;
@@ -243,11 +250,17 @@ struct TaskVector {
     explicit Map(const Job& job)
         : inputs(job.inputs), normalize(job.params[1] != 0.0), lambda(static_cast<Work>(job.params[0])), keep(job) {
       double total = 0;
+      double magnitudes = 0;
+      bool cancels = false;
       for (int m = 1; m < inputs; m++) {
-        weight[m] = static_cast<Work>(number(job, m, 0));
+        const double w = number(job, m, 0);
+        weight[m] = static_cast<Work>(w);
         scale[m] = static_cast<Work>(job.solved[m]);
-        total += number(job, m, 0);
+        total += w;
+        magnitudes += w < 0 ? -w : w;
+        cancels |= w < 0;
       }
+      zero_sum = static_cast<Work>(cancels ? magnitudes * kCancelled : 0.0);
       all_weights = static_cast<Work>(total < kSmallWeight && total > -kSmallWeight ? 1.0 : total);
     }
 
@@ -273,7 +286,8 @@ struct TaskVector {
           mixed += difference[m] * counts;
           divisor += weight[m] * counts;
         }
-        divisor = divisor == 0 ? Work{1} : divisor;
+        const Work size = divisor < 0 ? -divisor : divisor;
+        divisor = size <= zero_sum ? Work{1} : divisor;
       }
       divisor = normalize ? divisor : Work{1};
       return x[0] + mixed / divisor * lambda;

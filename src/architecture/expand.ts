@@ -116,13 +116,24 @@ function expandModule(
   const sections = { before: applying(module.before), layer: applying(module.layer), after: applying(module.after) };
   const prefixes = orderPrefixes(module.prefixes ?? [""], Object.values(sections).flat(), model);
   const named = (weights: readonly DetailedWeight[]) => weights.map((weight) => nameWeight(weight, prefixes));
-  const layer = named(sections.layer);
-  return {
-    name,
-    before: named(sections.before),
-    layers: Array.from({ length: layerCount }, (_, index) => layer.map((spec) => inLayer(spec, index))),
-    after: named(sections.after),
-  };
+  return expandSections(name, layerCount, named(sections.before), named(sections.layer), named(sections.after));
+}
+
+/** What was expanded last. Models that are merged are mostly alike, and share one list of weights instead of one each. */
+let last: { key: string; module: ModuleSpec } | undefined;
+
+function expandSections(
+  name: string,
+  layerCount: number,
+  before: readonly WeightSpec[],
+  layer: readonly WeightSpec[],
+  after: readonly WeightSpec[],
+): ModuleSpec {
+  const key = JSON.stringify([name, layerCount, before, layer, after]);
+  if (last?.key === key) return last.module;
+  const layers = Array.from({ length: layerCount }, (_, index) => layer.map((spec) => inLayer(spec, index)));
+  last = { key, module: { name, before, layers, after } };
+  return last.module;
 }
 
 /** The weights of one entry, one for each combination of its brace lists; none where its condition does not hold. */

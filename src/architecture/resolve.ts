@@ -3,7 +3,13 @@ import type { Architecture, Resolution, WeightSpec } from "./types.ts";
 
 /** All weights of all modules, in their order. */
 export function weightSpecs(architecture: Architecture): WeightSpec[] {
-  return architecture.modules.flatMap(({ before, layers, after }) => [...before, ...layers.flat(), ...after]);
+  const specs: WeightSpec[] = [];
+  for (const { before, layers, after } of architecture.modules) {
+    specs.push(...before);
+    for (const layer of layers) specs.push(...layer);
+    specs.push(...after);
+  }
+  return specs;
 }
 
 /**

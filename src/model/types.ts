@@ -34,6 +34,7 @@ export interface Model {
 /** The number of elements of a shape; 1 for a 0-d tensor. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
-  for (const size of shape) count *= size;
+  // By index: called for every tensor of every model, and several times as fast as an iterator.
+  for (let i = 0; i < shape.length; i++) count *= shape[i] as number;
   return count;
 }

@@ -121,7 +121,8 @@ function reportUnmerged(models: PlanModels, recipe: readonly RecipeModule[], rep
 /** Weight files that an op reads, in the order of first use. */
 function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
-  const used = new Set(ops.flatMap(({ inputs }) => inputs.map(({ view }) => view.file)));
+  const used = new Set<string>();
+  for (const { inputs } of ops) for (const { view } of inputs) used.add(view.file);
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 

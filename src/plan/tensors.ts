@@ -116,10 +116,11 @@ function parametersOf(target: Target, context: Context): SliceParameters {
 function presentInputs(target: Target, report: ReportOnce): OpInput[] | undefined {
   const { spec, slice, inputs } = target;
   const present: OpInput[] = [];
-  inputs.forEach(({ found }, position) => {
+  for (let position = 0; position < inputs.length; position++) {
+    const found = inputs[position]?.found;
     const model = slice.sources[position]?.from.model.name ?? "";
     if (found !== undefined) present.push({ view: found.view, model, tensor: found.name, position });
-  });
+  }
   if (present.length === inputs.length && present.length > 0) return present;
   if (present.length === 0 && spec.optional) return undefined;
   inputs.forEach(({ name, found }, position) => {
@@ -139,7 +140,8 @@ function presentInputs(target: Target, report: ReportOnce): OpInput[] | undefine
 
 function checkShapes(target: Target, inputs: readonly OpInput[], report: ReportOnce): boolean {
   const first = inputs[0] as OpInput;
-  const other = inputs.find(({ view }) => !sameShape(view.shape, first.view.shape));
+  let other: OpInput | undefined;
+  for (const input of inputs) if (!sameShape(input.view.shape, first.view.shape)) other ??= input;
   if (other === undefined) return true;
   report(`shapes ${target.spec.name}`, () => ({
     code: "shape-mismatch",
@@ -155,5 +157,8 @@ function describe({ model, view }: OpInput): string {
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a === b || (a.length === b.length && a.every((size, i) => size === b[i]));
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -38,6 +38,9 @@ export async function runPlan(
   try {
     for (const name of folder.leftovers) removeFile(join(folder.path, name));
     results = await writeStaged(plan, folder.path, options, addon, events);
+    // A file that shrank within its last page gave zeros and no fault.
+    checkSources(plan, report);
+    report.throwIfErrors();
     for (const step of finishSteps(plan, folder)) performStep(step, folder.path, options.sync);
   } catch (error) {
     discard(plan, folder, created);

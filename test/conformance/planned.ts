@@ -20,12 +20,17 @@ export function readArguments(args: readonly string[]): Request {
   return { config: parsed.positionals[0] as string, options: { ...DEFAULT_OPTIONS, ...options } };
 }
 
-/** Plans what a command line asks for, in the current folder; or every problem that stands in the way. */
-export function planRequest(args: readonly string[]): MergePlan | readonly Problem[] {
+/** Plans what a command line asks for, in the current folder. @throws SinterError with what stands in the way. */
+export function planned(args: readonly string[]): MergePlan {
+  const { config, options } = readArguments(args);
+  const report = new Report();
+  return buildPlan(loadMergeConfig(config, { strict: options.strict }, report), options, "out", report);
+}
+
+/** The same, with the problems as a value. */
+export function planOrProblems(args: readonly string[]): MergePlan | readonly Problem[] {
   try {
-    const { config, options } = readArguments(args);
-    const report = new Report();
-    return buildPlan(loadMergeConfig(config, { strict: options.strict }, report), options, "out", report);
+    return planned(args);
   } catch (error) {
     if (error instanceof SinterError) return error.problems;
     throw error;

@@ -2,7 +2,7 @@ import type { MergePlan } from "../../src/plan/types.ts";
 import { checkCase, type Finding } from "./check-case.ts";
 import { type Execution, execute, programFile } from "./execute.ts";
 import type { Case, Kit } from "./kit.ts";
-import { missingFeatures, planRequest } from "./planned.ts";
+import { missingFeatures, planOrProblems } from "./planned.ts";
 
 export type Verdict = { name: string } & (
   | ({ outcome: "pass" | "fail" } & Finding)
@@ -18,9 +18,10 @@ export async function runCase(kit: Kit, conformanceCase: Case): Promise<Verdict>
   return await execute(command, kit.folder, (execution) => judge(kit, conformanceCase, execution));
 }
 
-function judge(kit: Kit, conformanceCase: Case, execution: Execution): Verdict {
+/** What a case that ran came to: missing features are pending, whatever else is wrong. */
+export function judge(kit: Kit, conformanceCase: Case, execution: Execution): Verdict {
   const { name } = conformanceCase;
-  const planned = planRequest(execution.args);
+  const planned = planOrProblems(execution.args);
   const problems = Array.isArray(planned) ? planned : [];
   const missing = execution.exitCode === 0 ? [] : missingFeatures(problems);
   if (missing.length > 0) return { name, outcome: "pending", feature: missing.join(" and ") };

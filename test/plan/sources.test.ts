@@ -171,15 +171,76 @@ describe("whole models", () => {
       "base_model: a\nmodels: [{model: a}, {model: b}, {model: c}]",
       "slerp merges 1 model besides the base, and here are 2: b, c",
     ],
+    [
+      "nearswap",
+      "base_model: base\nmodels: [{model: a}, {model: b}]",
+      "nearswap merges 1 model besides the base, and here are 2: a, b",
+    ],
+    ["nuslerp", "models: [{model: a}, {model: b}, {model: c}]", "nuslerp merges 2 models, and here are 3: a, b, c"],
   ])("%s takes no more than it can merge", (method, body, message) => {
     expect(problems(`merge_method: ${method}\n${body}\nparameters: {t: 1}`, models)).toMatchObject([
       { code: "model-count", message },
     ]);
   });
 
+  test.each([
+    ["model_stock", "base_model: base\nmodels: [{model: a}]", "model_stock merges at least 2 models besides the base"],
+    ["nuslerp", "base_model: a\nmodels: [{model: a}, {model: b}]", "nuslerp merges 2 models besides the base"],
+  ])("%s takes no less than it can merge", (method, body, message) => {
+    const [problem] = problems(`merge_method: ${method}\n${body}\nparameters: {weight: 1}`, models);
+    expect(problem).toMatchObject({ code: "model-count" });
+    expect(problem?.message).toStartWith(`${message}, and here is 1: `);
+  });
+
+  test("a base that nuslerp could have merged is pointed out", () => {
+    const yaml = "merge_method: nuslerp\nbase_model: a\nmodels: [{model: a}, {model: b}]\nparameters: {weight: 1}";
+    expect(problems(yaml, models)[0]?.hint).toContain("leave base_model out");
+  });
+
+  test("the base alone is copied by every method that works from it", () => {
+    for (const method of [
+      "slerp",
+      "model_stock",
+      "sce",
+      "nearswap",
+      "arcee_fusion",
+      "multislerp",
+      "nuslerp",
+      "della",
+    ]) {
+      const yaml = `merge_method: ${method}\nbase_model: a\nmodels: [{model: a}]\nparameters: {t: 0.5}`;
+      expect(plan(yaml, models).op("model.norm.weight")).toMatchObject({ kernel: "copy" });
+    }
+  });
+
   test("a base that was added to too many is pointed out", () => {
     const [problem] = problems("merge_method: passthrough\nbase_model: base\nmodels: [{model: a}]", models);
     expect(problem?.hint).toContain("base_model is not among the models");
+  });
+});
+
+describe("an optional base", () => {
+  test("is added to whole models, and no model beside them", () => {
+    const yaml =
+      "merge_method: multislerp\nbase_model: base\nmodels: [{model: a}, {model: b}]\nparameters: {weight: 1}";
+    const op = plan(yaml, models).op("model.norm.weight");
+    expect(op.kernel).toBe("multislerp_base");
+    expect(read(op).map((text) => text.split(" ")[0])).toEqual(["base", "a", "b"]);
+  });
+
+  test("that a slice does not name is missed with a warning", () => {
+    const yaml = `
+merge_method: nuslerp
+base_model: base
+parameters: {weight: 1}
+slices:
+  - sources: [{model: a, layer_range: [0, 1]}, {model: b, layer_range: [0, 1]}]
+  - sources: [{model: a, layer_range: [1, 2]}]
+`;
+    const merged = plan(yaml, models);
+    expect(merged.warned).toEqual(["base-unused"]);
+    expect(merged.op("model.layers.0.mlp.up_proj.weight").kernel).toBe("nuslerp");
+    expect(merged.op("model.layers.1.mlp.up_proj.weight").kernel).toBe("copy");
   });
 });
 

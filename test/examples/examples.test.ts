@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DEMO } from "../../scripts/family/shape.ts";
+import { writeSparseModel } from "../../scripts/family/write.ts";
+import { ROOT } from "../../scripts/paths.ts";
+import { loadMergeConfig } from "../../src/config/read.ts";
+import { Report } from "../../src/errors.ts";
+import { buildPlan } from "../../src/plan/build.ts";
+import { DEFAULT_OPTIONS, type MergePlan } from "../../src/plan/types.ts";
+
+const EXAMPLES = join(ROOT, "examples");
+const before = process.cwd();
+const folder = mkdtempSync(join(tmpdir(), "sinter-examples-"));
+
+/** Where the demo's models would be, models of the same shape without content. */
+beforeAll(() => {
+  for (const name of ["base", "chat", "code"]) writeSparseModel(join(folder, "demo", "models", name), DEMO, 60e6);
+  process.chdir(folder);
+});
+
+afterAll(() => {
+  process.chdir(before);
+  rmSync(folder, { recursive: true });
+});
+
+function plan(name: string): MergePlan {
+  const report = new Report();
+  const config = loadMergeConfig(join(EXAMPLES, name), { strict: true }, report);
+  const result = buildPlan(config, { ...DEFAULT_OPTIONS, strict: true }, "merged", report);
+  report.throwIfErrors();
+  return result;
+}
+
+describe("examples", () => {
+  for (const name of readdirSync(EXAMPLES)) {
+    test(`${name} plans without an error or a warning`, () => {
+      const { ops, warnings, method } = plan(name);
+      expect(warnings).toEqual([]);
+      expect(ops.length).toBeGreaterThan(20);
+      expect(readFileSync(join(EXAMPLES, name), "utf8")).toContain(`merge_method: ${method}\n`);
+    });
+  }
+
+  test("the stack has the layers of both its slices, renumbered", () => {
+    const layers = new Set(plan("passthrough-stack.yml").ops.map(({ tensor }) => /layers\.(\d+)/.exec(tensor)?.[1]));
+    expect([...layers].filter((layer) => layer !== undefined).toSorted()).toEqual(["0", "1", "2", "3", "4"]);
+  });
+
+  test("a model that is in a slice twice gives both of its layers", () => {
+    const op = plan("same-model-twice.yml").ops.find(({ tensor }) => tensor === "model.layers.1.mlp.up_proj.weight");
+    expect(op?.inputs.map(({ tensor }) => tensor)).toEqual([
+      "model.layers.1.mlp.up_proj.weight",
+      "model.layers.2.mlp.up_proj.weight",
+    ]);
+  });
+});
