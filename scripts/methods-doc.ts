@@ -1,7 +1,7 @@
 /** Writes docs/methods.md from the declarations in src/methods/. `bun run docs` */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { laterMethods, methods } from "../src/methods/index.ts";
+import { methods } from "../src/methods/index.ts";
 import type { MergeMethod, ParameterScope, ParameterSpec } from "../src/methods/types.ts";
 import { ROOT } from "./paths.ts";
 
@@ -23,14 +23,16 @@ export function methodsDoc(): string {
     ["Method", "Base model", "Other models", "What it does"],
     methods.map((method) => [link(method), baseText(method), countText(method), method.summary]),
   );
-  const later = `## Not yet\n\nThese methods of mergekit 0.1.4 are known, and end in an error that says so: ${laterMethods
-    .map((name) => `\`${name}\``)
-    .join(", ")}.`;
-  return `${[INTRODUCTION, overview, ...methods.map(section), later].join("\n\n")}\n`;
+  return `${[INTRODUCTION, overview, ...methods.map(section)].join("\n\n")}\n`;
 }
 
 function section(method: MergeMethod): string {
-  const parts = [`## ${method.name}`, `${method.title}. ${method.summary}`, `    ${method.formula}`];
+  const parts = [
+    `## ${method.name}`,
+    `${method.title}. ${method.summary}`,
+    `    ${method.formula}`,
+    `When to use it: ${method.use}`,
+  ];
   if (method.random) parts.push("Random: the output depends on `--seed` (0 unless given).");
   parts.push(...parameterTable(method, "model", "Parameters of each model"));
   parts.push(...parameterTable(method, "global", "Parameters of the whole merge"));

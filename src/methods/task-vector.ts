@@ -1,13 +1,7 @@
-import type { Problem } from "../errors.ts";
 import { baseAndModels, inputsAt } from "./base.ts";
-import type { LowerArgs, MergeMethod, MethodInput, ParameterSpec, Scratch } from "./types.ts";
+import { SPARSIFY, type Sparsify } from "./sparsify.ts";
+import type { LowerArgs, MergeMethod, ParameterSpec } from "./types.ts";
 import { baseMissing, booleanIn, numberIn } from "./values.ts";
-
-/**
- * How each difference is thinned out: not at all, to its largest elements, to the largest after some that are larger
- * still, at random, or at random with a chance that grows with the rank of the magnitude in its row.
- */
-type Sparsify = "none" | "magnitude" | "outliers" | "random" | "ranked";
 
 /** What tells the members of this family apart. */
 interface Variant {
@@ -21,9 +15,6 @@ interface Variant {
   normalize: boolean;
   rescale: boolean;
 }
-
-/** Element counts cannot be negative: marks "keep every element" where `keep` counts. */
-const KEEP_ALL = -1;
 
 export const taskArithmetic = taskVectorMethod({
   name: "task_arithmetic",
@@ -130,18 +121,13 @@ export const della = taskVectorMethod({
 
 /**
  * All share inputs `[base, m_1 … m_k]` and `params`: `[lambda, normalize, rescale]`, truth values as 0 and 1, then for
- * each model its weight and what `sparsify` needs:
- *
- * - `none`: -1.
- * - `magnitude`: how many elements stay, -1 for all.
- * - `outliers`: how many are dropped at the top, and how many stay after them, -1 for all.
- * - `random`: the probability that one stays, from 0 to 1.
- * - `ranked`: density and epsilon.
+ * each model its weight and the numbers that src/methods/sparsify.ts describes.
  *
  * Inputs that are the base have no difference and are left out; with none left the base is copied.
  */
 function taskVectorMethod(variant: Variant): MergeMethod {
   const { sparsify, normalize: _, rescale: __, ...described } = variant;
+  const thinning = SPARSIFY[sparsify];
   return {
     ...described,
     base: "required",
@@ -154,73 +140,22 @@ function taskVectorMethod(variant: Variant): MergeMethod {
       if (base < 0) return baseMissing(variant.name);
       if (models.length === 0) return { kernel: "copy", inputs: [base], params: [] };
       const inputs = inputsAt(args, models);
-      const unfit = sparsify === "ranked" ? inputs.map(rankedFault).find((fault) => fault !== undefined) : undefined;
-      if (unfit !== undefined) return unfit;
+      const fault = inputs.map((input) => thinning.fault?.(input)).find((problem) => problem !== undefined);
+      if (fault !== undefined) return fault;
       const params = [
         numberIn(args.parameters, "lambda"),
         Number(booleanIn(args.parameters, "normalize")),
         Number(booleanIn(args.parameters, "rescale")),
       ];
       for (const input of inputs) {
-        params.push(numberIn(input.parameters, "weight"), ...SPARSIFY[sparsify](input, args.count));
+        params.push(numberIn(input.parameters, "weight"), ...thinning.numbers(input, args.count));
       }
-      const scratch = scratchFor(sparsify, inputs, args);
+      const thinned = inputs.filter((input) => numberIn(input.parameters, "density") < 1).length;
+      const scratch = thinned === 0 ? undefined : thinning.scratch?.(thinned, args);
       return { kernel: variant.name, inputs: [base, ...models], params, scratch };
     },
   };
 }
-
-/** What a kernel is told of one model's difference, in a tensor of `count` elements. */
-const SPARSIFY: Readonly<Record<Sparsify, (input: MethodInput, count: number) => number[]>> = {
-  none: () => [KEEP_ALL],
-  magnitude(input, count) {
-    const density = densityOf(input);
-    return [density >= 1 ? KEEP_ALL : Math.trunc(density * count)];
-  },
-  outliers(input, count) {
-    const density = densityOf(input);
-    if (density >= 1) return [0, KEEP_ALL];
-    const kept = Math.trunc(density * count);
-    // Density counts more than gamma: as many large elements are dropped as leave enough to keep.
-    return [Math.min(Math.trunc(numberIn(input.parameters, "gamma") * count), count - kept), kept];
-  },
-  random: (input) => [Math.min(densityOf(input), 1)],
-  ranked: (input) => [densityOf(input), numberIn(input.parameters, "epsilon")],
-};
-
-function densityOf(input: MethodInput): number {
-  return numberIn(input.parameters, "density");
-}
-
-/** Probabilities between density - epsilon and density + epsilon must all make sense, unless all or none is kept. */
-function rankedFault(input: MethodInput): Problem | undefined {
-  const density = densityOf(input);
-  const epsilon = numberIn(input.parameters, "epsilon");
-  const spread = Math.abs(epsilon);
-  if (density >= 1 || density <= 0 || (density + spread < 1 && density - spread > 0)) return undefined;
-  return {
-    code: "parameter-range",
-    message: `density - epsilon and density + epsilon must lie between 0 and 1: ${density} and ${epsilon} for ${input.model}`,
-    hint: "choose a smaller epsilon, or a density of 1, which keeps every difference",
-  };
-}
-
-function scratchFor(sparsify: Sparsify, inputs: readonly MethodInput[], { columns }: LowerArgs): Scratch | undefined {
-  const thinned = inputs.filter((input) => densityOf(input) < 1).length;
-  if (thinned === 0) return undefined;
-  if (sparsify === "magnitude") return { selections: thinned };
-  if (sparsify === "outliers") return { selections: 2 * thinned };
-  if (sparsify === "ranked") return { masks: thinned, row: columns };
-  return undefined;
-}
-
-const DENSITY_DOC: Readonly<Record<Sparsify, string>> = {
-  none: "Accepted for recipes that carry it; no effect: every difference is kept.",
-  magnitude: "Share of the differences that is kept, the largest first; 1 keeps all, 0 none.",
-  outliers: "Share of the differences that is kept, the largest after those that gamma drops; 1 keeps all, 0 none.",
-  random: "Probability that a difference is kept; 1 keeps all, 0 none.",
-  ranked: "Mean probability that a difference is kept; 1 keeps all, 0 none.",
-};
 
 function parameters(variant: Variant): ParameterSpec[] {
   return [
@@ -238,9 +173,9 @@ function parameters(variant: Variant): ParameterSpec[] {
       required: false,
       default: 1,
       min: 0,
-      doc: DENSITY_DOC[variant.sparsify],
+      doc: SPARSIFY[variant.sparsify].densityDoc,
     },
-    ...sparsifyParameters(variant.sparsify),
+    ...SPARSIFY[variant.sparsify].parameters,
     {
       name: "normalize",
       scope: "global",
@@ -277,33 +212,4 @@ function parameters(variant: Variant): ParameterSpec[] {
       doc: "Accepted for recipes that carry it; no effect: no mask is kept in memory.",
     },
   ];
-}
-
-function sparsifyParameters(sparsify: Sparsify): ParameterSpec[] {
-  if (sparsify === "outliers") {
-    return [
-      {
-        name: "gamma",
-        scope: "model",
-        type: "number",
-        required: false,
-        default: 0.01,
-        min: 0,
-        doc: "Share of the differences, the very largest, that is dropped; fewer where density needs them.",
-      },
-    ];
-  }
-  if (sparsify === "ranked") {
-    return [
-      {
-        name: "epsilon",
-        scope: "model",
-        type: "number",
-        required: false,
-        default: 0.15,
-        doc: "The probability is density - epsilon for the smallest difference of a row, density + epsilon for the largest.",
-      },
-    ];
-  }
-  return [];
 }

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { methods } from "../../src/methods/index.ts";
+import type { Lowered } from "../../src/methods/types.ts";
 import type { FloatDtype } from "../../src/model/dtype.ts";
+import { native } from "../../src/native.ts";
 import { bound, disagreement } from "../oracle/agreement.ts";
 import { decode, FLOAT_DTYPES } from "../oracle/dtype.ts";
-import { family, forOracle, runOps, stored, type WorkOp } from "./workbench.ts";
+import { family, forOracle, runOps, sizesOf, stored, type WorkOp } from "./workbench.ts";
 
 /**
  * Every kernel against the float64 oracle. The bound, per element (`bound` in test/oracle/agreement.ts): half an ulp of
@@ -19,17 +22,23 @@ const MANY = [2, 3, 4, 5, 6, 9, 12];
 /** No subset of them adds up to nearly zero: dividing by such a sum would magnify every rounding error. */
 const WEIGHTS = [0.7, 0.4, -0.317, 1.1, 0.25, 0.6, 0.15, 0.9, -0.2393, 0.35, 0.8];
 
-function taskVector(kernel: string, keep: (count: number, model: number, variant: number) => number): Family {
+/** @param keep the numbers of a model after its weight. */
+function taskVector(
+  kernel: string,
+  keep: (count: number, model: number, variant: number) => number | number[],
+): Family {
   return {
     kernel,
     inputs: MANY,
     params(inputs, count, variant) {
       const lambda = [1, 0.5, 1.3, 1][variant % 4] as number;
-      const perModel = WEIGHTS.slice(0, inputs - 1).flatMap((w, k) => [w, keep(count, k, variant)]);
+      const perModel = WEIGHTS.slice(0, inputs - 1).flatMap((w, k) => [w, keep(count, k, variant)].flat());
       return [lambda, variant & 1, (variant >> 1) & 1, ...perModel];
     },
   };
 }
+
+const PLACES = [0.3, 0, 1, 1.4];
 
 const FAMILIES: readonly Family[] = [
   { kernel: "copy", inputs: [1], params: () => [] },
@@ -39,7 +48,51 @@ const FAMILIES: readonly Family[] = [
   taskVector("ties", (count, k) => [Math.trunc(count * 0.5), Math.trunc(count * 0.2), -1, count, 1][k % 5] as number),
   taskVector("dare_linear", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
   taskVector("dare_ties", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
+  taskVector("breadcrumbs", outliers),
+  taskVector("breadcrumbs_ties", outliers),
+  taskVector("della_linear", (_, k) => ranked(k)),
+  taskVector("della", (_, k) => ranked(k)),
+  { kernel: "nuslerp", inputs: [2], params: (_, __, variant) => [PLACES[variant % 4] as number, 0] },
+  { kernel: "nuslerp_base", inputs: [3], params: (_, __, variant) => [PLACES[variant % 4] as number, 0] },
+  {
+    kernel: "multislerp",
+    inputs: [1, ...MANY],
+    params: (inputs, _, variant) => [variant & 1, 1e-8, 0.6, ...WEIGHTS].slice(0, inputs + 2),
+  },
+  {
+    kernel: "multislerp_base",
+    inputs: MANY,
+    params: (inputs, _, variant) => [variant & 1, 1e-8, ...WEIGHTS].slice(0, inputs + 1),
+  },
+  { kernel: "karcher", inputs: [1, ...MANY], params: (_, __, variant) => [variant % 4 === 3 ? 0 : 10, 1e-5] },
+  { kernel: "model_stock", inputs: MANY.slice(1), params: () => [0] },
+  { kernel: "sce", inputs: MANY, params: (_, __, variant) => [[1, 0.3, 0.05, 0, 0.9][variant % 5] as number] },
+  { kernel: "ram", inputs: MANY, params: (_, __, variant) => [[1e-5, 3e-3][variant & 1] as number] },
+  { kernel: "ramplus_tl", inputs: MANY, params: (_, __, variant) => [[1e-5, 3e-3][variant & 1] as number, 0.3, 0.7] },
+  { kernel: "nearswap", inputs: [2], params: (_, __, variant) => [[1e-3, 0, 0.1, -1][variant % 4] as number] },
+  { kernel: "arcee_fusion", inputs: [2], params: () => [] },
 ];
+
+function outliers(count: number, model: number): number[] {
+  const shares = [
+    [0.05, 0.6],
+    [0, 0.3],
+    [0, -1 / count],
+    [0.5, 0.5],
+    [0.2, 0.01],
+  ][model % 5] as [number, number];
+  return shares.map((share) => Math.trunc(share * count));
+}
+
+function ranked(model: number): number[] {
+  return [
+    [0.5, 0.3],
+    [0.9, 0.05],
+    [1, 0.15],
+    [0.1, 0],
+    [0, 0.15],
+  ][model % 5] as [number, number];
+}
 
 /** All inputs alike, then mixtures. */
 const MIXTURES: readonly (readonly FloatDtype[])[] = [
@@ -123,6 +176,33 @@ describe.each(FAMILIES.map((kind) => [kind.kernel, kind] as const))("%s", (_, ki
   });
 });
 
+test("every kernel that the addon offers is held against the oracle", () => {
+  expect(FAMILIES.map(({ kernel }) => kernel).toSorted()).toEqual(native().info().kernels.toSorted());
+});
+
+describe("every declared method has its kernels", () => {
+  test.each(methods.map((method) => [method.name, method] as const))("%s", (_, method) => {
+    const kernels = native().info().kernels;
+    for (const withBase of method.base === "optional" ? [false, true] : [method.base === "required"]) {
+      const count = Math.min(Math.max(method.models.min, 2), method.models.max) + Number(withBase);
+      const values = (scope: "model" | "global") =>
+        Object.fromEntries(method.parameters.filter((p) => p.scope === scope).map((p) => [p.name, p.default ?? 0.5]));
+      const lowered = method.lower({
+        inputs: Array.from({ length: count }, (__, position) => ({
+          position,
+          isBase: withBase && position === 0,
+          model: `m${position}`,
+          parameters: values("model"),
+        })),
+        parameters: values("global"),
+        ...sizesOf([6, 5]),
+      });
+      expect(lowered).not.toHaveProperty("code");
+      expect(kernels).toContain((lowered as Lowered).kernel);
+    }
+  });
+});
+
 test("the bound is tight: twice the rounding error of bfloat16 breaks it", async () => {
   const op = makeOp(FAMILIES[1] as Family, 3, 257, 3, "BF16", 1);
   const [outcome] = await runOps([op]);
@@ -139,7 +219,7 @@ test.each(FAMILIES.map((kind) => [kind.kernel, kind] as const))(
     const mixture = FLOAT_DTYPES.indexOf(dtype);
     const count = (4 << 20) / { F64: 8, F32: 4, F16: 2, BF16: 2 }[dtype] + 1;
     expect(
-      await firstDisagreement([makeOp(kind, Math.min(2, ...kind.inputs), count, mixture, dtype, 3)]),
+      await firstDisagreement([makeOp(kind, kind.inputs.find((n) => n > 1) ?? 1, count, mixture, dtype, 3)]),
     ).toBeUndefined();
   },
 );

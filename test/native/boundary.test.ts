@@ -91,7 +91,7 @@ describe("a source", () => {
       const sink = addon.createSink(join(folder, "out"), 12);
       const inputs = [{ source: handle, offset, dtype: "F32" as const, stream: 0 }];
       const place = { sink, offset: 0, dtype: "F32" as const, tensor: "w", seed: 0, crc32: false };
-      await addon.merge({ kernel: "linear", params: [2], inputs, count: 3, rows: 1, ...place });
+      await addon.merge({ kernel: "linear", params: [2], inputs, count: 3, rows: 1, columns: 3, ...place });
       await addon.commitSink(sink, false);
       addon.close(handle);
       expect(Array.from(decode(readFileSync(join(folder, "out")), "F32"))).toEqual([3, -4, 2048]);
@@ -125,6 +125,7 @@ describe("a source", () => {
         })),
         count,
         rows: 1,
+        columns: count,
         seed: 0,
         tensor: "w",
         sink,
@@ -218,6 +219,7 @@ function longOps(folder: string, many: number) {
     inputs: [input, input],
     count,
     rows: 1,
+    columns: count,
     seed: 0,
     tensor: "w",
     sink,

@@ -27,7 +27,7 @@ export async function withOp<T>(use: (op: NativeOp, folder: string) => Promise<T
     const source = native().openSource(join(folder, "in")).handle;
     const sink = native().createSink(join(folder, "out"), 1000);
     const input = { source, offset: 0, dtype: "F32" as const, stream: 0 };
-    const numbers = { params: [1, 1], count: 250, rows: 1, seed: 0, offset: 0 };
+    const numbers = { params: [1, 1], count: 250, rows: 1, columns: 250, seed: 0, offset: 0 };
     const op: NativeOp = {
       kernel: "linear",
       inputs: [input, input],
