@@ -16,6 +16,8 @@ export type Judgement = { reason: string; config?: Record<string, unknown> } & (
 
 type Judged = Pick<OracleResult, "values" | "alternatives">;
 
+const FINE_TUNES = ["llama-a", "llama-b", "llama-c"];
+
 export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
   "c-linear-base-not-listed": {
     reason:
@@ -71,6 +73,34 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     tensors: (kit) => tiesOfCommonRows(kit, "llama-base", ["llama-a", "llama-tokc"], [0.5, 0.5], 0.5),
     config: { vocab_size: 286 },
   },
+  "k-embed-mismatch-sce": {
+    reason: "the reference crashes where embeddings differ in size: the common rows can be merged",
+    right: "values",
+    tensors: (kit) => ofCommonRows(kit, "sce", ["llama-base", "llama-a", "llama-tokc"], () => [1]),
+    config: { vocab_size: 286 },
+  },
+  "c-breadcrumbs-gamma0": {
+    reason: "where no outlier is dropped the reference keeps nothing, and returns the base",
+    right: "values",
+    tensors: (kit) => breadcrumbs(kit, 0.6, 0),
+  },
+  "m-breadcrumbs_defgamma-f32": {
+    reason: "where a hundredth of the elements is less than one the reference keeps nothing, and returns the base",
+    right: "values",
+    tensors: (kit) => breadcrumbs(kit, 0.9, 0.01),
+  },
+  "m-ramplus_tl-bf16": {
+    reason: "the reference writes float32 whatever dtype says",
+    right: "values",
+    tensors: (kit) => ofCommonRows(kit, "ramplus_tl", ["llama-base", ...FINE_TUNES], () => [0.01, 0.2, 0.3]),
+    config: { dtype: "bfloat16" },
+  },
+  "m-arcee_fusion-bf16": {
+    reason: "the reference writes float32 whatever dtype says",
+    right: "values",
+    tensors: (kit) => ofCommonRows(kit, "arcee_fusion", ["llama-base", "llama-a"], () => []),
+    config: { dtype: "bfloat16" },
+  },
   "o-path-one-slash": {
     reason: "a folder whose name looks like a hub id: the reference asks the hub for its card, and fails offline",
     right: "like",
@@ -92,23 +122,45 @@ function meanOfNeighbours(kit: Kit, model: string, layers: number): Map<string, 
   return tensors;
 }
 
+/** breadcrumbs with weights 0.7 and 0.4, and the same shares for both models. */
+function breadcrumbs(kit: Kit, density: number, gamma: number): Map<string, Judged> {
+  return ofCommonRows(kit, "breadcrumbs", ["llama-base", "llama-a", "llama-b"], (count) => {
+    const shares = [Math.trunc(gamma * count), Math.trunc(density * count)];
+    return [1, 0, 0, 0.7, ...shares, 0.4, ...shares];
+  });
+}
+
 function tiesWithItself(kit: Kit, base: string, model: string, weights: number[], density: number) {
   return tiesOfCommonRows(kit, base, [model, model], weights, density);
 }
 
 /** ties, normalised, of what the models' tensors have in common from their start. */
 function tiesOfCommonRows(kit: Kit, base: string, models: string[], weights: number[], density: number) {
+  return ofCommonRows(kit, "ties", [base, ...models], (count) => {
+    return [1, 1, 0, ...weights.flatMap((weight) => [weight, Math.trunc(density * count)])];
+  });
+}
+
+/** What a kernel makes of the models, the base first; of tensors that differ in size, of their first rows. */
+function ofCommonRows(
+  kit: Kit,
+  kernel: string,
+  models: readonly string[],
+  params: (count: number) => number[],
+): Map<string, Judged> {
   const tensors = new Map<string, Judged>();
-  for (const name of kit.inputNames(base)) {
-    const all = [base, ...models].map((model) => kit.input(model, name));
+  for (const name of kit.inputNames(models[0] as string)) {
+    const all = models.map((model) => kit.input(model, name));
     const count = Math.min(...all.map((values) => values.length));
-    const keep = Math.trunc(density * count);
+    const columns = kit.inputShape(models[0] as string, name).at(-1) ?? 1;
     const result = oracle({
-      kernel: "ties",
-      params: [1, 1, 0, ...weights.flatMap((weight) => [weight, keep])],
+      kernel,
+      params: params(count),
       inputs: all.map((values, stream) => ({ values: values.subarray(0, count), dtype: "F32", stream })),
       dtype: "F32",
       count,
+      rows: count / columns,
+      columns,
       seed: 0,
       tensor: name,
     });

@@ -81,6 +81,10 @@ export class Kit {
     return valuesOf(this.#lookUp(`models/${model}/model.safetensors::${tensor}`));
   }
 
+  inputShape(model: string, tensor: string): readonly number[] {
+    return this.#lookUp(`models/${model}/model.safetensors::${tensor}`).shape;
+  }
+
   /** All tensor names of an input model of one file. */
   inputNames(model: string): string[] {
     return [...this.#open(`models/${model}/model.safetensors`).keys()];

@@ -31,6 +31,18 @@ const CASES = [
   "r-dare_linear-f32",
   "r-dare_ties-f32",
   "r-dare_single_rescale-f32",
+  "m-nuslerp_base-f32",
+  "m-nuslerp_rowwise-f32",
+  "m-multislerp_base-f32",
+  "m-karcher-f32",
+  "m-model_stock_filterwise-f32",
+  "m-breadcrumbs_ties-f32",
+  "c-breadcrumbs-gamma0",
+  "r-della-f32",
+  "m-sce_int8-f32",
+  "m-ramplus_tl-f32",
+  "m-nearswap-f32",
+  "m-arcee_fusion-bf16",
   // Parameters, slices and gradients.
   "c-precedence-slice",
   "c-linear-weight-gradient-filter",
@@ -63,6 +75,9 @@ const CASES = [
   "e-bad-yaml",
   "e-slice-len-mismatch",
   "e-bad-option",
+  "e-nuslerp-base-in-models",
+  "e-nearswap-two",
+  "e-sce-no-base",
 ];
 
 const kit = process.argv[2];
