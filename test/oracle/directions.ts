@@ -1,5 +1,5 @@
 import type { OracleOp, OracleResult } from "./methods.ts";
-import { dot, type Grouping, gather, groupsOf, norm, perpendicular, plus, scaled } from "./vectors.ts";
+import { dot, type Grouping, gather, groupsOf, isWide, norm, perpendicular, plus, scaled } from "./vectors.ts";
 
 /*
  * The methods that go by the directions of whole vectors. Written on the vectors themselves, step by step as the papers
@@ -19,7 +19,10 @@ const OPPOSITE = 1e-7;
 /** The merged elements of one vector, without the base. */
 interface Merged {
   values: ArrayLike<number>;
-  /** Sum of the absolute values of what was added up to each element. */
+  /**
+   * Sum of the absolute values of what was added up to each element, and of how much each would move if the numbers that
+   * it depends on did by their own size: rounding errors are proportional to it.
+   */
   terms: ArrayLike<number>;
 }
 
@@ -42,7 +45,12 @@ function overGroups(op: OracleOp, grouping: Grouping, withBase: boolean, merge: 
   return { values, terms, alternatives: new Map(), contested: new Set() };
 }
 
-function combination(vectors: readonly Float64Array[], coefficients: readonly number[]): Merged {
+/** @param sensitivity how much each coefficient moves with what it was computed from, see `Merged`. */
+function combination(
+  vectors: readonly Float64Array[],
+  coefficients: readonly number[],
+  sensitivity: readonly number[] = [],
+): Merged {
   const length = (vectors[0] as Float64Array).length;
   const values = new Float64Array(length);
   const terms = new Float64Array(length);
@@ -50,7 +58,8 @@ function combination(vectors: readonly Float64Array[], coefficients: readonly nu
     for (let i = 0; i < length; i++) {
       const term = (coefficients[k] as number) * (vector[i] as number);
       values[i] = k === 0 ? term : (values[i] as number) + term;
-      terms[i] = (terms[i] as number) + Math.abs(term);
+      const moved = (sensitivity[k] ?? 0) * (vector[i] as number);
+      terms[i] = (terms[i] as number) + Math.abs(term) + Math.abs(moved);
     }
   });
   return { values, terms };
@@ -64,8 +73,20 @@ export function nuslerp(op: OracleOp): OracleResult {
     const [a, b] = vectors as [Float64Array, Float64Array];
     const { angle, sine } = angleBetween(a, b);
     if (sine < NUSLERP_COLINEAR) return combination(vectors, [1 - t, t]);
-    return combination(vectors, [Math.sin((1 - t) * angle) / sine, Math.sin(t * angle) / sine]);
+    const places = [1 - t, t];
+    // The angle comes from a float64 cosine: its error grows as the sine falls.
+    const angleError = 1 + (isWide(op) ? 1 : 2 ** -25) / sine;
+    return combination(
+      vectors,
+      places.map((place) => Math.sin(place * angle) / sine),
+      places.map((place) => angleError * arcDerivative(place, angle, sine)),
+    );
   });
+}
+
+/** d/da (sin(place a) / sin(a)) */
+function arcDerivative(place: number, angle: number, sine: number): number {
+  return (place * Math.cos(place * angle) * sine - Math.sin(place * angle) * Math.cos(angle)) / sine ** 2;
 }
 
 function angleBetween(a: Float64Array, b: Float64Array): { angle: number; sine: number } {
@@ -179,10 +200,11 @@ export function modelStock(op: OracleOp): OracleResult {
     }
     const cosine = cosines.reduce((sum, value) => sum + value, 0) / cosines.length;
     const divisor = 1 + (n - 1) * cosine;
-    const t = divisor < STOCK_CANCELLED ? 0 : (n * cosine) / divisor;
+    if (divisor < STOCK_CANCELLED) return uniform((differences[0] as Float64Array).length, 0);
     return combination(
       differences,
-      differences.map(() => t / n),
+      differences.map(() => cosine / divisor),
+      differences.map(() => 1 / divisor ** 2),
     );
   });
 }

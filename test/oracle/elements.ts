@@ -1,6 +1,6 @@
 import type { OracleOp, OracleResult } from "./methods.ts";
 import { selectLargest } from "./select.ts";
-import { dot } from "./vectors.ts";
+import { dot, isWide } from "./vectors.ts";
 
 /*
  * Methods that decide element by element, after counting or ranking over the tensor. What is compared with a threshold
@@ -16,8 +16,7 @@ const CLOSE_VOTE = 2 ** -21;
 
 /** Rounds to the precision of the work: float64 where the output or an input is. */
 function workOf(op: OracleOp): (x: number) => number {
-  const wide = op.dtype === "F64" || op.inputs.some((input) => input.dtype === "F64");
-  return wide ? (x) => x : Math.fround;
+  return isWide(op) ? (x) => x : Math.fround;
 }
 
 function emptyResult(count: number) {

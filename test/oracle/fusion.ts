@@ -1,5 +1,5 @@
 import type { OracleOp, OracleResult } from "./methods.ts";
-import { dot, groupsOf } from "./vectors.ts";
+import { dot, groupsOf, isWide } from "./vectors.ts";
 
 /** arcee_fusion: added to every probability. */
 const LEAST_PROBABILITY = 1e-8;
@@ -17,8 +17,7 @@ export function arceeFusion(op: OracleOp): OracleResult {
     for (const i of row) importance[i] = Math.abs((differences[i] as number) * divergence);
   }
   const { threshold, scale } = thresholdOf(importance);
-  const wide = op.dtype === "F64" || op.inputs.some((input) => input.dtype === "F64");
-  const close = wide ? CLOSE_F64 : CLOSE_F32;
+  const close = isWide(op) ? CLOSE_F64 : CLOSE_F32;
   const values = new Float64Array(op.count);
   const terms = new Float64Array(op.count);
   const alternatives = new Map<number, number>();

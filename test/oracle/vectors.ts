@@ -3,6 +3,11 @@ import type { OracleOp } from "./methods.ts";
 /** What a tensor is split into: itself, the vectors along its last dimension, or those along its first. */
 export type Grouping = "whole" | "last" | "first";
 
+/** True where native code works in float64: the output or an input is. */
+export function isWide(op: OracleOp): boolean {
+  return op.dtype === "F64" || op.inputs.some((input) => input.dtype === "F64");
+}
+
 /** The element indices of every vector, in order. */
 export function groupsOf(op: OracleOp, grouping: Grouping): Int32Array[] {
   const { count, rows = count, columns = count } = op;
