@@ -162,7 +162,8 @@ class Addon : public Napi::Addon<Addon> {
     if (name == "auto") name.clear();
     const uint64_t count = threads.IsUndefined() ? 0 : whole(threads, "threads");
     if (count > 1024) bad_argument("threads must be at most 1024");
-    engine().configure(static_cast<unsigned>(count), name);
+    const Napi::Value memory = options.Get("memory");
+    engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
     return info.Env().Undefined();
   }
 

@@ -54,8 +54,11 @@ export interface NativeResult {
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
 export interface Addon {
   info(): NativeInfo;
-  /** Threads (0: one per CPU) and instruction-set level. Throws while ops are running. */
-  configure(options: { threads?: number; target?: CpuTarget | "auto" }): void;
+  /**
+   * Threads (0: one per CPU), instruction-set level, and bytes of scratch that may grow with tensors beyond what is
+   * free (96 MiB). What is not given goes back to its default. Throws while ops are running.
+   */
+  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number }): void;
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**

@@ -182,11 +182,12 @@ void mask_row(const Job& job, int input, uint64_t row, const std::vector<uint32_
 }
 
 template <class Method>
-bool make_mask_room(Job& job) {
+bool make_mask_room(Job& job, Budget& budget) {
   uint64_t models = 0;
   for (int k = 0; k < job.inputs; k++) models += Method::needs_words(job, k) ? 1 : 0;
   const uint64_t words = job.count / 64 + 1;
-  if (models == 0 || models * words * 8 > kMaskBytes) return false;
+  if (models == 0 || !budget.take(models * words * 8)) return false;
+  job.taken = models * words * 8;
   job.masks.resize(static_cast<size_t>(job.inputs));
   for (int k = 0; k < job.inputs; k++) {
     if (Method::needs_words(job, k)) job.masks[static_cast<size_t>(k)].assign(words + kChunk / 64, 0);

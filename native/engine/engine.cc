@@ -52,7 +52,7 @@ void Engine::stop() {
   workers_.clear();
 }
 
-void Engine::configure(unsigned threads, const std::string& target) {
+void Engine::configure(unsigned threads, const std::string& target, uint64_t memory) {
   const KernelSet* kernels = target.empty() ? &best_kernels() : find_kernels(target);
   if (kernels == nullptr) throw Failure("BAD_ARGUMENT", "this CPU does not run the target " + target);
   {
@@ -60,6 +60,7 @@ void Engine::configure(unsigned threads, const std::string& target) {
     if (!ops_.empty()) throw Failure("BAD_ARGUMENT", "cannot configure while ops are running");
   }
   kernels_ = kernels;
+  budget_.set(kFreeScratch + memory);
   const unsigned wanted = threads == 0 ? available_cpus() : threads;
   if (wanted == workers_.size()) return;
   stop();
@@ -81,6 +82,12 @@ void Engine::submit(std::shared_ptr<Op> op) {
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
   }
+  std::vector<ByteRange> ranges;
+  for (int i = 0; i < op->job.inputs; i++) {
+    const InputSpan& input = op->job.input[i];
+    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, op->job.count * element_size(input.dtype)});
+  }
+  read_ahead_.want(std::move(ranges));
   {
     const std::lock_guard lock(mutex_);
     if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
@@ -92,6 +99,7 @@ void Engine::submit(std::shared_ptr<Op> op) {
 }
 
 void Engine::cancel() {
+  read_ahead_.clear();
   {
     const std::lock_guard lock(mutex_);
     for (const std::shared_ptr<Op>& op : ops_) {
@@ -170,7 +178,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
   Job& job = op.job;
   const Kernel& kernel = *op.kernel;
   if (pass == Op::Pass::prepare) {
-    if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job)) return enter(op, Op::Pass::select);
+    if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job, budget_))
+      return enter(op, Op::Pass::select);
     op.rows_per_task = ceil_div(ceil_div(kTaskElements, job.columns), kPrepareRows) * kPrepareRows;
     op.pass_tasks = ceil_div(job.count / job.columns, op.rows_per_task);
   } else if (pass == Op::Pass::select) {
@@ -260,6 +269,8 @@ void Engine::settle(Op& op) {
   }
   op.sources.clear();
   op.sink.reset();
+  op.job.masks = {};
+  budget_.give_back(op.job.taken);
   // Whoever waits may hold the op itself: letting go of the function here breaks that circle.
   const std::function<void(Op&)> done = std::move(op.done);
   op.done = nullptr;

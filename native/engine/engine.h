@@ -15,6 +15,7 @@
 #include "../io/source.h"
 #include "../numeric/digest.h"
 #include "kernel.h"
+#include "read-ahead.h"
 #include "select.h"
 
 namespace sinter {
@@ -53,6 +54,9 @@ struct Op {
   uint32_t running = 0;
 };
 
+/// Bytes of scratch that may grow with tensors without being asked for.
+constexpr uint64_t kFreeScratch = 96 << 20;
+
 class Engine {
  public:
   Engine();
@@ -60,8 +64,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// `threads` 0: one per CPU. `target` empty: the best this CPU runs. Throws Failure BAD_ARGUMENT, also while busy.
-  void configure(unsigned threads, const std::string& target);
+  /// `threads` 0: one per CPU. `target` empty: the best this CPU runs. `memory`: bytes of scratch that may grow with
+  /// tensors, beyond kFreeScratch. Throws Failure BAD_ARGUMENT, also while busy.
+  void configure(unsigned threads, const std::string& target, uint64_t memory);
   /// Queues an op. Throws Failure BAD_ARGUMENT where kernel, numbers and inputs do not fit.
   void submit(std::shared_ptr<Op> op);
   /// Makes every op that has not finished fail with CANCELLED.
@@ -88,6 +93,8 @@ class Engine {
   std::vector<std::thread> workers_;
   bool stopping_ = false;
   const KernelSet* kernels_;
+  Budget budget_{kFreeScratch};
+  ReadAhead read_ahead_;
 };
 
 /// CPUs that this process may run on.

@@ -65,6 +65,8 @@ struct Job {
   std::vector<double> table;
   /// Found by the prepare pass: per input a bit per element, whether it is kept. Empty where that takes too much memory.
   std::vector<std::vector<uint64_t>> masks;
+  /// Bytes of the budget that this op holds.
+  uint64_t taken = 0;
   /// Found by the select pass, one per selection.
   std::vector<Threshold> thresholds;
   Grouping grouping = Grouping::whole;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "budget.h"
 #include "job.h"
 
 namespace sinter {
@@ -59,8 +60,9 @@ struct Kernel {
   bool (*valid)(const Job&);
   /// What sums and coefficients belong to; null: the whole tensor.
   Grouping (*grouping)(const Job&);
-  /// Makes room for what `prepare` finds; null where the method has no such pass. @returns whether to run it.
-  bool (*make_room)(Job&);
+  /// Makes room for what `prepare` finds, what grows with the tensor from the budget (and adds it to `job.taken`); null
+  /// where the method has no such pass. @returns whether to run it.
+  bool (*make_room)(Job&, Budget&);
   /// Looks at rows [begin, end) of the last dimension. Ranges start at multiples of kPrepareRows.
   void (*prepare)(Job&, Scratch&, uint64_t begin, uint64_t end);
   /// Which selections this op needs; null where the method has none.
@@ -85,9 +87,6 @@ inline bool writes_tensor(const Kernel& kernel) { return kernel.map != nullptr |
 
 /// Prepared rows start at multiples of this, so that no two tasks share a word of a mask.
 constexpr uint64_t kPrepareRows = 64;
-
-/// Most bytes of masks that one op keeps; beyond it rows are looked at again.
-constexpr uint64_t kMaskBytes = 96 << 20;
 
 /// All kernels of one instruction set.
 struct KernelSet {

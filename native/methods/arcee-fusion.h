@@ -7,6 +7,7 @@
 // Softmax and KL are float64, rounded to the work type once; importance, threshold and result are in the work type.
 #pragma once
 
+#include "../engine/budget.h"
 #include "../engine/job.h"
 #include "../numeric/convert.h"
 #include "../numeric/exponential.h"
@@ -27,7 +28,7 @@ struct ArceeFusion {
   static Grouping grouping(const Job&) { return Grouping::rows; }
 
   /// The table holds KL per row.
-  static bool make_room(Job& job) {
+  static bool make_room(Job& job, Budget&) {
     job.table.assign(static_cast<size_t>(job.groups()), 0.0);
     return true;
   }

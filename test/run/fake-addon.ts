@@ -111,6 +111,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       most = Math.max(most, running);
       return compute(op).finally(() => running--);
     },
+    compare() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
+    },
     cancel() {
       calls.push("cancel");
       cancelled = true;
