@@ -4,7 +4,8 @@
 // inputs: m_1 ... m_N. params: most iterations, tolerance.
 // The iterate is a combination of the inputs throughout, so each step needs only the Gram matrix: one pass over the data
 // whatever the number of iterations. A model whose norm is at most the tolerance has no direction and counts only in the
-// mean norm; where none has one the output is zero.
+// mean norm; where none has one the output is zero. A model opposite to the iterate (sine below 1e-7) pulls in no
+// direction more than in another: it does not pull.
 #pragma once
 
 #include <cmath>
@@ -16,6 +17,7 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 
 struct Karcher : GramMethod<Karcher, false, 1, kMaxInputs> {
   static constexpr const char* kName = "karcher";
+  static constexpr double kOpposite = 1e-7;
 
   static bool valid(const Job& job) { return job.inputs >= 1 && job.params.size() == 2; }
 
@@ -65,8 +67,9 @@ struct Karcher : GramMethod<Karcher, false, 1, kMaxInputs> {
       double cosine = gram.product(u, i) / norm[i];
       cosine = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
       const double theta = arccosine(cosine);
-      if (theta < tolerance) continue;
-      const double factor = share * theta / sine(theta);
+      const double sine_theta = sine(theta);
+      if (theta < tolerance || (sine_theta < kOpposite && theta > 1.0)) continue;
+      const double factor = share * theta / sine_theta;
       tangent[i] += factor / norm[i];
       for (size_t j = 0; j < u.size(); j++) tangent[j] -= factor * cosine * u[j];
     }

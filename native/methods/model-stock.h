@@ -3,7 +3,9 @@
 // D.-H. Jang, S. Yun, D. Han: "Model Stock", ECCV 2024, arXiv:2403.19522. c is the mean cosine between the differences
 // x_i - base, over all pairs of the N models; over the whole tensor or per vector along the last dimension.
 // inputs: base, m_1 ... m_N (N >= 2). params: grouping (0 whole, 1 last dimension).
-// A product of two norms is taken as at least 1e-6, each cosine is clamped to [-1, 1].
+// A product of two norms is taken as at least 1e-6, each cosine is clamped to [-1, 1]. Where the denominator, which no
+// vectors make negative, is zero (below
+// 1e-12), as for two opposite differences, t has no value: the base stays.
 #pragma once
 
 #include <cmath>
@@ -15,6 +17,7 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 struct ModelStock : GramMethod<ModelStock, true, 2, kMaxInputs> {
   static constexpr const char* kName = "model_stock";
   static constexpr double kLeastProduct = 1e-6;
+  static constexpr double kCancelled = 1e-12;
 
   static bool valid(const Job& job) { return job.inputs >= 3 && job.params.size() == 1; }
   static Grouping grouping(const Job& job) { return job.params[0] == 1.0 ? Grouping::rows : Grouping::whole; }
@@ -31,7 +34,8 @@ struct ModelStock : GramMethod<ModelStock, true, 2, kMaxInputs> {
     }
     const double count = n;
     const double cosine = total / (count * (count - 1.0) / 2.0);
-    const double t = count * cosine / (1.0 + (count - 1.0) * cosine);
+    const double denominator = 1.0 + (count - 1.0) * cosine;
+    const double t = denominator < kCancelled ? 0.0 : count * cosine / denominator;
     for (double& c : out) c = t / count;
   }
 };
