@@ -3,9 +3,8 @@
 // D.-H. Jang, S. Yun, D. Han: "Model Stock", ECCV 2024, arXiv:2403.19522. c is the mean cosine between the differences
 // x_i - base, over all pairs of the N models; over the whole tensor or per vector along the last dimension.
 // inputs: base, m_1 ... m_N (N >= 2). params: grouping (0 whole, 1 last dimension).
-// A product of two norms is taken as at least 1e-6, each cosine is clamped to [-1, 1]. Where the denominator, which no
-// vectors make negative, is zero (below
-// 1e-12), as for two opposite differences, t has no value: the base stays.
+// A product of two norms is taken as at least 1e-6, each cosine is clamped to [-1, 1]. The denominator is never negative
+// but for rounding; where it is zero (below 1e-12), as for two opposite differences, t has no value: the base stays.
 #pragma once
 
 #include <cmath>
