@@ -50,7 +50,7 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
-function loadAddon({ threads, target }: MergeRequest["engine"]): Addon {
+export function loadAddon({ threads, target }: MergeRequest["engine"]): Addon {
   const addon = loadedAddon();
   const { targets } = addon.info();
   if (target !== "auto" && !targets.includes(target)) {

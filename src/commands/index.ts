@@ -1,6 +1,6 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "methods" | "doctor";
+export type CommandName = "merge" | "plan" | "methods" | "bench" | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -20,6 +20,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   methods: {
     summary: "List the merge methods, or explain one.",
     load: () => import("./methods.ts"),
+  },
+  bench: {
+    summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
+    load: () => import("./bench.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

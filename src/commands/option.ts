@@ -39,10 +39,23 @@ export interface Value {
   group: string;
 }
 
+/** Takes the arguments that follow it, up to the next option; given again, it takes more. None where it is not given. */
+export interface List {
+  kind: "list";
+  name: string;
+  short?: undefined;
+  /** How `--help` writes one of its values. */
+  metavar: string;
+  /** Reads one of them. */
+  read: Reader<unknown>;
+  doc: string;
+  group: string;
+}
+
 /** From the text on the command line to a value, or to a sentence that says what is wrong with it. */
 export type Reader<T> = (text: string) => { value: T } | { wrong: string; hint?: string | undefined };
 
-export type Option = Flag | Count | Value;
+export type Option = Flag | Count | Value | List;
 export type Options = Readonly<Record<string, Option>>;
 
 export type OptionValues<O extends Options> = {
@@ -50,9 +63,11 @@ export type OptionValues<O extends Options> = {
     ? boolean
     : O[K] extends Count
       ? number
-      : O[K] extends { read: Reader<infer T>; default: infer D }
-        ? T | Extract<D, undefined>
-        : never;
+      : O[K] extends { kind: "list"; read: Reader<infer T> }
+        ? readonly T[]
+        : O[K] extends { read: Reader<infer T>; default: infer D }
+          ? T | Extract<D, undefined>
+          : never;
 };
 
 export interface Positional {

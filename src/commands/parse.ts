@@ -1,5 +1,5 @@
 import { nearest, type Problem, SinterError } from "../errors.ts";
-import type { CommandSpec, Flag, Option, Options, OptionValues, Value } from "./option.ts";
+import type { CommandSpec, Flag, List, Option, Options, OptionValues, Value } from "./option.ts";
 
 /** What a command line asks for. */
 export type Parsed<O extends Options> =
@@ -21,7 +21,8 @@ interface Tokens {
 
 /**
  * Reads a command line the way click does: options before, between and after arguments, `--name value` and
- * `--name=value`, `-j4`, `-vv`, `--` to end options; the last of a repeated option wins; no abbreviations.
+ * `--name=value`, `-j4`, `-vv`, `--` to end options; the last of a repeated option wins; no abbreviations. An option
+ * that takes a list takes every argument up to the next option.
  * @throws UsageError for an unknown option, a missing or bad value, and missing or surplus arguments.
  */
 export function parseCommandLine<O extends Options>(spec: CommandSpec<O>, args: readonly string[]): Parsed<O> {
@@ -77,7 +78,10 @@ function readLong(arg: string, long: ReadonlyMap<string, LongName>, rest: string
   }
   if (found === undefined) tokens.help = true;
   else if (found.option.kind === "flag") tokens.values.set(found.option, found.on);
-  else tokens.values.set(found.option, attached ?? nextValue(name, rest));
+  else if (found.option.kind === "list") {
+    const before = (tokens.values.get(found.option) as readonly string[] | undefined) ?? [];
+    tokens.values.set(found.option, [...before, ...(attached === undefined ? nextValues(name, rest) : [attached])]);
+  } else tokens.values.set(found.option, attached ?? nextValue(name, rest));
 }
 
 function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string[], tokens: Tokens): void {
@@ -102,10 +106,20 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
 
 function nextValue(name: string, rest: string[]): string {
   const value = rest.shift();
-  if (value === undefined) {
-    throw new UsageError({ code: "option-value", message: `option ${name} requires a value` });
-  }
+  if (value === undefined) throw valueMissing(name);
   return value;
+}
+
+function valueMissing(name: string): UsageError {
+  return new UsageError({ code: "option-value", message: `option ${name} requires a value` });
+}
+
+/** Every argument up to the next option: at least one. */
+function nextValues(name: string, rest: string[]): string[] {
+  const end = rest.findIndex((arg) => arg.startsWith("-") && arg.length > 1);
+  const values = rest.splice(0, end === -1 ? rest.length : end);
+  if (values.length === 0) throw valueMissing(name);
+  return values;
 }
 
 function unknownOption(name: string, known: readonly string[]): UsageError {
@@ -116,15 +130,20 @@ function unknownOption(name: string, known: readonly string[]): UsageError {
 
 function optionValue(option: Option, given: unknown): unknown {
   if (option.kind === "count") return given ?? 0;
+  if (option.kind === "list") return ((given ?? []) as string[]).map((text) => readValue(option, text));
   if (given === undefined || option.kind === "flag") return given ?? option.default;
-  const read = option.read(given as string);
+  return readValue(option, given as string);
+}
+
+function readValue(option: Value | List, text: string): unknown {
+  const read = option.read(text);
   if ("value" in read) return read.value;
   const message = `Invalid value for ${optionNames(option)}: ${read.wrong}`;
   throw new UsageError({ code: "option-value", message, hint: read.hint });
 }
 
 /** `--num-threads, -j`: every name that an option goes by, without `--no-` forms. */
-export function optionNames(option: Flag | Value): string {
+export function optionNames(option: Flag | Value | List): string {
   const long = [option.name, ...(option.kind === "value" ? (option.aliases ?? []) : [])].map((name) => `--${name}`);
   return (option.short === undefined ? long : [...long, `-${option.short}`]).join(", ");
 }

@@ -28,6 +28,8 @@ const OPTIONS = {
     doc: "",
     group: "",
   },
+  models: { kind: "list", name: "models", metavar: "MODEL", read: text, doc: "", group: "" },
+  sizes: { kind: "list", name: "sizes", metavar: "S", read: size, doc: "", group: "" },
 } as const satisfies Options;
 
 const SPEC: CommandSpec<typeof OPTIONS> = {
@@ -57,7 +59,17 @@ function problem(line: string) {
 }
 
 test("without options every default holds", () => {
-  const defaults = { card: true, force: false, verbosity: 0, threads: 2, size: 5, device: undefined, nan: "warn" };
+  const defaults = {
+    card: true,
+    force: false,
+    verbosity: 0,
+    threads: 2,
+    size: 5,
+    device: undefined,
+    nan: "warn",
+    models: [],
+    sizes: [],
+  };
   expect(parse("a").options).toEqual(defaults as ReturnType<typeof parse>["options"]);
 });
 
@@ -146,4 +158,21 @@ test.each([
   ["1_000", 1000],
 ])("the whole number %p is %d, as Python reads it", (written, value) => {
   expect(integer(0)(written)).toEqual({ value });
+});
+
+test("an option that takes a list takes every argument up to the next option, each time it is given", () => {
+  expect(parse("in --models a b -f").options.models).toEqual(["a", "b"]);
+  expect(parse("--models a --models=b,c --models d - -j 3 in").options).toMatchObject({
+    models: ["a", "b,c", "d", "-"],
+    threads: 3,
+  });
+  expect(parse("--models a -- in").positionals).toEqual(["in"]);
+  expect(parse("in --sizes 1K 2M").options.sizes).toEqual([1000, 2_000_000]);
+});
+
+test("a list without a value, or with a wrong one, is a mistake", () => {
+  for (const line of ["in --models", "in --models --force", "in --models -f"]) {
+    expect(problem(line)?.message).toBe("option --models requires a value");
+  }
+  expect(problem("in --sizes 1K much")?.message).toContain('Invalid value for --sizes: "much" is not a size');
 });

@@ -1,0 +1,83 @@
+import { accessSync, constants, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { benchJson } from "../bench/json.ts";
+import { benchPage } from "../bench/page.ts";
+import { runBench } from "../bench/run.ts";
+import { benchText } from "../bench/table.ts";
+import type { BenchEvents, BenchRequest } from "../bench/types.ts";
+import { checkValues } from "../bench/values.ts";
+import { Report } from "../errors.ts";
+import { findMethod, methodProblem, methods } from "../methods/index.ts";
+import type { MergeMethod } from "../methods/types.ts";
+import { onFile } from "../run/file-error.ts";
+import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { withSignals } from "../run/signals.ts";
+import { loadAddon } from "./execute-merge.ts";
+import { print, printProblems, writeError } from "./terminal.ts";
+
+export interface BenchCommand extends Omit<BenchRequest, "methods"> {
+  /** As the user gave them; none, or `all`: every method. */
+  methods: readonly string[];
+  /** 0: one per CPU. */
+  threads: number;
+  json: boolean;
+  /** A file for the page. */
+  html: string | undefined;
+  quiet: boolean;
+}
+
+/** Measures and prints; writes the page. @returns the exit code. @throws SinterError with everything that is wrong. */
+export async function executeBench(command: BenchCommand): Promise<number> {
+  const report = new Report();
+  const chosen = chooseMethods(command.methods, report);
+  checkValues(command.values, report);
+  report.throwIfErrors();
+  if (command.html !== undefined) checkPageFile(command.html);
+  const addon = loadAddon({ threads: command.threads, target: "auto" });
+  const events = command.quiet ? { step: () => silentProgress } : stepsOn(process.stderr);
+  const request: BenchRequest = { ...command, methods: chosen };
+  const result = await withSignals((signal) => runBench(request, addon, signal, events));
+  printProblems("warning", result.warnings);
+  await print(command.json ? benchJson(result) : benchText(result));
+  if (command.html !== undefined) {
+    const path = resolve(command.html);
+    onFile("cannot write the page", path, () => writeFileSync(path, benchPage(result)));
+    if (!command.quiet) writeError(`${path} has the charts\n`);
+  }
+  return 0;
+}
+
+/** In the order of the list of methods, each once. */
+function chooseMethods(names: readonly string[], report: Report): readonly MergeMethod[] {
+  if (names.length === 0 || names.includes("all")) return methods;
+  for (const name of names.filter((candidate) => findMethod(candidate) === undefined)) {
+    const { at: _, ...problem } = methodProblem(name, { file: "", line: 0, column: 0 });
+    report.error(problem);
+  }
+  return methods.filter(({ name }) => names.includes(name));
+}
+
+/** A page that cannot be written should be known before the measurements, not after. */
+function checkPageFile(file: string): void {
+  const path = resolve(file);
+  const there = statSync(path, { throwIfNoEntry: false });
+  onFile("cannot write the page", path, () => {
+    if (there?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
+    accessSync(there === undefined ? dirname(path) : path, constants.W_OK);
+  });
+}
+
+/** On a terminal each step has a bar with its title; elsewhere the title is a line of its own. */
+function stepsOn(stream: NodeJS.WriteStream): BenchEvents {
+  return {
+    step(title) {
+      if (!stream.isTTY) writeError(`${title}\n`);
+      const display = progressDisplay(stream);
+      if (!stream.isTTY) return display;
+      return {
+        progress: (progress) => display.progress({ ...progress, tensor: `${title}  ${progress.tensor}` }),
+        end: () => display.end(),
+      };
+    },
+  };
+}
