@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { FloatDtype } from "../../src/model/dtype.ts";
 import { type CpuTarget, native } from "../../src/native.ts";
-import { family, numbers, runOps, stored, type WorkOp } from "./workbench.ts";
+import { family, numbers, runOps, sizesOf, stored, type WorkOp } from "./workbench.ts";
 
 afterAll(() => native().configure({ threads: 0, target: "auto" }));
 
@@ -25,7 +25,43 @@ function everything(): WorkOp[] {
       );
     }
   }
-  ops.push(...strange());
+  ops.push(...ofVectors(), ...strange());
+  return ops;
+}
+
+/** The kernels that look at rows, columns, ranks or variances. */
+function ofVectors(): WorkOp[] {
+  const ops: WorkOp[] = [];
+  const dtypes: readonly FloatDtype[] = ["BF16", "F32", "F64"];
+  for (const [s, shape] of [[5, 1], [25, 41], [65_537], [601, 1000]].entries()) {
+    const sizes = sizesOf(shape);
+    const models = family(sizes.count, 3, 500 + s);
+    const some = (from: number, to: number) => models.slice(from, to);
+    for (const [d, dtype] of dtypes.entries()) {
+      if (s === 3 && dtype !== "F64") continue;
+      const op = (kernel: string, params: number[], lists: readonly Float64Array[]): WorkOp => {
+        const inputs = lists.map((list) => stored(list, dtype));
+        return { kernel, params, inputs, dtype, ...sizes, tensor: `v${s}`, seed: d };
+      };
+      const parts = [0.05, 0.5].map((share) => Math.trunc(share * sizes.count));
+      for (const grouping of [0, 1, 2]) {
+        ops.push(op("nuslerp", [0.3, grouping], some(0, 2)), op("nuslerp_base", [0.3, grouping], some(0, 3)));
+        if (grouping < 2) ops.push(op("model_stock", [grouping], some(0, 4)));
+      }
+      ops.push(
+        op("multislerp", [1, 1e-8, 1, 2, 3], some(1, 4)),
+        op("multislerp_base", [0, 1e-8, 0.5, 0.2, 0.3], some(0, 4)),
+        op("karcher", [10, 1e-5], some(0, 4)),
+        op("breadcrumbs_ties", [1, 1, 1, 0.7, ...parts, 0.4, 0, -1], some(0, 3)),
+        op("della", [1, 1, 1, 0.7, 0.5, 0.4, 0.4, 0.8, 0.1], some(0, 3)),
+        op("sce", [0.3], some(0, 4)),
+        op("ram", [1e-4], some(0, 4)),
+        op("ramplus_tl", [2e-3, 0.1, 0.2], some(0, 4)),
+        op("nearswap", [1e-3], some(0, 2)),
+        op("arcee_fusion", [], some(0, 2)),
+      );
+    }
+  }
   return ops;
 }
 
@@ -51,6 +87,15 @@ function strange(): WorkOp[] {
       { kernel: "slerp", params: [0.3], inputs: [t, n], dtype, count },
       { kernel: "ties", params: [1, 1, 1, 1, 2000, 0.5, 100], inputs: [t, a, n], dtype, count },
       { kernel: "dare_linear", params: [1, 1, 1, 1, 0.5, 0.5, 0.1], inputs: [t, a, n], dtype, count },
+      { kernel: "nuslerp", params: [0.3, 0], inputs: [t, n], dtype, count },
+      { kernel: "multislerp", params: [1, 1e-8, 1, 1], inputs: [a, t], dtype, count },
+      { kernel: "karcher", params: [10, 1e-5], inputs: [t, a, t], dtype, count },
+      { kernel: "model_stock", params: [1], inputs: [t, a, n], dtype, count },
+      { kernel: "della", params: [1, 1, 1, 1, 0.5, 0.4, 0.5, 0.3, 0.1], inputs: [t, a, n], dtype, count },
+      { kernel: "sce", params: [0.5], inputs: [t, a, n], dtype, count },
+      { kernel: "ramplus_tl", params: [0, 0.1, 0.2], inputs: [t, a, n], dtype, count },
+      { kernel: "arcee_fusion", params: [], inputs: [t, n], dtype, count },
+      { kernel: "arcee_fusion", params: [], inputs: [t, a], dtype, count },
     );
   }
   return ops;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { FloatDtype } from "../../src/model/dtype.ts";
-import { disagreement } from "../oracle/agreement.ts";
-import { decode, FLOAT_DTYPES } from "../oracle/dtype.ts";
-import { family, forOracle, runOps, sizesOf, stored, type WorkOp } from "./workbench.ts";
+import { FLOAT_DTYPES } from "../oracle/dtype.ts";
+import { expectOracle } from "./against-oracle.ts";
+import { family, runOps, sizesOf, stored, type WorkOp } from "./workbench.ts";
 
 /** Kernels whose result depends on how the elements lie in rows and columns, with numbers for each variant of them. */
 const KERNELS: readonly { name: string; inputs: readonly number[]; params(inputs: number): number[][] }[] = [
@@ -71,16 +71,6 @@ function makeOps(kernel: (typeof KERNELS)[number], shapes: typeof SHAPES, dtypes
     }
   }
   return ops;
-}
-
-async function expectOracle(ops: readonly WorkOp[]): Promise<void> {
-  const outcomes = await runOps(ops);
-  for (const [i, op] of ops.entries()) {
-    const expected = forOracle(op);
-    const wrong = disagreement(decode((outcomes[i] as { bytes: Uint8Array }).bytes, expected.dtype), expected);
-    const { kernel, params, rows, columns, count, dtype } = op;
-    if (wrong !== undefined) expect({ kernel, params, rows, columns, count, dtype, wrong }).toBeUndefined();
-  }
 }
 
 describe.each(KERNELS.map((kernel) => [kernel.name, kernel] as const))("%s", (_, kernel) => {

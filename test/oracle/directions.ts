@@ -6,15 +6,15 @@ import { dot, type Grouping, gather, groupsOf, isWide, norm, perpendicular, plus
  * have it; native code works on the inner products alone.
  */
 
-/** nuslerp: shorter vectors count as this long; the angle below whose sine vectors count as colinear. */
+/** nuslerp: shorter vectors count as this long; vectors count as colinear where the sine of their angle is below this. */
 const NUSLERP_NORM = 1e-7;
 const NUSLERP_COLINEAR = 1e-8;
 /** model_stock: a smaller product of two norms counts as this. */
 const STOCK_PRODUCT = 1e-6;
 /** Below this the differences' directions add up to nothing: model_stock stays at the base. */
 const STOCK_CANCELLED = 1e-12;
-/** karcher: the sine below which a direction is opposite, and no way to it is shorter than another. */
-const OPPOSITE = 1e-7;
+/** The sine below which a direction is opposite, and no way to it is shorter than another: beyond rounding to float32. */
+const OPPOSITE = 1e-6;
 
 /** The merged elements of one vector, without the base. */
 interface Merged {
@@ -72,7 +72,7 @@ export function nuslerp(op: OracleOp): OracleResult {
   return overGroups(op, grouping, op.kernel === "nuslerp_base", (vectors) => {
     const [a, b] = vectors as [Float64Array, Float64Array];
     const { angle, sine } = angleBetween(a, b);
-    if (sine < NUSLERP_COLINEAR) return combination(vectors, [1 - t, t]);
+    if (sine < (angle > 1 ? OPPOSITE : NUSLERP_COLINEAR)) return combination(vectors, [1 - t, t]);
     const places = [1 - t, t];
     // The angle comes from a float64 cosine: its error grows as the sine falls.
     const angleError = 1 + (isWide(op) ? 1 : 2 ** -25) / sine;
