@@ -4,7 +4,7 @@ import type { LowerArgs, ParameterSpec } from "./types.ts";
 type Values = LowerArgs["parameters"];
 
 /** Stands for zero where a kernel needs a bound above it: 0 / 0 is no answer. */
-export const LEAST_POSITIVE = 1e-300;
+export const LEAST_POSITIVE = 1e-30;
 
 /** The value of a `number` parameter; truth values count as 1 and 0. NaN where it is not set. */
 export function numberIn(values: Values, name: string): number {

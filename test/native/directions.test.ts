@@ -162,8 +162,8 @@ describe("vectors of zeros", () => {
         [none, none, none],
       ]) {
         ops.push(op("multislerp", [1, 1e-8, 1, 2, 3], list, { dtype }), op("karcher", [10, 1e-5], list, { dtype }));
-        ops.push(op("multislerp", [1, 1e-300, 1, 2, 3], list, { dtype }));
-        ops.push(op("karcher", [10, 1e-300], list, { dtype }), op("model_stock", [0], [none, ...list], { dtype }));
+        ops.push(op("multislerp", [1, 1e-30, 1, 2, 3], list, { dtype }));
+        ops.push(op("karcher", [10, 1e-30], list, { dtype }), op("model_stock", [0], [none, ...list], { dtype }));
       }
     }
     await expectOracle(ops);
@@ -275,7 +275,7 @@ describe("karcher", () => {
   test("ends early where the tolerance says so", async () => {
     const vectors = apart(3, 300, 0.5);
     const run = (most: number, tolerance: number) => op("karcher", [most, tolerance], vectors, { dtype: "F64" });
-    await expectOracle([run(100, 1e-300), run(100, 1e-2), run(100, 0.5), run(100, 2), run(100, 40)]);
+    await expectOracle([run(100, 1e-30), run(100, 1e-2), run(100, 0.5), run(100, 2), run(100, 40)]);
     const [none, fine] = await outputsOf([run(0, 1e-5), run(100, 1e-9)]);
     expect(fine).not.toEqual(none as Float64Array);
   });

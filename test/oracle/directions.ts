@@ -145,13 +145,16 @@ export function karcher(op: OracleOp): OracleResult {
     });
     if (units.length === 0) return uniform(length, 0);
     let point = startOf(units, tolerance);
+    // Near its opposite a direction counts many times over, and what is left after subtracting the point is small.
+    let gain = 1;
     for (let step = 0; step < iterations; step++) {
       const next = moved(point, units, tolerance);
       if (next === undefined) break;
-      point = next;
+      point = next.point;
+      gain = Math.max(gain, next.gain);
     }
     const terms = point.map((x, i) => units.reduce((sum, unit) => sum + Math.abs(unit[i] as number), Math.abs(x)));
-    return { values: scaled(point, size), terms: scaled(terms, size) };
+    return { values: scaled(point, size), terms: scaled(terms, size * gain) };
   });
 }
 
@@ -169,20 +172,26 @@ function startOf(units: readonly Float64Array[], tolerance: number): Float64Arra
   return length < tolerance ? (units[0] as Float64Array) : scaled(mean, 1 / length);
 }
 
-/** One step along the mean of the logarithms at `point`; undefined where the step is shorter than the tolerance. */
-function moved(point: Float64Array, units: readonly Float64Array[], tolerance: number): Float64Array | undefined {
-  let tangent = new Float64Array(point.length);
+/**
+ * One step along the mean of the logarithms at `point`; undefined where the step is shorter than the tolerance. `gain`:
+ * the sum of the factors of the directions.
+ */
+function moved(point: Float64Array, units: readonly Float64Array[], tolerance: number) {
+  let tangent: Float64Array = new Float64Array(point.length);
+  let gain = 0;
   for (const unit of units) {
     const across = perpendicular(point, unit);
     const sine = norm(across);
     const angle = Math.atan2(sine, dot(point, unit));
     if (angle < tolerance || (sine < OPPOSITE && angle > 1)) continue;
-    tangent = plus(tangent, angle / sine / units.length, across) as Float64Array<ArrayBuffer>;
+    const factor = angle / sine / units.length;
+    tangent = plus(tangent, factor, across);
+    gain += factor;
   }
   const length = norm(tangent);
   if (length < tolerance || length === 0) return undefined;
   const next = plus(scaled(point, Math.cos(length)), Math.sin(length) / length, tangent);
-  return scaled(next, 1 / norm(next));
+  return { point: scaled(next, 1 / norm(next)), gain };
 }
 
 /** params: grouping. The base is the first input. */
