@@ -11,24 +11,30 @@ const PER_WORKER = 6e6;
 
 /** Most candidates that one selection collects: `kCollectRoom` in native/engine/select.cc. */
 const COLLECTED = 8 << 20;
-/** Most bytes of masks that one op keeps: `kMaskBytes` in native/engine/kernel.h. */
-const MASKS = 96 << 20;
+/** Bytes of scratch that all ops together may take unasked: `kFreeScratch` in native/engine/engine.h. */
+const FREE_SCRATCH = 96 << 20;
 /** What a worker keeps of each element of a row that it looks at whole: values, magnitudes, ranks, random numbers. */
 const PER_ROW_ELEMENT = 40;
 
-/** Most bytes of anonymous memory that running the plan takes: an estimate that does not grow with the model. */
-export function peakMemory(plan: MergePlan, threads: number): number {
+/**
+ * Most bytes of anonymous memory that running the plan takes: an estimate that does not grow with the model.
+ * @param memory bytes of scratch that the user allows beyond what is free.
+ */
+export function peakMemory(plan: MergePlan, threads: number, memory = 0): number {
   let scratch = 0;
+  let masks = 0;
   for (const op of plan.ops) {
-    if (op.scratch !== undefined) scratch = Math.max(scratch, scratchBytes(op, op.scratch, threads));
+    if (op.scratch === undefined) continue;
+    scratch = Math.max(scratch, scratchBytes(op, op.scratch, threads));
+    masks += ((op.scratch.masks ?? 0) * elementCount(op.shape)) / 8;
   }
-  return RUNTIME + PER_OP * plan.ops.length + PER_WORKER * threads + scratch;
+  // Masks are taken from a budget; an op that gets none does without.
+  const budget = Math.min(masks, FREE_SCRATCH + memory);
+  return RUNTIME + PER_OP * plan.ops.length + PER_WORKER * threads + scratch + budget;
 }
 
-function scratchBytes(op: MergeOp, scratch: Scratch, threads: number): number {
-  const { selections = 0, numbers = 0, masks = 0, row = 0 } = scratch;
-  const maskBytes = Math.min((masks * elementCount(op.shape)) / 8, MASKS);
-  return selections * selectionBytes(op) + 8 * numbers + maskBytes + PER_ROW_ELEMENT * row * threads;
+function scratchBytes(op: MergeOp, { selections = 0, numbers = 0, row = 0 }: Scratch, threads: number): number {
+  return selections * selectionBytes(op) + 8 * numbers + PER_ROW_ELEMENT * row * threads;
 }
 
 function selectionBytes(op: MergeOp): number {

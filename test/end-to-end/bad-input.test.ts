@@ -287,7 +287,6 @@ test("a disk too small is found before anything is written", async () => {
 
 describe("what comes later says so", () => {
   test.each([
-    ["the method karcher", "merge_method: karcher\nmodels: [{model: ./a}, {model: ./b}]\n"],
     ["tokenizer_source", `${linear("a", "b")}tokenizer_source: union\n`],
     ["an adapter", linear("a", "b").replace("./b", "./b+./adapter")],
   ])("%s", async (_, text) => {

@@ -25,9 +25,12 @@ test("looking for the largest magnitudes takes more, but stays bounded", () => {
   expect(memory([200_000, 80_000], { selections: 4 })).toBeLessThan(300e6);
 });
 
-test("masks are kept up to a bound", () => {
-  expect(memory([1024, 1024], { masks: 2 }) - LEAST).toBe(2 * 131_072);
-  expect(memory([200_000, 80_000], { masks: 8 }) - LEAST).toBeLessThan(110e6);
+test("masks of all tensors together are kept up to a budget", () => {
+  expect(memory([1024, 1024], { masks: 2 }) - LEAST).toBe(plan.ops.length * 2 * 131_072);
+  const huge = memory([200_000, 80_000], { masks: 8 });
+  expect(huge - LEAST).toBeLessThan(110e6);
+  const ops = plan.ops.map((op): MergeOp => ({ ...op, shape: [200_000, 80_000], scratch: { masks: 8 } }));
+  expect(peakMemory({ ...plan, ops }, 2, 1e9)).toBe(huge + 1e9);
 });
 
 test("vectors have numbers of eight bytes, and each worker a row", () => {
