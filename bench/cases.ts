@@ -4,9 +4,12 @@ import type { MergeMethod, ParameterScope } from "../src/methods/types.ts";
 
 /** A merge to measure: a configuration file, and the model folders that it reads. */
 export interface BenchCase {
-  method: string;
+  /** The method, and what is set besides. */
+  name: string;
   /** Standard deviation of the fine-tunes' distance from the base. */
   noise: number;
+  /** Most that the merge may take as a multiple of the floor, on two cores. */
+  target: number;
   config: string;
   inputs: readonly string[];
 }
@@ -14,24 +17,53 @@ export interface BenchCase {
 /** What parameters are set to; every other one has its default. */
 const VALUES: Readonly<Record<string, number>> = { weight: 0.5, density: 0.5, t: 0.5 };
 
-/** Most that a merge may take as a multiple of the floor, on two cores. */
-export function targetRatio(method: string): number {
-  return ["linear", "task_arithmetic", "passthrough"].includes(method) ? 1.5 : 2.5;
+/** A way to run a method that costs as much as others of its kind: parameters on top of `VALUES`, and the target. */
+interface Variant {
+  target: number;
+  set?: Readonly<Record<string, number | boolean>>;
+}
+
+/** Every element once. */
+const ELEMENTWISE = 1.25;
+/** A pass for sums, and one for the output. */
+const REDUCING = 1.6;
+/** A pass that chooses the largest elements, and one for the output. */
+const SELECTING = 1.8;
+
+const VARIANTS: Readonly<Record<string, readonly Variant[]>> = {
+  passthrough: [{ target: ELEMENTWISE }],
+  linear: [{ target: ELEMENTWISE }],
+  task_arithmetic: [{ target: ELEMENTWISE }],
+  nearswap: [{ target: ELEMENTWISE }],
+  ram: [{ target: ELEMENTWISE }],
+  dare_linear: [{ target: ELEMENTWISE, set: { rescale: false } }, { target: REDUCING }],
+  ties: [{ target: SELECTING }],
+  breadcrumbs: [{ target: SELECTING }],
+  breadcrumbs_ties: [{ target: SELECTING }],
+  sce: [{ target: REDUCING }, { target: SELECTING, set: { select_topk: 0.5 } }],
+  arcee_fusion: [{ target: 3 }],
+  della: [{ target: 5 }],
+  della_linear: [{ target: 5 }],
+};
+
+/** The ways in which a method is measured. */
+export function variantsOf(method: MergeMethod): readonly Variant[] {
+  return VARIANTS[method.name] ?? [{ target: REDUCING }];
 }
 
 /**
- * Writes a configuration for a method: two fine-tunes, or as many as it takes, and the base where it needs one.
+ * Writes a configuration for a method: two fine-tunes and the base, or as many of them as it takes.
  * @param dir where the configuration goes. @param models folders: the base, then fine-tunes of one noise level.
  */
 export function benchCase(
   method: MergeMethod,
+  variant: Variant,
   noise: number,
   dir: string,
   models: { base: string; tunes: readonly string[] },
 ): BenchCase {
-  const count = Math.max(method.models.min, Math.min(2, method.models.max));
-  const tunes = models.tunes.slice(0, count);
   const withBase = method.base === "required";
+  const tunes = (withBase ? models.tunes : [...models.tunes, models.base]).slice(0, Math.min(3, method.models.max));
   const text = [
     `merge_method: ${method.name}`,
     ...(withBase ? [`base_model: ${JSON.stringify(models.base)}`] : []),
@@ -40,13 +72,15 @@ export function benchCase(
       `  - model: ${JSON.stringify(path)}`,
       `    parameters: ${JSON.stringify(benchValues(method, "model"))}`,
     ]),
-    `parameters: ${JSON.stringify(benchValues(method, "global"))}`,
+    `parameters: ${JSON.stringify({ ...benchValues(method, "global"), ...variant.set })}`,
     "dtype: bfloat16",
     "",
   ].join("\n");
-  const config = join(dir, `${method.name}-${noise}.yml`);
+  const settings = Object.entries(variant.set ?? {}).map(([key, value]) => `${key}=${value}`);
+  const name = [method.name, ...settings].join(" ");
+  const config = join(dir, `${name.replaceAll(/[^\w.]+/g, "-")}-${noise}.yml`);
   writeFileSync(config, text);
-  return { method: method.name, noise, config, inputs: withBase ? [...tunes, models.base] : tunes };
+  return { name, noise, target: variant.target, config, inputs: withBase ? [...tunes, models.base] : tunes };
 }
 
 /** The parameters of one scope that a benchmark sets: those in `VALUES`, and defaults for the rest. */

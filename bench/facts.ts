@@ -30,7 +30,7 @@ export async function startupFacts(dir: string, plan: BenchCase): Promise<Fact[]
   return [
     { what: "sinter --help", value: await wall(dir, "--help"), target: 80, unit: "ms" },
     {
-      what: `plan, Qwen2-0.5B shape, ${plan.method}`,
+      what: `plan, Qwen2-0.5B shape, ${plan.name}`,
       value: await wall(dir, "plan", plan.config),
       target: 150,
       unit: "ms",
@@ -64,7 +64,11 @@ export async function memoryFacts(dir: string, models: readonly string[]): Promi
     const text = ["merge_method: linear", "models:", ...inputs.map(modelEntry), "dtype: bfloat16", ""].join("\n");
     const config = join(dir, "configs", "memory.yml");
     writeFileSync(config, text);
-    const { peakAnonymous } = await timeMerge({ method: "linear", noise: 0, config, inputs }, dir, "unsynced");
+    const { peakAnonymous } = await timeMerge(
+      { name: "linear", noise: 0, target: 1.25, config, inputs },
+      dir,
+      "unsynced",
+    );
     return { what: `peak memory, linear, ${what}`, value: peakAnonymous / 1e6, target: 300, unit: "MB" };
   };
   return [await peak("two 1 GB models", models), await peak("two 10 GB models", tenfold)];
@@ -84,7 +88,7 @@ function manyTensors(dir: string): BenchCase {
   ];
   const config = join(dir, "configs", "100k.yml");
   writeFileSync(config, [...text, "dtype: bfloat16", ""].join("\n"));
-  return { method: "ties", noise: 0, config, inputs };
+  return { name: "ties", noise: 0, target: 1.8, config, inputs };
 }
 
 function modelEntry(path: string): string {

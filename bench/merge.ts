@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../scripts/paths.ts";
-import { type BenchCase, targetRatio } from "./cases.ts";
+import type { BenchCase } from "./cases.ts";
 import { measureProcess, median, timeCommand } from "./process.ts";
 
 /** `synced`: until the disk has every byte, against `dd conv=fsync`. `unsynced`: into the page cache, against plain dd. */
@@ -9,7 +9,7 @@ export type DiskMode = "synced" | "unsynced";
 
 /** Medians over the repetitions; `ratio` is the median of the ratios of each merge to the floor beside it. */
 export interface MergeRow {
-  method: string;
+  name: string;
   noise: number;
   mode: DiskMode;
   seconds: number;
@@ -56,13 +56,13 @@ export async function measureMerge(bench: BenchCase, dir: string, repetitions: n
     const pairs = rows[mode];
     const seconds = median(pairs.map((pair) => pair.seconds));
     return {
-      method: bench.method,
+      name: bench.name,
       noise: bench.noise,
       mode,
       seconds,
       floorSeconds: median(pairs.map((pair) => pair.floor)),
       ratio: median(pairs.map((pair) => pair.seconds / pair.floor)),
-      target: targetRatio(bench.method),
+      target: bench.target,
       bytesRead,
       bytesWritten,
       gigabytesPerSecond: (bytesRead + bytesWritten) / seconds / 1e9,

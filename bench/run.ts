@@ -9,7 +9,7 @@ import { type Family, writeFamily } from "../scripts/family/write.ts";
 import { ROOT } from "../scripts/paths.ts";
 import { methods } from "../src/methods/index.ts";
 import { native } from "../src/native.ts";
-import { type BenchCase, benchCase } from "./cases.ts";
+import { type BenchCase, benchCase, variantsOf } from "./cases.ts";
 import { type Fact, memoryFacts, startupFacts } from "./facts.ts";
 import { type MergeRow, measureMerge } from "./merge.ts";
 import { factLine, mergeHeading, mergeLine, verdict } from "./table.ts";
@@ -64,7 +64,7 @@ async function bench(): Promise<void> {
     facts.push(...measured);
     for (const fact of measured) say(factLine(fact));
   };
-  report(await startupFacts(dir, cases.find(({ method }) => method === "ties") ?? (cases[0] as BenchCase)));
+  report(await startupFacts(dir, cases.find(({ name }) => name === "ties") ?? (cases[0] as BenchCase)));
   if (!args.quick)
     report(
       await memoryFacts(
@@ -113,11 +113,11 @@ function benchCases(dir: string): BenchCase[] {
   mkdirSync(configs, { recursive: true });
   makeModels(join(dir, "models"));
   return chosen.flatMap((method) =>
-    noises.map((noise) => {
+    noises.flatMap((noise) => {
       const [base, ...tunes] = ["base", tuneName(noise, "a"), tuneName(noise, "b")].map((name) =>
         join(dir, "models", name),
       ) as [string, string, string];
-      return benchCase(method, noise, configs, { base, tunes });
+      return variantsOf(method).map((variant) => benchCase(method, variant, noise, configs, { base, tunes }));
     }),
   );
 }

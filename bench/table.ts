@@ -4,7 +4,7 @@ import type { MergeRow } from "./merge.ts";
 /** Most anonymous memory that a merge may take, in bytes. */
 const PEAK = 300e6;
 
-const WIDTHS = [17, 7, 9, 9, 7, 9, 9, 7, 8, 10];
+const WIDTHS = [28, 7, 9, 9, 7, 9, 9, 7, 8, 10];
 
 export function mergeHeading(): string {
   return columns(["method", "noise", "disk", "seconds", "GB/s", "peak MB", "floor s", "ratio", "target", ""]);
@@ -12,7 +12,7 @@ export function mergeHeading(): string {
 
 export function mergeLine(row: MergeRow): string {
   return columns([
-    row.method,
+    row.name,
     row.noise.toExponential(),
     row.mode,
     row.seconds.toFixed(2),
@@ -20,7 +20,7 @@ export function mergeLine(row: MergeRow): string {
     (row.peakAnonymous / 1e6).toFixed(0),
     row.floorSeconds.toFixed(2),
     row.ratio.toFixed(2),
-    row.target.toFixed(1),
+    row.target.toFixed(2),
     met(row.ratio, row.target),
   ]);
 }
@@ -32,8 +32,8 @@ export function factLine({ what, value, target, unit }: Fact): string {
 /** How many targets there are, and which were missed. */
 export function verdict(rows: readonly MergeRow[], facts: readonly Fact[]): string {
   const missed = [
-    ...rows.filter(({ ratio, target }) => ratio > target).map((row) => `${row.method} ${row.noise} ${row.mode}`),
-    ...rows.filter(({ peakAnonymous }) => peakAnonymous > PEAK).map((row) => `${row.method} ${row.noise} memory`),
+    ...rows.filter(({ ratio, target }) => ratio > target).map((row) => `${row.name} ${row.noise} ${row.mode}`),
+    ...rows.filter(({ peakAnonymous }) => peakAnonymous > PEAK).map((row) => `${row.name} ${row.noise} memory`),
     ...facts.filter(({ value, target }) => value > target).map(({ what }) => what),
   ];
   const all = 2 * rows.length + facts.length;

@@ -51,9 +51,12 @@ void rank_row(const Bits* __restrict bits, const uint32_t* __restrict word, uint
   for (uint32_t b = 0; b < kBuckets; b++) {
     start[b] = next;
     const uint32_t size = counts[0][b] + counts[1][b] + counts[2][b] + counts[3][b];
-    sure[b] = size == 0 ? 0 : limit[next];
+    // The limits rise with the rank, or fall where epsilon is negative.
+    const uint32_t first = size == 0 ? 0 : limit[next];
     next += size;
-    possible[b] = size == 0 ? 0 : limit[next - 1];
+    const uint32_t final = size == 0 ? 0 : limit[next - 1];
+    sure[b] = std::min(first, final);
+    possible[b] = std::max(first, final);
   }
   start[kBuckets] = next;
 

@@ -14,6 +14,9 @@ namespace {
 /// Bytes computed between two writes: stays in the second-level cache on its way to the checksum and the file.
 constexpr uint64_t kPieceBytes = 256 << 10;
 
+/// Partial sums along the first dimension, in all blocks of an op: 32 MiB. Results depend on it.
+constexpr uint64_t kMostColumnSums = 4 << 20;
+
 uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
 
 void check_sources(const Op& op) {
@@ -201,8 +204,13 @@ void Engine::enter(Op& op, Op::Pass pass) {
     } else {
       // Along the first dimension rows are added in blocks whose number depends on the shape alone.
       const uint64_t width = job.grouping == Grouping::rows ? job.columns : job.groups();
+      const uint64_t rows = job.count / width;
       op.rows_per_task = std::max<uint64_t>(1, kTaskElements / width);
-      op.pass_tasks = ceil_div(job.count / width, op.rows_per_task);
+      if (job.grouping == Grouping::columns) {
+        const uint64_t blocks = std::clamp<uint64_t>(kMostColumnSums / (sums * width), 1, 64);
+        op.rows_per_task = std::max(op.rows_per_task, (rows + blocks - 1) / blocks);
+      }
+      op.pass_tasks = ceil_div(rows, op.rows_per_task);
       if (job.grouping == Grouping::columns) op.partial_sums.resize(op.pass_tasks * sums * width);
     }
   } else if (pass == Op::Pass::map) {

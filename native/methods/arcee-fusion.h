@@ -7,6 +7,8 @@
 // Softmax and KL are float64, rounded to the work type once; importance, threshold and result are in the work type.
 #pragma once
 
+#include <cmath>
+
 #include "../engine/budget.h"
 #include "../engine/job.h"
 #include "../numeric/convert.h"
@@ -42,6 +44,7 @@ struct ArceeFusion {
     double* __restrict q = room + n;
     const double sum_p = shifted_exponentials(b, n, p);
     const double sum_q = shifted_exponentials(a, n, q);
+    if (std::isnan(sum_p + sum_q)) return NAN;
     for (uint64_t i = 0; i < n; i++) {
       const double pi = p[i] / sum_p + kLeastProbability;
       const double qi = q[i] / sum_q + kLeastProbability;
@@ -97,7 +100,13 @@ struct ArceeFusion {
   template <class Work>
   static double shifted_exponentials(const Work* __restrict x, uint64_t n, double* __restrict out) {
     Work largest = x[0];
-    for (uint64_t i = 1; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    uint64_t ordered = 0;
+    for (uint64_t i = 0; i < n; i++) {
+      largest = x[i] > largest ? x[i] : largest;
+      ordered += x[i] < static_cast<Work>(INFINITY) ? 1 : 0;
+    }
+    // A NaN, which is not below infinity either, or an infinity leaves no softmax.
+    if (ordered != n) return NAN;
     for (uint64_t i = 0; i < n; i++) out[i] = exponential(static_cast<double>(x[i]) - static_cast<double>(largest));
     return sum_lanes(out, n);
   }

@@ -4,7 +4,8 @@
 // along its first; a and b are the inputs, or their differences from the base.
 // inputs: a, b (nuslerp); base, a, b (nuslerp_base). params: t, grouping (0 whole, 1 last dimension, 2 first).
 // Norms are taken as at least 1e-7, the cosine is clamped to [-1, 1]; where |sin(theta)| < 1e-8 the vectors count as
-// colinear: (1 - t) a + t b. NaN in a vector makes that vector NaN.
+// colinear: (1 - t) a + t b; opposite ones already below 1e-6, as no way around the sphere is shorter than another and
+// rounding would be blown up. NaN in a vector makes that vector NaN.
 #pragma once
 
 #include <cmath>
@@ -18,6 +19,7 @@ template <bool kBase>
 struct NuSlerpOf : GramMethod<NuSlerpOf<kBase>, kBase, 2, 2> {
   static constexpr double kLeastNorm = 1e-7;
   static constexpr double kColinear = 1e-8;
+  static constexpr double kOpposite = 1e-6;
 
   static bool valid(const Job& job) { return job.inputs == (kBase ? 3 : 2) && job.params.size() == 2; }
 
@@ -35,7 +37,7 @@ struct NuSlerpOf : GramMethod<NuSlerpOf<kBase>, kBase, 2, 2> {
     cosine = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
     const double theta = arccosine(cosine);
     const double sine_theta = sine(theta);
-    if (std::fabs(sine_theta) < kColinear) {
+    if (std::fabs(sine_theta) < (cosine < 0.0 ? kOpposite : kColinear)) {
       out[0] = 1.0 - t;
       out[1] = t;
       return;

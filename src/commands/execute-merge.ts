@@ -16,8 +16,8 @@ export interface MergeRequest {
   out: string;
   options: MergeOptions;
   run: Pick<RunOptions, "force" | "nan" | "sync">;
-  /** `threads` 0: one per CPU. */
-  engine: { threads: number; target: CpuTarget | "auto" };
+  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
+  engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
   messages: {
     /** Neither progress nor summary. */
     quiet: boolean;
@@ -50,14 +50,14 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
-export function loadAddon({ threads, target }: MergeRequest["engine"]): Addon {
+export function loadAddon({ threads, target, memory = 0 }: MergeRequest["engine"]): Addon {
   const addon = loadedAddon();
   const { targets } = addon.info();
   if (target !== "auto" && !targets.includes(target)) {
     const message = `this CPU does not run ${target}`;
     throw new SinterError({ code: "cpu-target", message, hint: `--cpu-target takes auto, ${targets.join(", ")}` });
   }
-  addon.configure({ threads, target });
+  addon.configure({ threads, target, memory });
   return addon;
 }
 

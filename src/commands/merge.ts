@@ -2,7 +2,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { type CommandSpec, choice, type Options, type OptionValues, text } from "./option.ts";
+import { type CommandSpec, choice, type Options, type OptionValues, size, text } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -26,6 +26,16 @@ const OPTIONS = {
     default: "auto",
     shownDefault: "auto",
     doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
+    group: "Computation",
+  },
+  memory: {
+    kind: "value",
+    name: "memory",
+    metavar: "SIZE",
+    read: size,
+    default: 0,
+    shownDefault: "0",
+    doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
     group: "Computation",
   },
   device: {
@@ -86,7 +96,7 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
     out,
     options: mergeOptions(options),
     run: { force: options.force, nan: options.nan, sync: options.sync },
-    engine: { threads: options.threads, target: options.cpuTarget },
+    engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
     messages: { quiet: options.quiet, json: options.json, plan: false },
   });
 }
