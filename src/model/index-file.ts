@@ -1,4 +1,4 @@
-import { normalize } from "node:path";
+import { basename, normalize } from "node:path";
 import type { Report } from "../errors.ts";
 import { isObject, readJsonObject } from "./json-file.ts";
 
@@ -9,10 +9,11 @@ export const INDEX_FILE = "model.safetensors.index.json";
  * @returns shards (paths inside the folder) by tensor; undefined where the file is of no use: then the report has an error.
  */
 export function readIndex(path: string, report: Report): Map<string, string> | undefined {
-  const index = readJsonObject(path, INDEX_FILE, report);
+  const file = basename(path);
+  const index = readJsonObject(path, file, report);
   if (index === undefined) return undefined;
   if (!isObject(index.weight_map)) {
-    report.error({ code: "index-form", message: `${INDEX_FILE} must have an object "weight_map"`, path });
+    report.error({ code: "index-form", message: `${file} must have an object "weight_map"`, path });
     return undefined;
   }
   const placed = new Map<string, string>();
@@ -25,7 +26,7 @@ export function readIndex(path: string, report: Report): Map<string, string> | u
   if (outside.length === 0) return placed;
   report.error({
     code: "index-shard-path",
-    message: `${INDEX_FILE} must name files inside its own folder, but names ${outside.join(", ")}`,
+    message: `${file} must name files inside its own folder, but names ${outside.join(", ")}`,
     path,
   });
   return undefined;
