@@ -22,7 +22,7 @@ export function readIndex(path: string, report: Report): Map<string, string> | u
     if (!checked.has(shard)) checked.set(shard, isInside(shard));
     placed.set(tensor, shard as string);
   }
-  const outside = [...checked].filter(([, isUsable]) => !isUsable).map(([shard]) => JSON.stringify(shard));
+  const outside = [...checked].filter(([, isUsable]) => !isUsable).map(([shard]) => describe(shard));
   if (outside.length === 0) return placed;
   report.error({
     code: "index-shard-path",
@@ -34,7 +34,12 @@ export function readIndex(path: string, report: Report): Map<string, string> | u
 
 /** Whether a relative path stays in its folder. A hostile index must not make us read elsewhere. */
 function isInside(shard: unknown): boolean {
-  if (typeof shard !== "string" || shard === "" || shard.includes("\0") || shard.startsWith("/")) return false;
+  if (typeof shard !== "string" || shard === "" || shard.includes("\0") || /^\/|\/$/.test(shard)) return false;
   const path = normalize(shard);
   return path !== "." && path !== ".." && !path.startsWith("../");
+}
+
+/** Only texts are shown: anything else may be nested too deep to be written. */
+function describe(shard: unknown): string {
+  return typeof shard === "string" ? JSON.stringify(shard) : `a value that is no text (${typeof shard})`;
 }

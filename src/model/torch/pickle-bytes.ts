@@ -48,9 +48,10 @@ export class PickleBytes {
       throw new FormatError("pickle-form", `not a state dict that PyTorch wrote: an integer has ${length} bytes`);
     }
     const start = this.take(length);
-    let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[start + i] ?? 0);
-    const signed = BigInt.asIntN(8 * length, value);
+    if (length === 0) return 0;
+    if (length <= 6) return this.bytes.readIntLE(start, length);
+    const bigEndian = this.bytes.subarray(start, this.position).toReversed();
+    const signed = BigInt.asIntN(8 * length, BigInt(`0x${Buffer.from(bigEndian).toString("hex")}`));
     const small = Number(signed);
     return Number.isSafeInteger(small) ? small : signed;
   }

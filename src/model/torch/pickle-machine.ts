@@ -12,11 +12,11 @@ import {
 } from "./pickle-values.ts";
 
 /**
- * What a pickle may cost, whatever its size: values pushed (a tensor takes about 35) and containers made (a tensor takes
- * about 6). Enough for 900,000 and 700,000 tensors; a few hundred megabytes at worst.
+ * What a pickle may cost, whatever its size: values pushed (a tensor takes about 35), and among them those with memory of
+ * their own (a tensor takes about 8 texts, tuples and the like). Enough for half a million tensors; a gigabyte at worst.
  */
 const MAX_VALUES = 32_000_000;
-const MAX_CONTAINERS = 4_000_000;
+const MAX_OBJECTS = 4_000_000;
 
 const EMPTY: PickleTuple = [];
 const NO_MARK = 0;
@@ -50,7 +50,7 @@ class PickleMachine {
   private readonly memo: PickleValue[] = [];
   private readonly storages = new Map<string, TorchStorage>();
   private values = 0;
-  private containers = 0;
+  private objects = 0;
 
   constructor(bytes: Buffer, start: number) {
     this.input = new PickleBytes(bytes, start);
@@ -60,7 +60,7 @@ class PickleMachine {
     for (;;) {
       const opcode = this.input.u8();
       if (opcode === OP.STOP) return this.result();
-      if (this.values > MAX_VALUES || this.containers > MAX_CONTAINERS) throw tooMany();
+      if (this.values > MAX_VALUES || this.objects > MAX_OBJECTS) throw tooMany();
       if (!this.remember(opcode) && !this.pushScalar(opcode) && !this.build(opcode) && !this.refer(opcode)) {
         throw new FormatError(
           "pickle-opcode",
@@ -95,7 +95,7 @@ class PickleMachine {
         this.get(input.u32());
         return true;
       case OP.MARK:
-        if (this.marks.length >= MAX_CONTAINERS) throw tooMany();
+        if (this.marks.length >= MAX_OBJECTS) throw tooMany();
         this.marks.push(this.stack.length);
         this.floor = this.stack.length;
         return true;
@@ -118,10 +118,10 @@ class PickleMachine {
     switch (opcode) {
       case OP.BINUNICODE:
       case OP.BINSTRING:
-        return this.push(input.text(input.u32()));
+        return this.pushObject(input.text(input.u32()));
       case OP.SHORT_BINUNICODE:
       case OP.SHORT_BINSTRING:
-        return this.push(input.text(input.u8()));
+        return this.pushObject(input.text(input.u8()));
       case OP.BININT1:
         return this.push(input.u8());
       case OP.BININT2:
@@ -129,7 +129,7 @@ class PickleMachine {
       case OP.BININT:
         return this.push(input.i32());
       case OP.LONG1:
-        return this.push(input.integer(input.u8()));
+        return this.pushObject(input.integer(input.u8()));
       case OP.BINFLOAT:
         return this.push(input.f64());
       case OP.NONE:
@@ -138,9 +138,9 @@ class PickleMachine {
       case OP.NEWFALSE:
         return this.push(opcode === OP.NEWTRUE);
       case OP.BINBYTES:
-        return this.push(input.raw(input.u32()));
+        return this.pushObject(input.raw(input.u32()));
       case OP.SHORT_BINBYTES:
-        return this.push(input.raw(input.u8()));
+        return this.pushObject(input.raw(input.u8()));
       default:
         return false;
     }
@@ -152,16 +152,16 @@ class PickleMachine {
       case OP.EMPTY_TUPLE:
         return this.push(EMPTY);
       case OP.TUPLE:
-        return this.pushContainer(this.popToMark());
+        return this.pushObject(this.popToMark());
       case OP.TUPLE1:
       case OP.TUPLE2:
       case OP.TUPLE3:
-        return this.pushContainer(this.popMany(opcode - OP.TUPLE1 + 1));
+        return this.pushObject(this.popMany(opcode - OP.TUPLE1 + 1));
       case OP.EMPTY_LIST:
       case OP.EMPTY_SET:
-        return this.pushContainer(new PickleList());
+        return this.pushObject(new PickleList());
       case OP.EMPTY_DICT:
-        return this.pushContainer(new Map());
+        return this.pushObject(new Map());
       case OP.APPEND:
         return this.append(this.popMany(1));
       case OP.APPENDS:
@@ -194,7 +194,7 @@ class PickleMachine {
         const [callable, args] = this.popMany(2);
         if (!(callable instanceof PickleGlobal) || callable.call === undefined) throw malformed("it calls no function");
         if (!isTuple(args)) throw malformed(`${callable.name} has no arguments`);
-        return this.pushContainer(callable.call(args));
+        return this.pushObject(callable.call(args));
       }
       case OP.BUILD:
         this.ignoreState();
@@ -217,14 +217,14 @@ class PickleMachine {
     return true;
   }
 
-  private pushContainer(value: PickleValue): true {
-    this.containers++;
+  private pushObject(value: PickleValue): true {
+    this.objects++;
     return this.push(value);
   }
 
   private pushStorage(storage: TorchStorage): true {
     if (!this.storages.has(storage.key)) this.storages.set(storage.key, storage);
-    return this.pushContainer(storage);
+    return this.pushObject(storage);
   }
 
   private pop(): PickleValue {
@@ -288,8 +288,5 @@ function malformed(what: string): FormatError {
 }
 
 function tooMany(): FormatError {
-  return new FormatError(
-    "pickle-limit",
-    `the pickle holds more than ${MAX_VALUES} values or ${MAX_CONTAINERS} containers`,
-  );
+  return new FormatError("pickle-limit", `the pickle holds more than ${MAX_VALUES} values or ${MAX_OBJECTS} objects`);
 }
