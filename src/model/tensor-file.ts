@@ -3,7 +3,6 @@ import { readStart, withByteFile } from "./byte-file.ts";
 import { FormatError } from "./format-error.ts";
 import { ggufRefusal } from "./locate.ts";
 import { readSafetensorsHeader } from "./safetensors.ts";
-import { readTorchFile } from "./torch/torch-file.ts";
 import type { TensorView } from "./types.ts";
 
 /** One file of tensors, in whichever format. */
@@ -28,7 +27,7 @@ export function readTensorFile(path: string, report: Report): TensorFile | undef
     case "safetensors":
       return readSafetensorsHeader(path, report);
     case "torch":
-      return readTorchFile(path, report);
+      return torchReader().readTorchFile(path, report);
     case "gguf":
       report.error(ggufRefusal(path));
       return undefined;
@@ -36,6 +35,11 @@ export function readTensorFile(path: string, report: Report): TensorFile | undef
       report.error(lfsRefusal(path));
       return undefined;
   }
+}
+
+/** Loaded where it is needed: most models have no such file, and its modules take milliseconds. */
+function torchReader(): typeof import("./torch/torch-file.ts") {
+  return require("./torch/torch-file.ts");
 }
 
 function kindByName(path: string): Kind {
