@@ -35,8 +35,7 @@ export function buildPlan(
   report: Report,
   open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
 ): MergePlan {
-  const method = readMethod(config, options, report);
-  reportLater(config, report);
+  const method = checkRecipe(config, options, report);
   const models = openModels(config, options, report, open);
   report.throwIfErrors();
   if (method === undefined || models === undefined) throw new SinterError(report.errors);
@@ -67,7 +66,12 @@ export function buildPlan(
   };
 }
 
-function readMethod(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
+/**
+ * Everything that can be said of a configuration without its models.
+ * @returns undefined where there is no such method.
+ */
+export function checkRecipe(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
+  reportLater(config, report);
   const method = findMethod(config.mergeMethod);
   if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
   else checkParameterNames(config, method, options.strict, report);

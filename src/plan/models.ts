@@ -57,7 +57,7 @@ export function openModels(
 }
 
 /** Every model that is merged or a base, by its text, at its first place. */
-function namedModels(config: MergeConfig): Map<string, NamedModel> {
+export function namedModels(config: MergeConfig): Map<string, NamedModel> {
   const compositions =
     config.body.kind === "whole"
       ? [config.body.composition]

@@ -266,7 +266,7 @@ describe("what is no model", () => {
     const workingDirectory = process.cwd();
     process.chdir(folder({ "models/llama-a/config.json": config }));
     try {
-      expect(open("models/lama-a").report.errors[0]?.hint).toStartWith('did you mean "llama-a"? not yet: downloading');
+      expect(open("models/lama-a").report.errors[0]?.hint).toStartWith('did you mean "llama-a"? fetch the model first');
     } finally {
       process.chdir(workingDirectory);
     }
@@ -329,7 +329,7 @@ describe("a model of the Hub", () => {
     expect(report.errors.map(({ code }) => code)).toEqual(["model-not-found"]);
     expect(report.errors[0]?.message).toContain(join(process.cwd(), "sinter-test/huge"));
     expect(report.errors[0]?.message).toContain(join(cache, "models--sinter-test--huge"));
-    expect(report.errors[0]?.hint).toContain("not yet: downloading");
+    expect(report.errors[0]?.hint).toContain("fetch the model first");
     expect(report.errors[0]?.hint).toContain(`hf download sinter-test/huge --revision v3 --cache-dir ${cache}`);
   });
 
