@@ -1,22 +1,35 @@
 import type { Report } from "../errors.ts";
 import type { Model } from "../model/types.ts";
-import { conditionHolds, configValue, perLayerKeys } from "./config-values.ts";
-import type { DetailedWeight, FamilyDefinition, ModuleTemplate, WeightTemplate } from "./definition.ts";
-import { familyNames, findFamily, loadFamily } from "./registry.ts";
-import { expandBraces, fillLayer, fillPrefix, hasPrefix } from "./template.ts";
-import type { Architecture, ModuleSpec, WeightSpec } from "./types.ts";
+import { type BoundModule, bindModules, familyValues } from "./bind.ts";
+import { countOf, effectiveKey, perLayerKeys } from "./config-values.ts";
+import type { FamilyDefinition } from "./definition.ts";
+import { type ExpandedModule, expandModule } from "./expand-module.ts";
+import { BUILT_IN, type Families } from "./registry.ts";
+import type { Architecture, ModuleSpec, WeightLayout, WeightSpec } from "./types.ts";
 
 /** Beyond every real model; a larger number in config.json is a slip that would fill the memory. */
 const MAX_LAYERS = 100_000;
+
+export interface ExpandOptions {
+  /** The families that are known; those that come with Sinter unless given. */
+  families?: Families | undefined;
+  /** Take weights apart that the model stores several in one tensor. */
+  split?: boolean | undefined;
+}
 
 /**
  * How a model's family lays out its weights for this config.json, in the model's own spelling of names.
  * @returns undefined where no family fits or config.json lacks what the family needs: then the report has an error.
  */
-export function expandArchitecture(model: Model, report: Report): Architecture | undefined {
-  const modelType = configValue(model.config, "model_type");
-  const family = findFamily(model.architecture, modelType);
-  if (family !== undefined) return expandDefinition(family, loadFamily(family), model, report);
+export function expandArchitecture(
+  model: Model,
+  report: Report,
+  options: ExpandOptions = {},
+): Architecture | undefined {
+  const families = options.families ?? BUILT_IN;
+  const { model_type: modelType } = model.config;
+  const family = families.find(model.architecture, modelType);
+  if (family !== undefined) return expandDefinition(family, families.load(family), model, report, options);
   const described = [
     model.architecture === undefined ? "no architectures" : `architectures ["${model.architecture}"]`,
     modelType === undefined ? "no model_type" : `model_type ${JSON.stringify(modelType)}`,
@@ -25,7 +38,7 @@ export function expandArchitecture(model: Model, report: Report): Architecture |
     code: "unknown-architecture",
     message: `config.json has ${described.join(" and ")}: no family is described for that`,
     model: model.name,
-    hint: `described families: ${familyNames.join(", ")}`,
+    hint: `described families: ${families.names.join(", ")}`,
   });
   return undefined;
 }
@@ -36,37 +49,40 @@ export function expandDefinition(
   definition: FamilyDefinition,
   model: Model,
   report: Report,
+  { families = BUILT_IN, split = false }: ExpandOptions = {},
 ): Architecture | undefined {
   const architecture = effectiveArchitecture(family, definition, model, report);
-  const valueAt = (key: string): unknown =>
-    key === "architectures" ? architecture : (configValue(model.config, key) ?? definition.config.defaults[key]);
-  const layerCounts = readLayerCounts(definition, valueAt, model, report);
-  if (layerCounts === undefined) return undefined;
-  const modules = Object.entries(definition.modules).map(([name, module]) =>
-    expandModule(name, module, layerCounts.get(name) ?? 0, valueAt, model),
-  );
+  const valueAt = familyValues(definition, architecture, model.config);
+  const bound = bindModules(family, definition, valueAt, model, families, report);
+  if (bound === undefined) return undefined;
+  const expanded: ExpandedModule[] = [];
+  for (const module of bound) {
+    const layers = readLayerCount(module, model, report);
+    const one = layers === undefined ? undefined : expandModule(module, layers, model, split, report);
+    if (one !== undefined) expanded.push(one);
+  }
+  if (expanded.length < bound.length) return undefined;
+  const tie = effectiveKey(definition.config.tie, valueAt);
   return {
     family,
     architecture,
-    modules,
+    modules: withTies(expanded),
     keys: {
-      layerCount: Object.fromEntries(
-        Object.entries(definition.modules).map(([name, module]) => [name, module.layer_count]),
+      layerCount: byModule(bound, ({ templates, path, valueAt: at }) =>
+        typeof templates.layer_count === "object" || typeof templates.layer_count === "string"
+          ? path + effectiveKey(templates.layer_count, at)
+          : undefined,
       ),
-      vocabSize: definition.config.vocab_size,
-      tie: definition.config.tie,
-      perLayer: Object.entries(definition.modules).flatMap(([name, module]) =>
-        perLayerKeys(model.config, module, layerCounts.get(name) ?? 0),
-      ),
+      vocabSize: effectiveKey(definition.config.vocab_size, valueAt),
+      tie,
+      perLayer: byModule(bound, (module, i) => perLayerKeys(module, expanded[i]?.spec.layers.length ?? 0)),
+      layerNumbers: byModule(bound, ({ templates, path }) => (templates.layer_numbers ?? []).map((key) => path + key)),
     },
-    tied: valueAt(definition.config.tie) === true,
-    ignored: (definition.ignored ?? []).map((pattern) => new RegExp(pattern)),
+    tied: valueAt(tie) === true,
+    layout: combinedLayout(expanded.map(({ layout }) => layout)),
+    byName: definition.by_name ?? [],
+    files: definition.files ?? [],
   };
-}
-
-/** Whether two models can be merged weight by weight: one family, and the same class of it. */
-export function familiesAgree(a: Architecture, b: Architecture): boolean {
-  return a.family === b.family && a.architecture === b.architecture;
 }
 
 /** The class that conditions see: the model's own, or the family's usual one where the family does not know it. */
@@ -82,106 +98,41 @@ function effectiveArchitecture(family: string, definition: FamilyDefinition, mod
   return usual;
 }
 
-function readLayerCounts(
-  definition: FamilyDefinition,
-  valueAt: (key: string) => unknown,
-  model: Model,
-  report: Report,
-): Map<string, number> | undefined {
-  const counts = new Map<string, number>();
-  for (const [name, { layer_count: key }] of Object.entries(definition.modules)) {
-    const count = valueAt(key);
-    if (typeof count === "number" && Number.isInteger(count) && count >= 0 && count <= MAX_LAYERS) {
-      counts.set(name, count);
-      continue;
-    }
-    const given = count === undefined ? "is missing" : `is ${JSON.stringify(count)}`;
-    report.error({
-      code: "layer-count",
-      message: `${key} of config.json ${given}, and must be a number of layers (0 to ${MAX_LAYERS})`,
-      model: model.name,
-    });
-  }
-  return counts.size === Object.keys(definition.modules).length ? counts : undefined;
+function readLayerCount(module: BoundModule, model: Model, report: Report): number | undefined {
+  const { templates, path, valueAt } = module;
+  if (templates.layer_count === undefined) return 0;
+  const count = countOf(templates.layer_count, valueAt);
+  if (count !== undefined && Number.isInteger(count) && count >= 0 && count <= MAX_LAYERS) return count;
+  const key = typeof templates.layer_count === "number" ? "layer_count" : effectiveKey(templates.layer_count, valueAt);
+  const found = valueAt(key);
+  const given = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
+  report.error({
+    code: "layer-count",
+    message: `${path}${key} of config.json ${given}, and must be a number of layers (0 to ${MAX_LAYERS})`,
+    model: model.name,
+  });
+  return undefined;
 }
 
-function expandModule(
-  name: string,
-  module: ModuleTemplate,
-  layerCount: number,
-  valueAt: (key: string) => unknown,
-  model: Model,
-): ModuleSpec {
-  const applying = (templates: readonly WeightTemplate[]) => templates.flatMap((one) => singleWeights(one, valueAt));
-  const sections = { before: applying(module.before), layer: applying(module.layer), after: applying(module.after) };
-  const prefixes = orderPrefixes(module.prefixes ?? [""], Object.values(sections).flat(), model);
-  const named = (weights: readonly DetailedWeight[]) => weights.map((weight) => nameWeight(weight, prefixes));
-  return expandSections(name, layerCount, named(sections.before), named(sections.layer), named(sections.after));
+/** The modules with ties that name weights as the model spells them. */
+function withTies(expanded: readonly ExpandedModule[]): ModuleSpec[] {
+  const renamed = new Map(expanded.flatMap((module) => [...module.renamed]));
+  if (renamed.size === 0) return expanded.map(({ spec }) => spec);
+  const follow = (spec: WeightSpec): WeightSpec =>
+    spec.tie === undefined ? spec : { ...spec, tie: renamed.get(spec.tie) ?? spec.tie };
+  return expanded.map(({ spec }) => ({ ...spec, before: spec.before.map(follow), after: spec.after.map(follow) }));
 }
 
-/** What was expanded last. Models that are merged are mostly alike, and share one list of weights instead of one each. */
-let last: { key: string; module: ModuleSpec } | undefined;
-
-function expandSections(
-  name: string,
-  layerCount: number,
-  before: readonly WeightSpec[],
-  layer: readonly WeightSpec[],
-  after: readonly WeightSpec[],
-): ModuleSpec {
-  const key = JSON.stringify([name, layerCount, before, layer, after]);
-  if (last?.key === key) return last.module;
-  const layers = Array.from({ length: layerCount }, (_, index) => layer.map((spec) => inLayer(spec, index)));
-  last = { key, module: { name, before, layers, after } };
-  return last.module;
+function byModule<T>(
+  modules: readonly BoundModule[],
+  read: (module: BoundModule, index: number) => T | undefined,
+): Record<string, T> {
+  const entries = modules.map((module, i) => [module.name, read(module, i)] as const);
+  return Object.fromEntries(entries.filter((entry): entry is readonly [string, T & {}] => entry[1] !== undefined));
 }
 
-/** The weights of one entry, one for each combination of its brace lists; none where its condition does not hold. */
-function singleWeights(template: WeightTemplate, valueAt: (key: string) => unknown): DetailedWeight[] {
-  const weight: DetailedWeight = typeof template === "string" ? { name: template } : template;
-  if (weight.when !== undefined && !conditionHolds(weight.when, valueAt)) return [];
-  const aliases = (weight.aliases ?? []).map(expandBraces);
-  return expandBraces(weight.name).map((name, i) => ({
-    ...weight,
-    name,
-    aliases: aliases.flatMap((names) => names[i] ?? []),
-  }));
-}
-
-/** The prefixes with the model's own first: the one under which it stores the first weight that it has at all. */
-function orderPrefixes(
-  prefixes: readonly string[],
-  weights: readonly DetailedWeight[],
-  model: Model,
-): readonly string[] {
-  if (prefixes.length === 1) return prefixes;
-  for (const { name } of weights.filter((weight) => hasPrefix(weight.name))) {
-    const own = prefixes.find((prefix) => model.tensors.has(fillLayer(fillPrefix(name, prefix), 0)));
-    if (own !== undefined) return [own, ...prefixes.filter((prefix) => prefix !== own)];
-  }
-  return prefixes;
-}
-
-/** Fills in the prefixes: the first gives the name, the others are aliases. */
-function nameWeight(weight: DetailedWeight, prefixes: readonly string[]): WeightSpec {
-  const spellings = (template: string) =>
-    hasPrefix(template) ? prefixes.map((prefix) => fillPrefix(template, prefix)) : [template];
-  const [name = weight.name, ...others] = spellings(weight.name);
-  return {
-    name,
-    aliases: [...others, ...(weight.aliases ?? []).flatMap(spellings)],
-    tie: weight.tie === undefined ? undefined : spellings(weight.tie)[0],
-    role: weight.role,
-    optional: weight.optional ?? false,
-  };
-}
-
-function inLayer(spec: WeightSpec, layer: number): WeightSpec {
-  return {
-    ...spec,
-    name: fillLayer(spec.name, layer),
-    aliases: spec.aliases.map((alias) => fillLayer(alias, layer)),
-    tie: spec.tie === undefined ? undefined : fillLayer(spec.tie, layer),
-    layer,
-  };
+function combinedLayout(layouts: readonly WeightLayout[]): WeightLayout {
+  const kinds = layouts.map(({ kind }) => kind);
+  const kind = (["packed", "split", "separate"] as const).find((one) => kinds.includes(one));
+  return { kind, fixed: layouts.some(({ fixed }) => fixed) };
 }

@@ -1,5 +1,6 @@
-import type { Model } from "../model/types.ts";
-import type { Architecture, Resolution, WeightSpec } from "./types.ts";
+import { DTYPE_BYTES } from "../model/dtype.ts";
+import { elementCount, type Model, type TensorView } from "../model/types.ts";
+import type { Architecture, Packing, Resolution, WeightSpec } from "./types.ts";
 
 /** All weights of all modules, in their order. */
 export function weightSpecs(architecture: Architecture): WeightSpec[] {
@@ -13,7 +14,8 @@ export function weightSpecs(architecture: Architecture): WeightSpec[] {
 }
 
 /**
- * Finds a weight in a model: under its own name, else under an alias, else as the weight it is tied to.
+ * Finds a weight in a model: under its own name, else under an alias, else within a larger tensor, else as the weight
+ * it is tied to.
  * @param architecture the one that `spec` is of: it has the weight that a tie names, too.
  * @returns undefined where the model has none of them.
  */
@@ -22,12 +24,26 @@ export function resolveWeight(spec: WeightSpec, model: Model, architecture: Arch
   let current: WeightSpec | undefined = spec;
   while (current !== undefined && !tried.has(current.name)) {
     const stored = findStored(current, model);
-    if (stored !== undefined) return current === spec ? stored : { ...stored, via: "tie" };
+    if (stored !== undefined) return current === spec ? ownOrShared(stored) : { ...stored, via: "tie" };
     tried.add(current.name);
-    const tie: string | undefined = current.tie;
-    current = tie === undefined ? undefined : weightSpecs(architecture).find(({ name }) => name === tie);
+    current = tiedTo(current);
   }
   return undefined;
+
+  function tiedTo({ tie }: WeightSpec): WeightSpec | undefined {
+    return tie === undefined ? undefined : weightSpecs(architecture).find(({ name }) => name === tie);
+  }
+
+  /** PyTorch's files name both of two tied weights, but hold one storage for them: that is a tie, too. */
+  function ownOrShared(stored: Resolution): Resolution {
+    const tied = tiedTo(spec);
+    const followed = tied === undefined ? undefined : findStored(tied, model);
+    return followed !== undefined && sameBytes(followed.view, stored.view) ? { ...followed, via: "tie" } : stored;
+  }
+}
+
+function sameBytes(a: TensorView, b: TensorView): boolean {
+  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && String(a.shape) === String(b.shape);
 }
 
 function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
@@ -37,18 +53,45 @@ function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
     const view = model.tensors.get(name);
     if (view !== undefined) return { view, name, via: "alias" };
   }
+  for (const name of spec.packing?.names ?? []) {
+    const whole = model.tensors.get(name);
+    const view = whole && partOf(whole, spec.packing as Packing);
+    if (view !== undefined) return { view, name, via: "part" };
+  }
   return undefined;
 }
 
-/** Stored tensors that the family does not account for: no weight, no alias, no ignored buffer. In stored order. */
+/** @returns undefined where the tensor cannot be divided so. */
+function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undefined {
+  let { offset, shape } = whole;
+  const bytes = (sizes: readonly number[]) => elementCount(sizes) * DTYPE_BYTES[whole.dtype];
+  if (entry !== undefined) {
+    if (shape[0] !== entry.count) return undefined;
+    shape = shape.slice(1);
+    offset += entry.index * bytes(shape);
+  }
+  if (rows !== undefined) {
+    const unit = (shape[0] ?? 0) / rows.of;
+    if (!Number.isInteger(unit) || unit === 0) return undefined;
+    const row = shape.slice(1);
+    offset += rows.from * unit * bytes(row);
+    shape = [(rows.to - rows.from) * unit, ...row];
+  }
+  return { file: whole.file, offset, dtype: whole.dtype, shape };
+}
+
+/** Stored tensors that no module of the family accounts for: no weight and no alias of one. In stored order. */
 export function unknownTensors(model: Model, architecture: Architecture): string[] {
   const specs = weightSpecs(architecture);
   // Most models store every weight under its own name and nothing else: seen by counting, in a tenth of the time.
   let stored = 0;
   for (const { name } of specs) if (model.tensors.has(name)) stored++;
   if (stored === model.tensors.size) return [];
-  const known = new Set(specs.flatMap(({ name, aliases }) => [name, ...aliases]));
-  return [...model.tensors.keys()].filter(
-    (name) => !known.has(name) && !architecture.ignored.some((pattern) => pattern.test(name)),
-  );
+  const known = new Set<string>();
+  for (const { name, aliases, packing } of specs) {
+    known.add(name);
+    for (const alias of aliases) known.add(alias);
+    for (const whole of packing?.names ?? []) known.add(whole);
+  }
+  return [...model.tensors.keys()].filter((name) => !known.has(name));
 }

@@ -1,7 +1,8 @@
 import { basename, resolve } from "node:path";
-import { SinterError } from "../errors.ts";
+import { type Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
@@ -33,7 +34,12 @@ export interface MergeRequest {
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
-  const plan = planMerge(request.config, basename(resolve(request.out)), request.options);
+  const models = {
+    download: true,
+    quiet: request.messages.quiet,
+    check: (report: Report) => checkOutput(request.out, request.run.force, report),
+  };
+  const plan = await planMerge(request.config, basename(resolve(request.out)), request.options, models);
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));

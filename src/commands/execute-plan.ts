@@ -4,7 +4,7 @@ import { Report, SinterError } from "../errors.ts";
 import { planJson, planText } from "../plan/print.ts";
 import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
 import { peakMemory } from "../run/memory.ts";
-import { inspectOutput } from "../run/output.ts";
+import { checkOutput, inspectOutput } from "../run/output.ts";
 import { planMerge } from "./plan-merge.ts";
 import { print } from "./terminal.ts";
 
@@ -13,6 +13,8 @@ export interface PlanRequest {
   /** The folder to check, if any. */
   out: string | undefined;
   options: MergeOptions;
+  /** Download models that are not in the cache; else only say what that would be. */
+  download?: boolean | undefined;
   force: boolean;
   /** 0: one per CPU. */
   threads: number;
@@ -24,8 +26,13 @@ export interface PlanRequest {
 export async function executePlan(request: PlanRequest): Promise<number> {
   const report = new Report();
   try {
-    const plan = planMerge(request.config, basename(resolve(request.out ?? "merged")), request.options, report);
-    if (request.out !== undefined) inspectOutput(plan, request.out, request.force, report);
+    const { out, force } = request;
+    const check = (into: Report) => {
+      if (out !== undefined) checkOutput(out, force, into);
+    };
+    const models = { download: request.download ?? false, quiet: request.json, check };
+    const plan = await planMerge(request.config, basename(resolve(out ?? "merged")), request.options, models, report);
+    if (out !== undefined) inspectOutput(plan, out, force, report);
     const memory = peakMemory(plan, request.threads === 0 ? availableParallelism() : request.threads);
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
     if (!request.json) await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));

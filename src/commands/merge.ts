@@ -83,7 +83,11 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge ties.yml ./merged --force --out-shard-size 2B", doc: "Replace it, in files of 2 GB" },
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
   ],
-  notes: ["Either the whole model is in OUT when this ends with exit code 0, or nothing of it."],
+  notes: [
+    "Either the whole model is in OUT when this ends with exit code 0, or nothing of it.",
+    "Models named by a hub id (org/name, org/name@revision) that are not in the Hugging Face cache are downloaded first. " +
+      "HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to Hugging Face's own programs.",
+  ],
 };
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);

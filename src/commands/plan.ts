@@ -7,6 +7,14 @@ const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
+  download: {
+    kind: "flag",
+    name: "download",
+    negatable: false,
+    default: false,
+    doc: "Fetch models that are named by a hub id and not in the cache; otherwise plan only says what that would be.",
+    group: "Models",
+  },
   ops: {
     kind: "flag",
     name: "ops",
@@ -33,7 +41,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter plan ties.yml --json", doc: "For a program" },
   ],
   notes: [
-    "Reads headers only, no tensor, and writes nothing. Exit code 1 if merge would refuse. With --json, standard " +
+    "Reads headers only, no tensor, and writes nothing (models that --download fetches into the cache apart). Exit code 1 if merge would refuse. With --json, standard " +
       'output is the plan, or {"problems", "warnings"} where there is none.',
   ],
 };
@@ -42,6 +50,6 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
-  const { force, threads, ops, json } = options;
-  return await executePlan({ config, out, options: mergeOptions(options), force, threads, ops, json });
+  const { download, force, threads, ops, json } = options;
+  return await executePlan({ config, out, options: mergeOptions(options), download, force, threads, ops, json });
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `org/name` or `name`, in the characters that the Hub allows. */
 const REPOSITORY = /^[A-Za-z0-9_][\w.-]*(\/[A-Za-z0-9_][\w.-]*)?$/;
@@ -17,10 +17,30 @@ export function parseHubId(text: string): string | undefined {
 /** The folder of the `models--…` folders: the one given, else what Hugging Face's own programs would use. */
 export function hubCacheDir(given: string | undefined, env: Environment = process.env): string {
   if (given) return expandHome(given);
-  if (env.HF_HUB_CACHE) return expandHome(env.HF_HUB_CACHE);
-  if (env.HF_HOME) return join(expandHome(env.HF_HOME), "hub");
+  const named = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE;
+  return named ? expandHome(named) : join(huggingFaceHome(env), "hub");
+}
+
+/** Where Hugging Face's programs keep the cache, the user's token and more. */
+export function huggingFaceHome(env: Environment = process.env): string {
+  if (env.HF_HOME) return expandHome(env.HF_HOME);
   const userCache = env.XDG_CACHE_HOME ? expandHome(env.XDG_CACHE_HOME) : join(homedir(), ".cache");
-  return join(userCache, "huggingface", "hub");
+  return join(userCache, "huggingface");
+}
+
+/** Whether the user wants nothing to be asked of the Hub. */
+export function isOffline(env: Environment = process.env): boolean {
+  return isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE);
+}
+
+/** A switch among the environment's variables, in the words that Hugging Face's programs take for "on". */
+export function isTrue(value: string | undefined): boolean {
+  return value !== undefined && /^(1|on|yes|true)$/i.test(value);
+}
+
+/** A repository's folder in the cache. */
+export function repositoryDir(cacheDir: string, id: string): string {
+  return join(cacheDir, `models--${id.replace("/", "--")}`);
 }
 
 /** `~` and `~/…` as a shell reads them. */
@@ -38,14 +58,19 @@ export type Snapshot = { dir: string } | { dir: undefined; lookedIn: string; rev
  * @param revision a branch, a tag or a commit.
  */
 export function findSnapshot(cacheDir: string, id: string, revision = "main"): Snapshot {
-  const repository = join(cacheDir, `models--${id.replace("/", "--")}`);
-  const isInside = revision !== "" && !revision.split("/").some((part) => part === "" || part === "." || part === "..");
-  const commit = isInside ? (readRef(join(repository, "refs", revision)) ?? revision) : undefined;
+  const repository = repositoryDir(cacheDir, id);
+  const commit = isRevision(revision) ? (readRef(join(repository, "refs", revision)) ?? revision) : undefined;
   if (commit !== undefined && !commit.includes("/") && commit !== "..") {
     const dir = join(repository, "snapshots", commit);
     if (isFolder(dir)) return { dir };
   }
   return { dir: undefined, lookedIn: repository, revisions: listRefs(join(repository, "refs")) };
+}
+
+/** Whether a text can be a branch, a tag or a commit: `refs/<text>` must be a path below `refs`. */
+export function isRevision(text: string): boolean {
+  const hasControl = /[\p{Cc}\\]/u.test(text);
+  return !hasControl && !text.split("/").some((part) => part === "" || part === "." || part === "..");
 }
 
 function readRef(path: string): string | undefined {

@@ -1,12 +1,21 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Report } from "../errors.ts";
+
+/** An index of a million tensors takes half as much. */
+const MAX_BYTES = 256 << 20;
 
 /**
  * Reads a file that holds one JSON object.
  * @param what the file's part, for messages: `config.json`.
  * @returns undefined where it does not: then the report has an error of code `invalid-json`.
+ * @throws system errors where it cannot be read.
  */
 export function readJsonObject(path: string, what: string, report: Report): Record<string, unknown> | undefined {
+  const { size } = statSync(path);
+  if (size > MAX_BYTES) {
+    report.error({ code: "invalid-json", message: `${what} takes ${size} bytes: more than ${MAX_BYTES}`, path });
+    return undefined;
+  }
   const text = readFileSync(path, "utf8");
   let value: unknown;
   try {

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { nearest, type Problem, type Report } from "../errors.ts";
-import { expandHome, findSnapshot, hubCacheDir, isFolder, parseHubId } from "./hub-cache.ts";
+import { expandHome, findSnapshot, hubCacheDir, isFolder, isOffline, parseHubId } from "./hub-cache.ts";
 import { formatModelPath, type ModelPath } from "./ref.ts";
 
 /**
@@ -63,7 +63,7 @@ function noFolder(path: string, local: string): Problem {
 }
 
 /** A question for a slip of the keyboard, where something beside the path has nearly its name. */
-function didYouMean(local: string): string | undefined {
+export function didYouMean(local: string): string | undefined {
   const parent = dirname(local);
   const similar = isFolder(parent) ? nearest(basename(local), readdirSync(parent)) : undefined;
   return similar === undefined ? undefined : `did you mean "${similar}"?`;
@@ -80,7 +80,9 @@ function notCached(
   const folder = cacheDir === undefined ? "" : ` --cache-dir ${cacheDir}`;
   const command = `hf download ${id}${revision}${folder}`;
   const places = named.path.startsWith("hf://") ? missing.lookedIn : `${local} and ${missing.lookedIn}`;
-  const download = `not yet: downloading from the Hub; fetch the model first: ${command} (or huggingface-cli download …)`;
+  const download = isOffline()
+    ? `nothing is downloaded, because HF_HUB_OFFLINE is set: unset it, or fetch the model on a machine that may: ${command}`
+    : `fetch the model first: ${command}`;
   if (missing.revisions.length > 0) {
     return {
       code: "revision-not-found",

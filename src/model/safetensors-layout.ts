@@ -1,5 +1,6 @@
 import type { Problem, Report } from "../errors.ts";
 import { DTYPE_BYTES, isDtype } from "./dtype.ts";
+import { ORIGINAL_WEIGHTS, quantisedDtype } from "./quantised.ts";
 import type { HeaderEntry } from "./safetensors-entries.ts";
 
 const SUPPORTED = Object.keys(DTYPE_BYTES).join(", ");
@@ -66,13 +67,20 @@ function badOffsets(entry: HeaderEntry): Problem {
 
 function unsupportedDtype(dtype: string, tensors: readonly HeaderEntry[]): Problem {
   const more = tensors.length === 1 ? "" : ` (and ${tensors.length - 1} more tensors)`;
-  const isQuantised = /^[FIU][2-8](_|$)/.test(dtype);
-  return {
-    code: "unsupported-dtype",
-    message: `unsupported dtype ${dtype}${more}`,
-    tensor: tensors[0]?.name,
-    hint: isQuantised ? "use the model's 16-bit or 32-bit weights" : `supported: ${SUPPORTED}`,
-  };
+  const tensor = tensors[0]?.name;
+  return quantisedDtype(dtype)
+    ? {
+        code: "quantised-weights",
+        message: `the weights are quantised (${dtype}), and quantised weights cannot be merged${more}`,
+        tensor,
+        hint: ORIGINAL_WEIGHTS,
+      }
+    : {
+        code: "unsupported-dtype",
+        message: `unsupported dtype ${dtype}${more}`,
+        tensor,
+        hint: `supported: ${SUPPORTED}`,
+      };
 }
 
 /**

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Report } from "../errors.ts";
-import { INDEX_FILE, readIndex } from "./index-file.ts";
-import { readSafetensorsHeader, type SafetensorsHeader } from "./safetensors.ts";
+import type { Problem, Report } from "../errors.ts";
+import { isFile } from "./folder-files.ts";
+import { readIndex } from "./index-file.ts";
+import { readTensorFile, type TensorFile } from "./tensor-file.ts";
 import type { TensorView } from "./types.ts";
+import type { WeightFiles } from "./weight-files.ts";
 
-const SINGLE_FILE = "model.safetensors";
 /** Of many names in one message, so many are written out. */
 const NAMES_SHOWN = 5;
 
@@ -17,55 +18,61 @@ export interface Weights {
 }
 
 /**
- * Reads the headers of a model's safetensors files: the shards that an index names, else `model.safetensors`, else every
- * `*.safetensors` there is.
- * @param names the files in `dir`; at least one is an index or safetensors.
+ * Reads the headers of weight files.
+ * @param dir the folder that they lie in.
  * @returns undefined where something is wrong: then the report has an error.
  */
-export function readWeights(dir: string, names: readonly string[], report: Report): Weights | undefined {
-  if (names.includes(INDEX_FILE)) return readIndexed(dir, names, report);
-  const files = names.includes(SINGLE_FILE)
-    ? [SINGLE_FILE]
-    : names.filter((name) => name.endsWith(".safetensors")).sort();
-  const headers = readHeaders(dir, files, report);
-  return headers === undefined ? undefined : joinFiles(dir, headers, new Map(), report);
+export function readWeights(dir: string, weightFiles: WeightFiles, report: Report): Weights | undefined {
+  if (weightFiles.index !== undefined) return readIndexed(dir, weightFiles.index, report);
+  const headers = readHeaders(dir, weightFiles.files, report);
+  return headers === undefined ? undefined : joinFiles(dir, headers, { placed: new Map(), index: "" }, report);
 }
 
-function readIndexed(dir: string, names: readonly string[], report: Report): Weights | undefined {
-  const placed = readIndex(join(dir, INDEX_FILE), report);
+function readIndexed(dir: string, index: string, report: Report): Weights | undefined {
+  const placed = readIndex(join(dir, index), report);
   if (placed === undefined) return undefined;
   const shards = [...new Set(placed.values())].sort();
-  const missing = shards.filter((shard) => !existsSync(join(dir, shard)));
-  if (missing.length > 0) {
-    const isStale = names.includes(SINGLE_FILE);
-    report.error({
-      code: "missing-shard",
-      message: `${missing.length} of the ${shards.length} files that ${INDEX_FILE} names are not there: ${missing.join(", ")}`,
-      path: join(dir, INDEX_FILE),
-      hint: isStale
-        ? `there is a ${SINGLE_FILE} too: remove the index if it is a leftover, or fetch the missing files`
-        : "fetch the missing files",
-    });
-  }
+  const missing = shards.filter((shard) => !isFile(join(dir, shard)));
+  if (missing.length > 0) reportMissing(dir, index, { missing, count: shards.length }, report);
   const headers = readHeaders(
     dir,
     shards.filter((shard) => !missing.includes(shard)),
     report,
   );
   if (headers === undefined) return undefined;
-  reportLacking(dir, headers, placed, report);
-  return joinFiles(dir, headers, placed, report);
+  const places = { placed, index };
+  reportLacking(dir, headers, places, report);
+  return joinFiles(dir, headers, places, report);
+}
+
+function reportMissing(
+  dir: string,
+  index: string,
+  { missing, count }: { missing: readonly string[]; count: number },
+  report: Report,
+): void {
+  const single = index.replace(/\.index\.json$/, "");
+  report.error({
+    code: "missing-shard",
+    message: `${missing.length} of the ${count} files that ${index} names are not there: ${missing.join(", ")}`,
+    path: join(dir, index),
+    hint: existsSync(join(dir, single))
+      ? `there is a ${single} too: remove the index if it is a leftover, or fetch the missing files`
+      : "fetch the missing files",
+  });
+}
+
+/** Shards by tensor, and the name of the index that says so; no shards where there is none. */
+interface Places {
+  placed: ReadonlyMap<string, string>;
+  index: string;
 }
 
 /** By file name, in the order given; undefined where one cannot be used. */
-function readHeaders(
-  dir: string,
-  files: readonly string[],
-  report: Report,
-): Map<string, SafetensorsHeader> | undefined {
-  const headers = new Map<string, SafetensorsHeader>();
+function readHeaders(dir: string, files: readonly string[], report: Report): Map<string, TensorFile> | undefined {
+  const headers = new Map<string, TensorFile>();
   for (const file of files) {
-    const header = readSafetensorsHeader(join(dir, file), report);
+    const header = readTensorFile(join(dir, file), report);
     if (header !== undefined) headers.set(file, header);
   }
   return headers.size === files.length ? headers : undefined;
@@ -73,8 +80,8 @@ function readHeaders(
 
 function reportLacking(
   dir: string,
-  headers: ReadonlyMap<string, SafetensorsHeader>,
-  placed: ReadonlyMap<string, string>,
+  headers: ReadonlyMap<string, TensorFile>,
+  { placed, index }: Places,
   report: Report,
 ): void {
   const lacking = new Map<string, string[]>();
@@ -88,7 +95,7 @@ function reportLacking(
   for (const [shard, tensors] of lacking) {
     report.error({
       code: "shard-lacks-tensor",
-      message: `${INDEX_FILE} places ${tensors.length} tensors in this file that it does not have: ${shorten(tensors)}`,
+      message: `${index} places ${tensors.length} tensors in this file that it does not have: ${shorten(tensors)}`,
       path: join(dir, shard),
       hint: "the index and the file are from different versions of the model: fetch both again",
     });
@@ -101,8 +108,8 @@ function reportLacking(
  */
 function joinFiles(
   dir: string,
-  headers: ReadonlyMap<string, SafetensorsHeader>,
-  placed: ReadonlyMap<string, string>,
+  headers: ReadonlyMap<string, TensorFile>,
+  { placed, index }: Places,
   report: Report,
 ): Weights {
   const files = [...headers].map(([file, header]) => ({ path: join(dir, file), size: header.size }));
@@ -110,30 +117,35 @@ function joinFiles(
   if (only !== undefined && placed.size === 0) return { tensors: only.tensors, files };
   const tensors = new Map<string, TensorView>();
   const unplaced: string[] = [];
+  const twice: string[] = [];
   for (const [file, header] of headers) {
     for (const [name, view] of header.tensors) {
       const shard = placed.get(name);
       if (shard === undefined) {
-        if (tensors.has(name)) report.error(twice(name, tensors.get(name), view));
+        if (tensors.has(name)) twice.push(name);
         unplaced.push(name);
       }
       if (shard === undefined || shard === file) tensors.set(name, view);
     }
   }
+  if (twice.length > 0) report.error(inTwoFiles(twice, headers));
   if (placed.size > 0 && unplaced.length > 0) {
     report.warn({
       code: "tensor-not-in-index",
-      message: `${INDEX_FILE} does not know ${unplaced.length} tensors that its files have: ${shorten(unplaced)}`,
+      message: `${index} does not know ${unplaced.length} tensors that its files have: ${shorten(unplaced)}`,
     });
   }
   return { tensors, files };
 }
 
-function twice(name: string, first: TensorView | undefined, second: TensorView) {
+function inTwoFiles(names: readonly string[], headers: ReadonlyMap<string, TensorFile>): Problem {
+  const [first = ""] = names;
+  const files = [...headers].filter(([, header]) => header.tensors.has(first)).map(([file]) => file);
+  const more = names.length === 1 ? "" : ` (and ${names.length - 1} more tensors)`;
   return {
     code: "tensor-in-two-files",
-    message: `two files have the same tensor: ${first?.file ?? ""} and ${second.file}`,
-    tensor: name,
+    message: `two files have the same tensor: ${files.join(" and ")}${more}`,
+    tensor: first,
     hint: "remove the file that does not belong to the model, or add an index that names the right ones",
   };
 }

@@ -1,5 +1,3 @@
-import { expandArchitecture } from "../architecture/expand.ts";
-import { unknownTensors } from "../architecture/resolve.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
@@ -8,14 +6,15 @@ import type { MergeMethod } from "../methods/types.ts";
 import { openModel } from "../model/folder.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
+import { carriedTargets } from "./carried.ts";
 import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
 import { layOut } from "./layout.ts";
-import { type OpenModel, openModels, type PlanModel, type PlanModels } from "./models.ts";
+import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import { type PlacelessOp, tensorBytes } from "./place.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles } from "./side-files.ts";
-import { type RecipeModule, readRecipe } from "./sources.ts";
+import { readRecipe } from "./sources.ts";
 import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
 import type { ConfigEdits, MergeOptions, MergePlan, SideFile } from "./types.ts";
@@ -35,8 +34,7 @@ export function buildPlan(
   report: Report,
   open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
 ): MergePlan {
-  const method = readMethod(config, options, report);
-  reportLater(config, report);
+  const method = checkRecipe(config, options, report);
   const models = openModels(config, options, report, open);
   report.throwIfErrors();
   if (method === undefined || models === undefined) throw new SinterError(report.errors);
@@ -44,11 +42,11 @@ export function buildPlan(
   const recipe = readRecipe(config, models, method, report);
   report.throwIfErrors();
   const structure = structureEdits(recipe, models.donor, report);
-  const output = outputArchitecture(models.donor, structure, report);
+  const output = outputArchitecture(models, structure, report);
   const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
   const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
-  const placeless = planTensors(vocabulary.targets, config, method, report);
-  reportUnmerged(models, recipe, report);
+  const carried = carriedTargets(recipe, models, structure, report);
+  const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
   const layout = layOut(placeless, options.outShardSize, options.safeSerialization ? "safetensors" : "torch");
@@ -67,7 +65,12 @@ export function buildPlan(
   };
 }
 
-function readMethod(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
+/**
+ * Everything that can be said of a configuration without its models.
+ * @returns undefined where there is no such method.
+ */
+export function checkRecipe(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
+  reportLater(config, report);
   const method = findMethod(config.mergeMethod);
   if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
   else checkParameterNames(config, method, options.strict, report);
@@ -95,27 +98,12 @@ function reportLater(config: MergeConfig, report: Report): void {
 }
 
 /** How the output is laid out: as its own config.json will say. */
-function outputArchitecture(donor: PlanModel, edits: ConfigEdits, report: Report): Architecture {
+function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, report: Report): Architecture {
   if (edits.size === 0) return donor.architecture;
   const config = applyEdits(donor.model.config, edits);
-  const architecture = expandArchitecture({ ...donor.model, config }, report);
+  const architecture = expand({ ...donor.model, config }, report);
   if (architecture === undefined) throw new SinterError(report.errors);
   return architecture;
-}
-
-/** Names stored tensors that the family does not have: they are not in the output. */
-function reportUnmerged(models: PlanModels, recipe: readonly RecipeModule[], report: Report): void {
-  const used = new Set(
-    recipe.flatMap(({ slices }) => slices.flatMap(({ sources }) => sources.map(({ from }) => from))),
-  );
-  for (const { model, architecture, at } of models.all.filter((candidate) => used.has(candidate))) {
-    const unknown = unknownTensors(model, architecture);
-    if (unknown.length === 0) continue;
-    const shown = unknown.slice(0, 3).join(", ");
-    const more = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
-    const message = `tensors that ${architecture.family} does not have are left out: ${shown}${more}`;
-    report.warn({ code: "unknown-tensors", message, at, model: model.name });
-  }
 }
 
 /** Weight files that an op reads, in the order of first use. */

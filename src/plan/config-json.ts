@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configValue } from "../architecture/config-values.ts";
+import { correspondingModule } from "../architecture/modules.ts";
 import type { Report } from "../errors.ts";
 import { isFloat, torchName } from "../model/dtype.ts";
 import { elementCount, type Model } from "../model/types.ts";
@@ -20,28 +21,42 @@ export function structureEdits(recipe: readonly RecipeModule[], donor: PlanModel
     const own = modules.find(({ name }) => name === module.name)?.layers.length;
     const countKey = keys.layerCount[module.name];
     if (countKey !== undefined && layers !== own) edits.set(countKey, layers);
-    for (const key of keys.perLayer) {
-      // A list belongs to the module whose layer count stands beside it.
-      if (modules.length > 1 && parentOf(key) !== parentOf(countKey ?? "")) continue;
+    for (const key of keys.perLayer[module.name] ?? []) {
       const list = layerList(key, module, donor, report);
+      if (list !== undefined) edits.set(key, list);
+    }
+    for (const key of keys.layerNumbers[module.name] ?? []) {
+      const list = numberList(key, module, donor);
       if (list !== undefined) edits.set(key, list);
     }
   }
   return edits;
 }
 
-function parentOf(key: string): string {
-  return key.slice(0, Math.max(key.lastIndexOf("."), 0));
+/** The list of layer numbers that `key` must hold: where those layers went; undefined where it stays as it is. */
+function numberList(key: string, module: RecipeModule, donor: PlanModel): number[] | undefined {
+  const own = configValue(donor.model.config, key);
+  if (!Array.isArray(own)) return undefined;
+  const list: number[] = [];
+  let output = 0;
+  for (const { sources, layers } of module.slices) {
+    const source = sources[0];
+    const listed = source && configValue(source.from.model.config, keyIn(source.from, key, module));
+    for (let layer = 0; layer < layers; layer++, output++) {
+      if (Array.isArray(listed) && listed.includes((source?.start ?? 0) + layer)) list.push(output);
+    }
+  }
+  return Bun.deepEquals(list, own) ? undefined : list;
 }
 
 /** The list that `key` must hold, from the models that the layers come from; undefined where it stays as it is. */
 function layerList(key: string, module: RecipeModule, donor: PlanModel, report: Report): unknown[] | undefined {
-  const own = perLayer(key, donor, module.name);
+  const own = perLayer(key, donor, module);
   if (own === undefined) return undefined;
   const list = module.slices.flatMap(({ sources, layers }) => {
     const source = sources[0];
     if (source === undefined) return [];
-    const values = perLayer(key, source.from, module.name);
+    const values = perLayer(key, source.from, module);
     if (values === undefined) {
       report.warn({
         code: "layer-list",
@@ -60,10 +75,19 @@ function layerList(key: string, module: RecipeModule, donor: PlanModel, report: 
 }
 
 /** The list at `key`, if there is one and it has an entry for each layer of the module. */
-function perLayer(key: string, from: PlanModel, module: string): readonly unknown[] | undefined {
-  const value = configValue(from.model.config, key);
-  const layers = from.architecture.modules.find(({ name }) => name === module)?.layers.length;
+function perLayer(key: string, from: PlanModel, module: RecipeModule): readonly unknown[] | undefined {
+  const value = configValue(from.model.config, keyIn(from, key, module));
+  const layers = correspondingModule(from.architecture, module)?.layers.length;
   return Array.isArray(value) && value.length === layers && value.length > 0 ? value : undefined;
+}
+
+/** A key of the donor's config.json as another has it: a part of a larger model has its keys at the top. */
+function keyIn(from: PlanModel, key: string, module: RecipeModule): string {
+  const own = correspondingModule(from.architecture, module)?.name ?? module.name;
+  const { perLayer, layerNumbers } = from.architecture.keys;
+  const last = key.slice(key.lastIndexOf(".") + 1);
+  const known = [...(perLayer[own] ?? []), ...(layerNumbers[own] ?? [])];
+  return known.includes(key) ? key : (known.find((one) => one.slice(one.lastIndexOf(".") + 1) === last) ?? key);
 }
 
 /** dtype, vocabulary and tie, where the output differs from what the donor's config.json says. */

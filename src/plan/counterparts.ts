@@ -1,45 +1,30 @@
 import type { WeightSpec } from "../architecture/types.ts";
 
 /**
- * For each weight of an output layer, the weight of an input layer that goes into it: the one whose name is the same
- * but for the number of the layer. Undefined where the input's layer has none (layers of one model may differ).
- * @param layers numbers of the output's and of the input's layer.
+ * For each weight of an output layer (or of what lies before or after the layers), the weight of an input that goes
+ * into it: the one with the same key, else the only embedding or the only head. Undefined where the input has none
+ * (layers of one model may differ).
  */
-export function layerCounterparts(
+export function counterparts(
   outputs: readonly WeightSpec[],
   inputs: readonly WeightSpec[],
-  layers: { output: number; input: number },
 ): readonly (WeightSpec | undefined)[] {
-  if (outputs === inputs || (layers.output === layers.input && sameNames(outputs, inputs))) return inputs;
-  const wanted = outputs.map((spec) => withoutLayer(spec.name, layers.output));
-  const offered = inputs.map((spec) => withoutLayer(spec.name, layers.input));
-  if (wanted.length === offered.length && wanted.every((name, i) => name === offered[i])) return inputs;
-  const byName = new Map(offered.map((name, i) => [name, inputs[i]]));
-  return wanted.map((name) => byName.get(name));
+  if (outputs === inputs || sameKeys(outputs, inputs)) return inputs;
+  const byKey = new Map(inputs.map((spec) => [spec.key, spec]));
+  return outputs.map((spec) => byKey.get(spec.key) ?? onlyOfRole(spec, outputs, inputs));
 }
 
-function sameNames(outputs: readonly WeightSpec[], inputs: readonly WeightSpec[]): boolean {
-  return outputs.length === inputs.length && outputs.every(({ name }, i) => name === inputs[i]?.name);
+function sameKeys(outputs: readonly WeightSpec[], inputs: readonly WeightSpec[]): boolean {
+  return outputs.length === inputs.length && outputs.every(({ key }, i) => key === inputs[i]?.key);
 }
 
-/** What follows the layer's number: prefixes differ between checkpoints of one family. */
-function withoutLayer(name: string, layer: number): string {
-  const number = `${layer}.`;
-  if (name.startsWith(number)) return name.slice(number.length);
-  const at = name.indexOf(`.${number}`);
-  return at < 0 ? name : name.slice(at + 1 + number.length);
-}
-
-/**
- * The same for the weights before or after the layers: by name, and between models of one family that have as many
- * weights there, by position.
- */
-export function outerCounterparts(
+/** Families differ in what they call embeddings and heads. */
+function onlyOfRole(
+  { role }: WeightSpec,
   outputs: readonly WeightSpec[],
   inputs: readonly WeightSpec[],
-  sameFamily: boolean,
-): readonly (WeightSpec | undefined)[] {
-  if (outputs === inputs || (sameFamily && outputs.length === inputs.length)) return inputs;
-  const byName = new Map(inputs.map((spec) => [spec.name, spec]));
-  return outputs.map((spec) => byName.get(spec.name));
+): WeightSpec | undefined {
+  if (role === undefined || outputs.filter((spec) => spec.role === role).length !== 1) return undefined;
+  const [first, ...more] = inputs.filter((spec) => spec.role === role);
+  return more.length === 0 ? first : undefined;
 }

@@ -1,9 +1,11 @@
-import { expandArchitecture, familiesAgree } from "../architecture/expand.ts";
+import { type ExpandOptions, expandArchitecture } from "../architecture/expand.ts";
+import { familiesAgree, isPartOf } from "../architecture/modules.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Composition, MergeConfig, NamedModel } from "../config/types.ts";
 import type { Position, Report } from "../errors.ts";
 import { formatModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
+import { settleLayout } from "./model-layout.ts";
 import type { MergeOptions } from "./types.ts";
 
 /** Opens what a configuration names; undefined (and a problem in the report) where that fails. */
@@ -25,10 +27,12 @@ export interface PlanModels {
   /** The base, else the first model: config.json and the tokenizer come from it. */
   donor: PlanModel;
   of(named: NamedModel): PlanModel;
+  /** How the donor's family lays out another config.json. */
+  expand(model: Model, report: Report): Architecture | undefined;
 }
 
 /**
- * Opens all models and checks that they are of one family.
+ * Opens all models and checks that they are of one family, or parts of one.
  * @returns undefined where a model cannot be used; the report says why.
  */
 export function openModels(
@@ -38,26 +42,35 @@ export function openModels(
   open: OpenModel,
 ): PlanModels | undefined {
   const named = namedModels(config);
-  const opened = new Map<string, PlanModel>();
-  for (const [key, model] of named) {
-    const planModel = openOne(model, report, open);
-    if (planModel !== undefined) opened.set(key, planModel);
+  const opened = new Map<string, { model: Model; at: Position }>();
+  for (const [key, one] of named) {
+    const model = open(one, report);
+    if (model !== undefined) opened.set(key, { model, at: one.at });
   }
-  const all = [...opened.values()];
-  if (!options.allowCrimes) checkFamilies(all, report);
-  const first = all[0];
-  if (first === undefined || opened.size < named.size) return undefined;
-  const base = config.baseModel && opened.get(formatModelRef(config.baseModel.ref));
+  const expanded = new Map<string, PlanModel>();
+  const expandOptions: ExpandOptions = {};
+  for (const [key, { model, at }] of opened) {
+    const architecture = expandArchitecture(model, report, expandOptions);
+    if (architecture !== undefined) expanded.set(key, { model, architecture, at });
+  }
+  if (expanded.size < named.size || expanded.size === 0) return undefined;
+  const baseKey = config.baseModel && formatModelRef(config.baseModel.ref);
+  const donorKey = chooseDonor(expanded, baseKey, report);
+  checkFamilies([...expanded.values()], options, report);
+  const settled = settleLayout(expanded, donorKey, expandOptions, report);
+  if (settled === undefined) return undefined;
+  const { models, split } = settled;
   return {
-    all,
-    base,
-    donor: base ?? first,
-    of: (wanted) => opened.get(formatModelRef(wanted.ref)) as PlanModel,
+    all: [...models.values()],
+    base: baseKey === undefined ? undefined : models.get(baseKey),
+    donor: models.get(donorKey) as PlanModel,
+    of: (wanted) => models.get(formatModelRef(wanted.ref)) as PlanModel,
+    expand: (model, into) => expandArchitecture(model, into, { ...expandOptions, split }),
   };
 }
 
 /** Every model that is merged or a base, by its text, at its first place. */
-function namedModels(config: MergeConfig): Map<string, NamedModel> {
+export function namedModels(config: MergeConfig): Map<string, NamedModel> {
   const compositions =
     config.body.kind === "whole"
       ? [config.body.composition]
@@ -79,15 +92,30 @@ function modelsOf(composition: Composition): NamedModel[] {
   return [...sources, ...bases];
 }
 
-function openOne(named: NamedModel, report: Report, open: OpenModel): PlanModel | undefined {
-  const model = open(named, report);
-  const architecture = model && expandArchitecture(model, report);
-  return model && architecture && { model, architecture, at: named.at };
+/** The base, else the first model; where that is only a part of another, the first that has all the parts. */
+function chooseDonor(models: ReadonlyMap<string, PlanModel>, base: string | undefined, report: Report): string {
+  const usual = base ?? ([...models.keys()][0] as string);
+  const { architecture, model } = models.get(usual) as PlanModel;
+  const larger = [...models].find(([, other]) => isPartOf(architecture, other.architecture));
+  if (larger === undefined) return usual;
+  const [key, { model: donor, at }] = larger;
+  report.warn({
+    code: "larger-donor",
+    message: `${model.name} is only a part of what ${donor.name} is: config.json and the tokenizer come from the latter`,
+    at,
+    model: donor.name,
+  });
+  return key;
 }
 
-function checkFamilies(models: readonly PlanModel[], report: Report): void {
-  const first = models[0];
-  const other = models.find((model) => first && !familiesAgree(model.architecture, first.architecture));
+function checkFamilies(models: readonly PlanModel[], options: MergeOptions, report: Report): void {
+  if (options.allowCrimes) return;
+  const first = models.find(({ architecture }) => architecture.modules.length > 1) ?? models[0];
+  const fits = ({ architecture }: PlanModel) =>
+    first === undefined ||
+    familiesAgree(architecture, first.architecture) ||
+    isPartOf(architecture, first.architecture);
+  const other = models.find((model) => !fits(model));
   if (other === undefined) return;
   const described = models.map(({ model, architecture }) => `${model.name} (${className(architecture)})`);
   report.error({

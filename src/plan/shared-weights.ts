@@ -14,11 +14,11 @@ export interface SharedWeights {
 }
 
 /**
- * Settles, once for the whole output, whether weights that may share storage with another do.
+ * Settles, once for the whole output, which of the weights that may share storage with another do.
  *
- * `auto`: where every model of the recipe follows its ties, none is stored; where one has a tensor of its own, all
- * are, each input giving its own or the one it follows. `tied` stores none, and drops tensors of models that have
- * their own; `materialize` stores all.
+ * `auto`: where every model of the recipe follows a tie, the weight is not stored; where one has a tensor of its own,
+ * it is, each input giving its own or the one it follows. Heads go together: they are what config.json speaks of.
+ * `tied` stores none of them, and drops tensors of models that have their own; `materialize` stores all.
  */
 export function settleSharedWeights(
   targets: readonly Target[],
@@ -27,22 +27,30 @@ export function settleSharedWeights(
 ): SharedWeights {
   const shared = new Set(targets.filter((target) => target.spec.tie !== undefined || target.inputs.some(viaTie)));
   if (shared.size === 0) return { targets, tied: [], tie: undefined };
-  reportSurprises(shared, lmHead, report);
-  const own = sourceModels(targets).some(hasOwn);
-  if (lmHead === "tied" || (lmHead === "auto" && !own)) {
-    return {
-      targets: targets.filter((target) => !shared.has(target)),
-      tied: [...shared].map((target) => ({ tensor: target.spec.name, follows: followed(target) })),
-      tie: true,
-    };
-  }
-  if (own) return { targets, tied: [], tie: false };
+  const heads = new Set([...shared].filter(isHead));
+  reportSurprises(heads, lmHead, report);
+  const owned = ownKeys(targets);
+  const own = (target: Target) => owned.has(target.spec.key) || target.inputs.some(isOwn);
+  const headStored = lmHead === "materialize" || (lmHead === "auto" && [...heads].some(own));
+  const isStored = (target: Target) => (isHead(target) ? headStored : own(target));
+  const tied = [...shared].filter((target) => !isStored(target));
   const byName = new Map(targets.map((target) => [target.spec.name, target]));
+  const materialized = (target: Target) => shared.has(target) && !own(target);
   return {
-    targets: targets.map((target) => (shared.has(target) ? sameAs(byName.get(followed(target)), target) : target)),
-    tied: [],
-    tie: false,
+    targets: targets
+      .filter((target) => !shared.has(target) || isStored(target))
+      .map((target) => (materialized(target) ? sameAs(byName.get(followed(target)), target) : target)),
+    tied: tied.map((target) => ({ tensor: target.spec.name, follows: followed(target) })),
+    tie: heads.size === 0 ? undefined : !headStored,
   };
+}
+
+function isOwn({ found }: Target["inputs"][number]): boolean {
+  return found !== undefined && found.via !== "tie";
+}
+
+function isHead({ spec }: Target): boolean {
+  return spec.role === "head";
 }
 
 /** A stored weight that equals the one it follows: the same inputs, numbers and random draws, whatever the filters. */
@@ -56,11 +64,17 @@ function sourceModels(targets: readonly Target[]): PlanModel[] {
   return [...new Set(slices.flatMap(({ sources }) => sources.map(({ from }) => from)))];
 }
 
-/** Whether the model stores a weight that could follow another. */
-function hasOwn({ model, architecture }: PlanModel): boolean {
-  return weightSpecs(architecture)
-    .filter((spec) => spec.tie !== undefined)
-    .some((spec) => ["own", "alias"].includes(resolveWeight(spec, model, architecture)?.via ?? ""));
+/** Keys of the weights that could follow another and that some model stores. */
+function ownKeys(targets: readonly Target[]): Set<string> {
+  const keys = new Set<string>();
+  for (const { model, architecture } of sourceModels(targets)) {
+    for (const spec of weightSpecs(architecture)) {
+      const own =
+        spec.tie !== undefined && ["own", "alias"].includes(resolveWeight(spec, model, architecture)?.via ?? "");
+      if (own) keys.add(spec.key);
+    }
+  }
+  return keys;
 }
 
 function followed(target: Target): string {

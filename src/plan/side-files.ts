@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { matchesGlob } from "../architecture/glob.ts";
 import type { Report } from "../errors.ts";
 import type { PlanModel } from "./models.ts";
 import type { MergeOptions, SideFile } from "./types.ts";
@@ -22,8 +23,15 @@ const TOKENIZER_ENDINGS = /\.(jinja|tiktoken|model)$/;
 /** Sampling defaults belong to the model and not to the tokenizer: copied with or without one. */
 const GENERATION_FILE = "generation_config.json";
 
-/** What is copied from the donor as it is. A donor without a tokenizer is a warning where one was wanted. */
-export function copiedFiles({ model: donor, at }: PlanModel, options: MergeOptions, report: Report): SideFile[] {
+/**
+ * What is copied from the donor as it is, files that its family names included. A donor without a tokenizer is a
+ * warning where one was wanted.
+ */
+export function copiedFiles(
+  { model: donor, architecture, at }: PlanModel,
+  options: MergeOptions,
+  report: Report,
+): SideFile[] {
   const isTokenizer = (name: string) => TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
   if (options.copyTokenizer && !donor.sideFiles.some(isTokenizer)) {
     report.warn({
@@ -33,8 +41,9 @@ export function copiedFiles({ model: donor, at }: PlanModel, options: MergeOptio
       model: donor.name,
     });
   }
+  const isOfFamily = (name: string) => architecture.files.some((pattern) => matchesGlob(pattern, name));
   return donor.sideFiles
-    .filter((name) => name === GENERATION_FILE || (options.copyTokenizer && isTokenizer(name)))
+    .filter((name) => name === GENERATION_FILE || isOfFamily(name) || (options.copyTokenizer && isTokenizer(name)))
     .toSorted()
     .map((name) => ({ name, from: join(donor.dir, name) }));
 }

@@ -1,3 +1,5 @@
+import { correspondingModule } from "../architecture/modules.ts";
+import type { ModuleSpec } from "../architecture/types.ts";
 import type { Composition, InputModel, MergeConfig, OutputSlice, Parameters } from "../config/types.ts";
 import { nearest, type Position, type Report } from "../errors.ts";
 import type { MergeMethod } from "../methods/types.ts";
@@ -19,10 +21,14 @@ export interface Slice {
   layers: number;
   parameters: Parameters;
   at: Position;
+  /** Nothing is merged: the only source is taken as it is. */
+  copied?: boolean | undefined;
 }
 
 export interface RecipeModule {
   name: string;
+  /** The family of the module in the output. */
+  family: string;
   slices: readonly Slice[];
   parameters: Parameters;
 }
@@ -39,23 +45,55 @@ export function readRecipe(
   method: MergeMethod,
   report: Report,
 ): readonly RecipeModule[] {
-  const recipe = compositions(config, models, report).map(({ name, composition, parameters, at }) => ({
-    name,
+  const copies: ModuleCopy[] = [];
+  const recipe = compositions(config, models, report).map(({ module, composition, parameters, at }) => ({
+    name: module.name,
+    family: module.family,
     parameters,
-    slices: readSlices(name, composition, config, models, at, report),
+    slices: readSlices({ module, config, models, method, report, copies }, composition, at),
   }));
-  // A whole model of several modules has the same sources in each: one check is enough.
-  const checked = new Set<Position>();
-  for (const slice of recipe.flatMap((module) => module.slices)) {
-    if (!checked.has(slice.at)) checkSources(slice, method, config, report);
-    checked.add(slice.at);
+  // A whole model of several modules has the same sources in most of them: one check is enough.
+  const checked = new Map<Position, number>();
+  for (const slice of recipe.flatMap((module) => module.slices).filter(({ copied }) => copied !== true)) {
+    if (checked.get(slice.at) !== slice.sources.length) checkSources(slice, method, config, report);
+    checked.set(slice.at, slice.sources.length);
   }
+  reportCopies(copies, report);
   return recipe;
 }
 
+/** What a module's slices are read with. */
+interface Reading {
+  module: ModuleSpec;
+  config: MergeConfig;
+  models: PlanModels;
+  method: MergeMethod;
+  report: Report;
+  copies: ModuleCopy[];
+}
+
+interface ModuleCopy {
+  module: string;
+  from: PlanModel;
+  reason: string;
+}
+
+function reportCopies(copies: readonly ModuleCopy[], report: Report): void {
+  for (const { from, reason } of copies.filter((copy, i) => copies.findIndex((one) => sameCopy(one, copy)) === i)) {
+    const modules = copies.filter((one) => sameCopy(one, { from, reason })).map(({ module }) => module);
+    const message = `${modules.join(", ")}: copied from ${from.model.name}, because ${reason}`;
+    report.warn({ code: "copied-module", message, at: from.at, model: from.model.name });
+  }
+}
+
+function sameCopy(a: Omit<ModuleCopy, "module">, b: Omit<ModuleCopy, "module">): boolean {
+  return a.from === b.from && a.reason === b.reason;
+}
+
+/** `composition` is undefined for a module that the configuration does not name: it is copied. */
 interface NamedComposition {
-  name: string;
-  composition: Composition;
+  module: ModuleSpec;
+  composition: Composition | undefined;
   parameters: Parameters;
   at: Position;
 }
@@ -70,10 +108,8 @@ function compositions(config: MergeConfig, models: PlanModels, report: Report): 
       family,
       report,
     );
-    return modules.flatMap(({ name }) => {
-      const definition = given.get(name);
-      return definition === undefined ? [] : [{ name, ...definition }];
-    });
+    const copied = { composition: undefined, parameters: NO_PARAMETERS, at: config.mergeMethodAt };
+    return modules.map((module) => ({ module, ...(given.get(module.name) ?? copied) }));
   }
   const { composition } = config.body;
   const at = composition.kind === "models" ? composition.models[0]?.model.at : composition.slices[0]?.at;
@@ -86,8 +122,8 @@ function compositions(config: MergeConfig, models: PlanModels, report: Report): 
     });
     return [];
   }
-  return modules.map(({ name }) => ({
-    name,
+  return modules.map((module) => ({
+    module,
     composition,
     parameters: NO_PARAMETERS,
     at: at ?? config.mergeMethodAt,
@@ -110,42 +146,42 @@ function checkModuleNames(
       hint: close === undefined ? `its modules: ${known.join(", ")}` : `did you mean ${close}?`,
     });
   }
-  for (const name of known) {
-    if (given.some((module) => module.name === name)) continue;
-    report.warn({ code: "module-left-out", message: `module ${name} of ${family} is not given: the output lacks it` });
-  }
 }
 
-function readSlices(
-  module: string,
-  composition: Composition,
-  config: MergeConfig,
-  models: PlanModels,
-  at: Position,
-  report: Report,
-): Slice[] {
-  if (composition.kind === "models") return [wholeModels(module, composition.models, config, models, at, report)];
-  return composition.slices.map((slice) => readSlice(module, slice, config, models, report));
+function readSlices(reading: Reading, composition: Composition | undefined, at: Position): Slice[] {
+  if (composition === undefined)
+    return [copyModule(reading, reading.models.donor, "the configuration does not name it")];
+  if (composition.kind === "models") return [wholeModels(reading, composition.models, at)];
+  return composition.slices.map((slice) => readSlice(slice, reading));
+}
+
+function copyModule({ module, copies }: Reading, from: PlanModel, reason: string): Slice {
+  copies.push({ module: module.name, from, reason });
+  const layers = correspondingModule(from.architecture, module)?.layers.length ?? 0;
+  const source = { from, start: 0, parameters: NO_PARAMETERS, at: from.at, isBase: false };
+  return { sources: [source], layers, parameters: NO_PARAMETERS, at: from.at, copied: true };
 }
 
 /** All layers of all models; the base is added where it is not among them. */
-function wholeModels(
-  module: string,
-  inputs: readonly InputModel[],
-  config: MergeConfig,
-  models: PlanModels,
-  at: Position,
-  report: Report,
-): Slice {
+function wholeModels(reading: Reading, inputs: readonly InputModel[], at: Position): Slice {
+  const { module, config, models, report } = reading;
   const list = inputs.map(({ model, parameters }) => ({ from: models.of(model), start: 0, parameters, at: model.at }));
   if (config.baseModel !== undefined && models.base !== undefined) {
     const base = { from: models.base, start: 0, parameters: NO_PARAMETERS, at: config.baseModel.at };
     if (!list.some((source) => source.from === base.from)) list.push(base);
   }
-  const counts = list.map((source) => layerCount(source.from, module));
+  const having = list.filter(({ from }) => correspondingModule(from.architecture, module) !== undefined);
+  if (having.length < list.length) {
+    const remaining = markBase(having, models.base);
+    const first = remaining.find(({ isBase }) => isBase) ?? remaining[0];
+    if (first !== undefined && (having.length === 1 || !hasRightSources(remaining, reading.method))) {
+      return copyModule(reading, first.from, "not every model has such a part");
+    }
+  }
+  const counts = having.map((source) => layerCount(source.from, module));
   const layers = counts[0] ?? 0;
   if (counts.some((count) => count !== layers)) {
-    const described = list.map((source, i) => `${source.from.model.name} ${counts[i]}`);
+    const described = having.map((source, i) => `${source.from.model.name} ${counts[i]}`);
     report.error({
       code: "layer-count",
       message: `all models must have the same number of layers: ${[...new Set(described)].join(", ")}`,
@@ -153,10 +189,10 @@ function wholeModels(
       hint: "say with slices: which layers belong together",
     });
   }
-  return { sources: markBase(list, models.base), layers, parameters: NO_PARAMETERS, at };
+  return { sources: markBase(having, models.base), layers, parameters: NO_PARAMETERS, at };
 }
 
-function readSlice(module: string, slice: OutputSlice, config: MergeConfig, models: PlanModels, report: Report): Slice {
+function readSlice(slice: OutputSlice, { module, config, models, report }: Reading): Slice {
   const list = slice.sources.map(({ model, layerRange, parameters, at }) => {
     const from = models.of(model);
     const count = layerCount(from, module);
@@ -184,8 +220,8 @@ function readSlice(module: string, slice: OutputSlice, config: MergeConfig, mode
   return { sources: markBase(list, named && models.of(named)), layers, parameters: slice.parameters, at: slice.at };
 }
 
-function layerCount(from: PlanModel, module: string): number {
-  return from.architecture.modules.find(({ name }) => name === module)?.layers.length ?? 0;
+function layerCount(from: PlanModel, module: ModuleSpec): number {
+  return correspondingModule(from.architecture, module)?.layers.length ?? 0;
 }
 
 /** The first source of the base model is the base, and so is another with the same layers: they have no difference. */
@@ -195,6 +231,14 @@ function markBase(list: readonly Omit<Source, "isBase">[], base: PlanModel | und
 }
 
 /** As many sources as the method takes, and a base among them where it needs one. One source, or the base, may do. */
+function hasRightSources(sources: readonly Source[], method: MergeMethod): boolean {
+  if (sources.length === 1) return true;
+  if (method.base === "required" && !sources.some((source) => source.isBase)) return false;
+  const count = sources.filter((source) => method.base === "member" || !source.isBase).length;
+  return count === 0 || (count >= method.models.min && count <= method.models.max);
+}
+
+/** Reports what `hasRightSources` finds wrong. */
 function checkSources(slice: Slice, method: MergeMethod, config: MergeConfig, report: Report): void {
   const { sources } = slice;
   const hasBase = sources.some((source) => source.isBase);

@@ -1,7 +1,7 @@
-import { familiesAgree } from "../architecture/expand.ts";
+import { correspondingModule } from "../architecture/modules.ts";
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Architecture, ModuleSpec, Resolution, WeightSpec } from "../architecture/types.ts";
-import { layerCounterparts, outerCounterparts } from "./counterparts.ts";
+import { counterparts } from "./counterparts.ts";
 import type { RecipeModule, Slice, Source } from "./sources.ts";
 
 /** One weight of the output, and what each source of its slice has for it. */
@@ -34,10 +34,9 @@ export function findTargets(recipe: readonly RecipeModule[], output: Architectur
     const first = module.slices[0];
     const last = module.slices.at(-1);
     if (spec === undefined || first === undefined || last === undefined) continue;
-    const outer = { module, output, targets };
-    addOuter("before", spec, first, outer);
+    addOuter("before", spec, first, module, targets);
     addLayers(spec, module, targets);
-    addOuter("after", spec, last, outer);
+    addOuter("after", spec, last, module, targets);
   }
   return targets;
 }
@@ -46,14 +45,11 @@ function addOuter(
   part: "before" | "after",
   spec: ModuleSpec,
   slice: Slice,
-  { module, output, targets }: { module: RecipeModule; output: Architecture; targets: Target[] },
+  module: RecipeModule,
+  targets: Target[],
 ): void {
-  const specs = spec[part];
-  const columns = slice.sources.map((source) => {
-    const inputs = sourceModule(source, module.name)?.[part] ?? [];
-    return outerCounterparts(specs, inputs, familiesAgree(source.from.architecture, output));
-  });
-  add(specs, columns, { module, slice, t: 0 }, targets);
+  const columns = slice.sources.map((source) => counterparts(spec[part], sourceModule(source, module)?.[part] ?? []));
+  add(spec[part], columns, { module, slice, t: 0 }, targets);
 }
 
 function addLayers(spec: ModuleSpec, module: RecipeModule, targets: Target[]): void {
@@ -61,17 +57,16 @@ function addLayers(spec: ModuleSpec, module: RecipeModule, targets: Target[]): v
   for (const slice of module.slices) {
     for (let index = 0; index < slice.layers; index++, output++) {
       const specs = spec.layers[output] ?? [];
-      const columns = slice.sources.map((source) => {
-        const input = source.start + index;
-        return layerCounterparts(specs, sourceModule(source, module.name)?.layers[input] ?? [], { output, input });
-      });
+      const columns = slice.sources.map((source) =>
+        counterparts(specs, sourceModule(source, module)?.layers[source.start + index] ?? []),
+      );
       add(specs, columns, { module, slice, t: slice.layers > 1 ? index / (slice.layers - 1) : 1 }, targets);
     }
   }
 }
 
-function sourceModule(source: Source, name: string): ModuleSpec | undefined {
-  return source.from.architecture.modules.find((module) => module.name === name);
+function sourceModule(source: Source, module: RecipeModule): ModuleSpec | undefined {
+  return correspondingModule(source.from.architecture, module);
 }
 
 /** One target for each of `specs`; `columns` holds, by source, the weights that go into them. */

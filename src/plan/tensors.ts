@@ -3,18 +3,22 @@ import type { Position, Report } from "../errors.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
+import { type Copies, startCopies } from "./copies.ts";
 import { outputDtype } from "./dtype.ts";
 import { type ReportOnce, reportOnce } from "./once.ts";
 import { type SliceParameters, sliceParameters } from "./parameters.ts";
 import type { PlacelessOp } from "./place.ts";
 import type { Slice } from "./sources.ts";
 import type { Target } from "./targets.ts";
-import type { OpInput } from "./types.ts";
+import type { MergeOptions, OpInput } from "./types.ts";
 
 interface Context {
   config: MergeConfig;
   method: MergeMethod;
+  /** Weights that not all inputs have in one shape are copied, not refused. */
+  allowCrimes: boolean;
   report: ReportOnce;
+  copies: Copies;
   parameters: Map<Slice, SliceParameters>;
 }
 
@@ -26,45 +30,70 @@ export function planTensors(
   targets: readonly Target[],
   config: MergeConfig,
   method: MergeMethod,
+  { allowCrimes }: Pick<MergeOptions, "allowCrimes">,
   report: Report,
 ): PlacelessOp[] {
-  const context: Context = { config, method, report: reportOnce(report), parameters: new Map() };
+  const copies = startCopies();
+  const context: Context = { config, method, allowCrimes, report: reportOnce(report), copies, parameters: new Map() };
   const ops: PlacelessOp[] = [];
   for (const target of targets) {
     const op = planTensor(target, context);
     if (op !== undefined) ops.push(op);
   }
+  copies.report(report);
   return ops;
 }
 
 /** @returns undefined for an optional weight that no input has, and where something is wrong. */
 function planTensor(target: Target, context: Context): PlacelessOp | undefined {
-  const inputs = presentInputs(target, context.report);
-  if (inputs === undefined || !checkShapes(target, inputs, context.report)) return undefined;
-  const first = inputs[0] as OpInput;
+  const { spec, slice } = target;
+  const present = presentInputs(target);
+  if (present.length === 0 && spec.optional) return undefined;
+  if (spec.buffer === true) return copyOf(target, chosenInput(target, present), "as it is", context);
+  if (slice.copied === true && present.length > 0) return copyOf(target, present[0] as OpInput, "output", context);
+  const complete = present.length === target.inputs.length && present.length > 0;
+  const mismatch = otherShape(present);
+  if (complete && mismatch === undefined) return planPresent(target, present, context);
+  if (present.length > 0 && (context.allowCrimes || (spec.optional && mismatch === undefined))) {
+    const input = chosenInput(target, present);
+    context.copies.note(spec.name, input.model, complete ? "shape" : "missing");
+    return copyOf(target, input, "output", context);
+  }
+  if (complete) reportShapes(target, present, context.report);
+  else reportMissing(target, context.report);
+  return undefined;
+}
+
+function planPresent(target: Target, inputs: readonly OpInput[], context: Context): PlacelessOp | undefined {
   const dtypes = inputs.map(({ view }) => view.dtype);
   if (dtypes.every(isFloat)) return planFloats(target, inputs, dtypes, context);
-  if (dtypes.some(isFloat)) {
-    const list = inputs.map(({ model, view }) => `${model} ${view.dtype}`).join(", ");
-    const message = `integers and floating point numbers cannot be merged: ${list}`;
-    context.report(`kinds ${first.tensor}`, () => ({
-      code: "mixed-dtypes",
-      message,
-      at: target.slice.at,
-      tensor: target.spec.name,
-    }));
-    return undefined;
-  }
-  const base = target.slice.sources.findIndex((source) => source.isBase);
-  const donor = inputs[base] ?? first;
-  return {
+  if (!dtypes.some(isFloat)) return copyOf(target, chosenInput(target, inputs), "as it is", context);
+  const list = inputs.map(({ model, view }) => `${model} ${view.dtype}`).join(", ");
+  context.report(`kinds ${inputs[0]?.tensor}`, () => ({
+    code: "mixed-dtypes",
+    message: `integers and floating point numbers cannot be merged: ${list}`,
+    at: target.slice.at,
     tensor: target.spec.name,
-    dtype: donor.view.dtype,
-    shape: donor.view.shape,
-    kernel: "copy",
-    inputs: [donor],
-    params: [],
-  };
+  }));
+  return undefined;
+}
+
+/** The base's tensor, else the first model's. */
+function chosenInput(target: Target, present: readonly OpInput[]): OpInput {
+  const isBase = ({ position }: OpInput) => target.slice.sources[position]?.isBase === true;
+  return present.find(isBase) ?? (present[0] as OpInput);
+}
+
+/** One input's tensor in its own dtype, or in the one that the output is written in. */
+function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", context: Context): PlacelessOp {
+  const own = input.view.dtype;
+  const written =
+    dtype === "output" && isFloat(own)
+      ? (target.spec.dtype ?? outputDtype(context.config, context.method, [own], -1))
+      : own;
+  // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
+  const { kernel, params } = written === own ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
+  return { tensor: target.spec.name, dtype: written, shape: input.view.shape, kernel, inputs: [input], params };
 }
 
 function planFloats(
@@ -94,7 +123,7 @@ function planFloats(
     return undefined;
   }
   const base = target.slice.sources.findIndex((source) => source.isBase);
-  const dtype = outputDtype(config, method, dtypes, base);
+  const dtype = target.spec.dtype ?? outputDtype(config, method, dtypes, base);
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
   // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
   const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
@@ -112,44 +141,50 @@ function parametersOf(target: Target, context: Context): SliceParameters {
   return parameters;
 }
 
-/** @returns undefined where an input is missing; that is an error unless the weight is optional and no input has it. */
-function presentInputs(target: Target, report: ReportOnce): OpInput[] | undefined {
-  const { spec, slice, inputs } = target;
+/** What the sources have, and in which position. */
+function presentInputs({ slice, inputs }: Target): OpInput[] {
   const present: OpInput[] = [];
   for (let position = 0; position < inputs.length; position++) {
     const found = inputs[position]?.found;
     const model = slice.sources[position]?.from.model.name ?? "";
     if (found !== undefined) present.push({ view: found.view, model, tensor: found.name, position });
   }
-  if (present.length === inputs.length && present.length > 0) return present;
-  if (present.length === 0 && spec.optional) return undefined;
+  return present;
+}
+
+function reportMissing({ spec, slice, inputs }: Target, report: ReportOnce): void {
   inputs.forEach(({ name, found }, position) => {
     const source = slice.sources[position];
     if (found !== undefined || source === undefined) return;
     const model = source.from.model.name;
-    report(`missing ${model} ${name}`, () => ({
-      code: "missing-tensor",
-      message: spec.optional ? "the model lacks a tensor that another input has" : "the model lacks a tensor",
-      at: source.at,
-      model,
-      tensor: name,
-    }));
+    const message = spec.optional ? "the model lacks a tensor that another input has" : "the model lacks a tensor";
+    report(`missing ${model} ${name}`, () => ({ code: "missing-tensor", message, at: source.at, model, tensor: name }));
   });
+}
+
+/** An input whose shape is not the first's. */
+function otherShape(inputs: readonly OpInput[]): OpInput | undefined {
+  const first = inputs[0];
+  if (first === undefined) return undefined;
+  for (const input of inputs) if (!sameShape(input.view.shape, first.view.shape)) return input;
   return undefined;
 }
 
-function checkShapes(target: Target, inputs: readonly OpInput[], report: ReportOnce): boolean {
-  const first = inputs[0] as OpInput;
-  let other: OpInput | undefined;
-  for (const input of inputs) if (!sameShape(input.view.shape, first.view.shape)) other ??= input;
-  if (other === undefined) return true;
+function reportShapes(target: Target, inputs: readonly OpInput[], report: ReportOnce): void {
+  const other = otherShape(inputs) as OpInput;
+  const transposed = isTransposed((inputs[0] as OpInput).view.shape, other.view.shape);
   report(`shapes ${target.spec.name}`, () => ({
     code: "shape-mismatch",
     message: `the models' tensors differ in shape: ${inputs.map(describe).join(", ")}`,
     at: target.slice.sources[other.position]?.at,
     tensor: target.spec.name,
+    hint: transposed ? "one model stores it transposed: save both with the same version of transformers" : undefined,
   }));
-  return false;
+}
+
+/** Whether the shapes differ in the order of the last two dimensions only. */
+function isTransposed(a: readonly number[], b: readonly number[]): boolean {
+  return a.length >= 2 && sameShape([...a.slice(0, -2), a.at(-1) ?? 0, a.at(-2) ?? 0], b);
 }
 
 function describe({ model, view }: OpInput): string {

@@ -15,6 +15,9 @@ import { fileProblem } from "./file-error.ts";
 import { MANIFEST_NAME } from "./manifest.ts";
 import { formatBytes } from "./units.ts";
 
+/** The part of a plan that decides what is in the output folder, and what must not be the output folder. */
+type OutputPlan = Pick<MergePlan, "inputFiles" | "shards" | "sideFiles" | "index">;
+
 /** The output folder as it was found before anything was written. */
 export interface OutputFolder {
   /** Absolute, links resolved as far as the path exists. */
@@ -36,7 +39,7 @@ const MODEL_FILE = /^(.*\.safetensors|pytorch_model.*\.bin|config\.json|adapter_
  * Looks at the output folder and reports everything that speaks against writing the plan's model there. Writes nothing.
  * @param force whether a model that is already there may be replaced.
  */
-export function inspectOutput(plan: MergePlan, out: string, force: boolean, report: Report): OutputFolder {
+export function inspectOutput(plan: OutputPlan, out: string, force: boolean, report: Report): OutputFolder {
   const path = resolveLinks(resolve(out));
   if (path === undefined) {
     report.error({
@@ -57,8 +60,15 @@ export function inspectOutput(plan: MergePlan, out: string, force: boolean, repo
   return { path, exists: existing === path, entries: found.map((entry) => entry.name), leftovers };
 }
 
+const NOTHING_YET: OutputPlan = { inputFiles: [], shards: [], sideFiles: [], index: undefined };
+
+/** What can be said of the output folder before there is a plan: whether it can be written to, and holds no model. */
+export function checkOutput(out: string, force: boolean, report: Report): void {
+  inspectOutput(NOTHING_YET, out, force, report);
+}
+
 /** Every file that the plan puts into the folder. */
-export function plannedNames(plan: MergePlan): Set<string> {
+export function plannedNames(plan: OutputPlan): Set<string> {
   const names = new Set([MANIFEST_NAME]);
   for (const shard of plan.shards) names.add(shard.file);
   for (const side of plan.sideFiles) names.add(side.name);
@@ -98,7 +108,7 @@ function isThere(path: string): boolean {
   }
 }
 
-function checkApartFromInputs(plan: MergePlan, out: string, report: Report): void {
+function checkApartFromInputs(plan: OutputPlan, out: string, report: Report): void {
   const message = "the output folder must be apart from the input models";
   for (const folder of inputFolders(plan)) {
     const relation =
@@ -120,7 +130,7 @@ function checkApartFromInputs(plan: MergePlan, out: string, report: Report): voi
 }
 
 /** Real folders of all input files: both where a link to a file stands and where the file itself lies. */
-function inputFolders(plan: MergePlan): Set<string> {
+function inputFolders(plan: OutputPlan): Set<string> {
   const files = plan.inputFiles.map((file) => file.path);
   for (const side of plan.sideFiles) if ("from" in side) files.push(side.from);
   const real = new Map<string, string>();
@@ -199,7 +209,7 @@ function checkWritable(path: string, report: Report): boolean {
 
 /** Nothing that is there counts as freed: files of an older model stay until the new one is complete. */
 function checkSpace(
-  plan: MergePlan,
+  plan: OutputPlan,
   out: string,
   existing: string,
   leftovers: readonly string[],
@@ -224,7 +234,7 @@ function checkSpace(
 }
 
 /** Bytes of all files of the output. */
-export function bytesToWrite(plan: MergePlan): number {
+export function bytesToWrite(plan: OutputPlan): number {
   let bytes = Buffer.byteLength(plan.index?.text ?? "");
   for (const shard of plan.shards) bytes += shard.size;
   for (const side of plan.sideFiles) {

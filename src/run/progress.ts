@@ -1,4 +1,4 @@
-import type { RunEvents, RunProgress } from "./types.ts";
+import type { RunEvents } from "./types.ts";
 import { formatBytes, formatSeconds } from "./units.ts";
 
 /** Where progress goes. */
@@ -13,33 +13,63 @@ export interface ProgressDisplay extends RunEvents {
   end(): void;
 }
 
+/** One moment of something that goes from no byte to all of them. */
+export interface MeterReading {
+  bytes: number;
+  totalBytes: number;
+  /** Those of `bytes` that took no time: an earlier run brought them. */
+  earlierBytes: number;
+  /** What it is at. */
+  item: string;
+  /** Why no byte moves, if none does: shown at once, in place of the time left. */
+  waiting: string | undefined;
+}
+
+export interface Meter {
+  show(reading: MeterReading): void;
+  /** Takes the bar off the screen, so that other text may follow. */
+  end(): void;
+}
+
 /** Least milliseconds between two redraws of the bar, and between two plain lines. */
 const REDRAW_MS = 100;
 const LINE_MS = 2000;
 const BAR_CELLS = 20;
 
-/**
- * A bar on one line of a terminal; elsewhere (a file, a CI log) a plain line every two seconds.
- * @param now milliseconds on a clock that does not jump.
- */
+/** The progress of a merge. @param now milliseconds on a clock that does not jump. */
 export function progressDisplay(stream: ProgressStream, now: () => number = () => performance.now()): ProgressDisplay {
-  return stream.isTTY ? progressBar(stream, now) : progressLines(stream, now);
+  const meter = makeMeter(stream, now);
+  return {
+    progress({ bytes, totalBytes, phase, tensor }) {
+      const waiting = phase === "syncing" ? "waiting for the disk" : undefined;
+      meter.show({ bytes, totalBytes, earlierBytes: 0, item: tensor, waiting });
+    },
+    end: () => meter.end(),
+  };
 }
 
 /** What `--quiet` shows. */
 export const silentProgress: ProgressDisplay = { progress() {}, end() {} };
 
-function progressBar(stream: ProgressStream, now: () => number): ProgressDisplay {
+/**
+ * A bar on one line of a terminal; elsewhere (a file, a CI log) a plain line every two seconds.
+ * @param now milliseconds on a clock that does not jump.
+ */
+export function makeMeter(stream: ProgressStream, now: () => number = () => performance.now()): Meter {
+  return stream.isTTY ? barMeter(stream, now) : lineMeter(stream, now);
+}
+
+function barMeter(stream: ProgressStream, now: () => number): Meter {
   const start = now();
   let drawnAt = Number.NEGATIVE_INFINITY;
-  let phase: RunProgress["phase"] = "merging";
+  let waiting: string | undefined;
   return {
-    progress(progress) {
+    show(reading) {
       const time = now();
-      if (time - drawnAt < REDRAW_MS && progress.phase === phase) return;
+      if (time - drawnAt < REDRAW_MS && reading.waiting === waiting) return;
       drawnAt = time;
-      phase = progress.phase;
-      const line = barLine(progress, (time - start) / 1000, (stream.columns ?? 80) - 1);
+      waiting = reading.waiting;
+      const line = barLine(reading, (time - start) / 1000, (stream.columns ?? 80) - 1);
       stream.write(`\r${line}\u001B[K`);
     },
     end() {
@@ -48,44 +78,47 @@ function progressBar(stream: ProgressStream, now: () => number): ProgressDisplay
   };
 }
 
-/** The bar's text, at most `width` columns: the tensor's name gives way first. */
-function barLine(progress: RunProgress, seconds: number, width: number): string {
-  const share = shareDone(progress);
-  const full = Math.floor(share * BAR_CELLS);
+/** The bar's text, at most `width` columns: what it is at gives way first. */
+function barLine(reading: MeterReading, seconds: number, width: number): string {
+  const full = Math.floor(shareDone(reading) * BAR_CELLS);
   const bar = `[${"#".repeat(full)}${"-".repeat(BAR_CELLS - full)}]`;
-  const tail =
-    progress.phase === "syncing" ? "waiting for the disk" : `${remaining(progress, seconds)}  ${progress.tensor}`;
-  return `${bar} ${amount(progress, seconds)}  ${tail}`.slice(0, width);
+  const tail = reading.waiting ?? `${remaining(reading, seconds)}  ${reading.item}`;
+  return `${bar} ${amount(reading, seconds)}  ${tail}`.slice(0, width);
 }
 
-function progressLines(stream: ProgressStream, now: () => number): ProgressDisplay {
+function lineMeter(stream: ProgressStream, now: () => number): Meter {
   const start = now();
   let writtenAt = start;
   return {
-    progress(progress) {
+    show(reading) {
       const time = now();
       if (time - writtenAt < LINE_MS) return;
       writtenAt = time;
       const seconds = (time - start) / 1000;
-      const tail = progress.phase === "syncing" ? "waiting for the disk" : remaining(progress, seconds);
-      stream.write(`${amount(progress, seconds)}, ${tail}\n`);
+      stream.write(`${amount(reading, seconds)}, ${reading.waiting ?? remaining(reading, seconds)}\n`);
     },
     end() {},
   };
 }
 
-function shareDone({ bytes, totalBytes }: RunProgress): number {
+function shareDone({ bytes, totalBytes }: MeterReading): number {
   return totalBytes === 0 ? 1 : bytes / totalBytes;
 }
 
-/** `45 %  1.24 GB of 2.96 GB  1.91 GB/s`: bytes read and written. */
-function amount(progress: RunProgress, seconds: number): string {
-  const percent = String(Math.floor(100 * shareDone(progress))).padStart(3);
-  const rate = seconds > 0 ? formatBytes(progress.bytes / seconds) : formatBytes(0);
-  return `${percent} %  ${formatBytes(progress.bytes)} of ${formatBytes(progress.totalBytes)}  ${rate}/s`;
+/** `45 %  1.24 GB of 2.96 GB  1.91 GB/s`. */
+function amount(reading: MeterReading, seconds: number): string {
+  const percent = String(Math.floor(100 * shareDone(reading))).padStart(3);
+  const rate = seconds > 0 ? formatBytes(bytesMoved(reading) / seconds) : formatBytes(0);
+  return `${percent} %  ${formatBytes(reading.bytes)} of ${formatBytes(reading.totalBytes)}  ${rate}/s`;
 }
 
-function remaining({ bytes, totalBytes }: RunProgress, seconds: number): string {
-  if (bytes === 0) return "-- left";
-  return `${formatSeconds((seconds * (totalBytes - bytes)) / bytes)} left`;
+function remaining(reading: MeterReading, seconds: number): string {
+  const moved = bytesMoved(reading);
+  if (moved === 0) return "-- left";
+  return `${formatSeconds((seconds * (reading.totalBytes - reading.bytes)) / moved)} left`;
+}
+
+/** Less than what was there at first is there when a file has to be fetched anew. */
+function bytesMoved({ bytes, earlierBytes }: MeterReading): number {
+  return Math.max(0, bytes - earlierBytes);
 }

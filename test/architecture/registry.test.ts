@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { FAMILIES, familyNames, findFamily, loadFamily } from "../../src/architecture/registry.ts";
+import { LOADERS } from "../../src/architecture/loaders.ts";
+import { BUILT_IN, familiesOf } from "../../src/architecture/registry.ts";
 
 const folder = join(import.meta.dir, "../../architectures");
 const schemaText = readFileSync(join(folder, "schema.json"), "utf8");
@@ -10,38 +11,61 @@ const schema = z.fromJSONSchema(JSON.parse(schemaText));
 
 describe("the list of families", () => {
   test("has exactly the files of architectures/", () => {
-    const files = readdirSync(folder).filter((file) => file !== "schema.json");
-    expect(familyNames.map((name) => `${name}.json`)).toEqual(files.sort());
+    const families = readdirSync(folder)
+      .filter((file) => !["index.json", "schema.json"].includes(file))
+      .map((file) => file.replace(/\.json$/, ""));
+    expect(BUILT_IN.names).toEqual(families.sort());
+    expect(Object.keys(LOADERS).sort()).toEqual(families);
   });
 
-  test.each([...familyNames])("says of %s what its file says", (name) => {
-    const definition = loadFamily(name);
+  test.each([...BUILT_IN.names])("says of %s what its file says", (name) => {
+    const definition = BUILT_IN.load(name);
     expect(definition).toEqual(JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8")));
-    expect(FAMILIES[name]?.modelTypes).toEqual(definition.model_types);
-    expect(FAMILIES[name]?.architectures).toEqual(definition.architectures);
+    expect(BUILT_IN.entry(name)).toEqual({
+      model_types: definition.model_types,
+      architectures: definition.architectures,
+    } as ReturnType<typeof BUILT_IN.entry>);
   });
 
-  test("claims no class and no model type twice", () => {
-    const claims = Object.values(FAMILIES).flatMap(({ modelTypes, architectures }) => [
-      ...modelTypes,
-      ...architectures,
-    ]);
-    expect(new Set(claims).size).toBe(claims.length);
+  test("claims no model type twice, and a class twice only under different model types", () => {
+    const entries = BUILT_IN.names.map((name) => BUILT_IN.entry(name));
+    const types = entries.flatMap((entry) => entry?.model_types ?? []);
+    expect(new Set(types).size).toBe(types.length);
+    const classes = entries.flatMap((entry) => entry?.architectures ?? []);
+    const twice = classes.filter((one, i) => classes.indexOf(one) !== i);
+    expect(twice.sort()).toEqual(["PhiForCausalLM", "PhiModel"]);
   });
 
-  test("goes by the class, and by model_type where the class is in none", () => {
-    expect(findFamily("MistralForCausalLM", "llama")).toBe("mistral");
-    expect(findFamily("LlamaForRewards", "llama")).toBe("llama");
-    expect(findFamily(undefined, "phi3")).toBe("phi3");
-    expect(findFamily("BertModel", "bert")).toBeUndefined();
-    expect(findFamily(undefined, undefined)).toBeUndefined();
-    expect(findFamily(undefined, "toString")).toBeUndefined();
+  test("goes by the class, and by model_type where the class is in none or in several", () => {
+    const { find } = BUILT_IN;
+    expect(find("MistralForCausalLM", "llama")).toBe("mistral");
+    expect(find("LlamaForRewards", "llama")).toBe("llama");
+    expect(find("PhiForCausalLM", "phi-msft")).toBe("phi-msft");
+    expect(find("PhiForCausalLM", "phi")).toBe("phi");
+    expect(find(undefined, "phi3")).toBe("phi3");
+    expect(find("UnheardModel", "unheard")).toBeUndefined();
+    expect(find(undefined, undefined)).toBeUndefined();
+    expect(find(undefined, "toString")).toBeUndefined();
+    expect(BUILT_IN.named("toString")).toBeUndefined();
+  });
+
+  test("reads a definition only when it is asked for", () => {
+    const read: string[] = [];
+    const entries = { a: { model_types: ["a"], architectures: ["A"] } };
+    const families = familiesOf(entries, (name) => {
+      read.push(name);
+      return BUILT_IN.load("llama");
+    });
+    expect(families.find("A", undefined)).toBe("a");
+    expect(read).toEqual([]);
+    families.load("a");
+    expect(read).toEqual(["a"]);
   });
 });
 
 describe("the schema", () => {
-  test.each([...familyNames])("accepts %s", (name) => {
-    expect(schema.safeParse(loadFamily(name)).error).toBeUndefined();
+  test.each([...BUILT_IN.names])("accepts %s", (name) => {
+    expect(schema.safeParse(BUILT_IN.load(name)).error).toBeUndefined();
   });
 
   test("accepts everything that the format has", () => {
@@ -49,18 +73,20 @@ describe("the schema", () => {
     expect(schema.safeParse(madeUp).error).toBeUndefined();
   });
 
-  const llama = loadFamily("llama");
+  const llama = BUILT_IN.load("llama");
   const module = llama.modules.default;
+  const layer = (entry: unknown) => ({ ...llama, modules: { default: { ...module, layer: [entry] } } });
   test.each([
     ["a key that the format has not", { ...llama, comment: "" }],
     ["no classes", { ...llama, architectures: [] }],
-    ["a module without layers", { ...llama, modules: { default: { ...module, layer: undefined } } }],
-    ["a role that is none", { ...llama, modules: { default: { ...module, after: [{ name: "x", role: "tail" }] } } }],
-    ["a weight without a name", { ...llama, modules: { default: { ...module, after: [{ optional: true }] } } }],
-    [
-      "a weight with a misspelt key",
-      { ...llama, modules: { default: { ...module, after: [{ name: "x", alias: [] }] } } },
-    ],
+    ["no modules", { ...llama, modules: {} }],
+    ["a module of another family without a place in config.json", { ...llama, modules: { a: { family: "llama" } } }],
+    ["a role that is none", layer({ name: "x", role: "tail" })],
+    ["a weight without a name", layer({ optional: true })],
+    ["a weight with a misspelt key", layer({ name: "x", alias: [] })],
+    ["a group without weights", layer({ when: { layer: 1 } })],
+    ["a comparison that is none", layer({ name: "x", when: { layer: { above: 1 } } })],
+    ["a packed tensor without a name", layer({ name: "x", packed: { part: 1 } })],
   ])("refuses %s", (_, definition) => {
     expect(schema.safeParse(definition).success).toBe(false);
   });

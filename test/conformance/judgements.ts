@@ -101,6 +101,27 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     tensors: (kit) => ofCommonRows(kit, "arcee_fusion", ["llama-base", "llama-a"], () => []),
     config: { dtype: "bfloat16" },
   },
+  "f-gptneox-linear": {
+    reason: "the reference wants buffers that transformers stopped writing: the weights are all there",
+    right: "values",
+    tensors: (kit) => mean(kit, ["gptneox-a", "gptneox-b"], [0.6, 0.4]),
+  },
+  "f-gptneox-ties": {
+    reason: "the reference wants buffers that transformers stopped writing: the weights are all there",
+    right: "values",
+    tensors: (kit) => tiesOfCommonRows(kit, "gptneox-base", ["gptneox-a", "gptneox-b"], [0.6, 0.4], 0.5),
+  },
+  "f-bertmodel-linear": {
+    reason: "the reference crashes on the definition of its own family",
+    right: "values",
+    tensors: (kit) => mean(kit, ["bertmodel-a", "bertmodel-b"], [0.6, 0.4]),
+  },
+  "f-bert-ties": {
+    reason: "the reference wants a pooler, which a masked language model does not have",
+    right: "values",
+    tensors: (kit) => tiesOfCommonRows(kit, "bert-base", ["bert-a", "bert-b"], [0.6, 0.4], 0.5),
+    config: { tie_word_embeddings: true },
+  },
   "o-path-one-slash": {
     reason: "a folder whose name looks like a hub id: the reference asks the hub for its card, and fails offline",
     right: "like",
@@ -128,6 +149,20 @@ function breadcrumbs(kit: Kit, density: number, gamma: number): Map<string, Judg
     const shares = [Math.trunc(gamma * count), Math.trunc(density * count)];
     return [1, 0, 0, 0.7, ...shares, 0.4, ...shares];
   });
+}
+
+/** linear: the models' tensors by name, weighted. */
+function mean(kit: Kit, models: readonly string[], weights: readonly number[]): Map<string, Judged> {
+  const names = kit.inputNames(models[0] as string);
+  return new Map(
+    names.map((name) => {
+      const all = models.map((model) => kit.input(model, name));
+      const values = (all[0] as Float64Array).map((_, i) =>
+        all.reduce((sum, one, j) => sum + (one[i] as number) * (weights[j] as number), 0),
+      );
+      return [name, { values, alternatives: new Map() }];
+    }),
+  );
 }
 
 function tiesWithItself(kit: Kit, base: string, model: string, weights: number[], density: number) {

@@ -1,18 +1,23 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, relative } from "node:path";
 import { formatProblem, Report } from "../../src/errors.ts";
 import { openModel } from "../../src/model/folder.ts";
 import { parseModelRef } from "../../src/model/ref.ts";
 import type { Model } from "../../src/model/types.ts";
-import { safetensorsFile, temporaryFolder, writeFolder } from "./written.ts";
+import { headerBytes, safetensorsFile, temporaryFolder, writeFolder } from "./written.ts";
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
 
 const config = { architectures: ["LlamaForCausalLM"], model_type: "llama" };
 const weights = safetensorsFile({ a: [2], b: [3] });
+/** Of the 2 x 1 32-bit words of a quantised weight. */
+const gptqWeights = Buffer.concat([
+  headerBytes('{"q_proj.qweight":{"dtype":"I32","shape":[2,1],"data_offsets":[0,8]}}'),
+  new Uint8Array(8),
+]);
 let made = 0;
 
 function folder(files: Readonly<Record<string, string | Uint8Array | object>>): string {
@@ -165,6 +170,53 @@ describe("weights in several files", () => {
   });
 });
 
+describe("weights in PyTorch files", () => {
+  const state = readFileSync(join(import.meta.dir, "torch", "files", "module.bin"));
+  const views = readFileSync(join(import.meta.dir, "torch", "files", "views.bin"));
+
+  test("are read where there are no safetensors", () => {
+    const dir = folder({ "config.json": config, "pytorch_model.bin": state, "training_args.bin": "x" });
+    const { model, report } = open(dir);
+    expect(report).toEqual(new Report());
+    expect(model?.tensors.get("head.weight")).toMatchObject({ dtype: "F32", shape: [4, 2] });
+    expect(model?.weightFiles).toEqual([{ path: join(dir, "pytorch_model.bin"), size: state.length }]);
+    expect(model?.sideFiles).toEqual(["config.json", "training_args.bin"]);
+  });
+
+  test("do not count where there are safetensors", () => {
+    const dir = folder({ "config.json": config, "pytorch_model.bin": "x", "model.safetensors": weights });
+    expect([...(open(dir).model?.tensors.keys() ?? [])]).toEqual(["a", "b"]);
+  });
+
+  test("are found by their index", () => {
+    const shards = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"] as const;
+    const index = { weight_map: { "embed.weight": shards[0], "norm.weight": shards[0], whole: shards[1] } };
+    const dir = folder({
+      "config.json": config,
+      [shards[0]]: state,
+      [shards[1]]: views,
+      "pytorch_model.bin.index.json": index,
+    });
+    const { model } = open(dir);
+    expect(model?.tensors.get("whole")?.file).toBe(join(dir, shards[1]));
+    expect(model?.tensors.get("embed.weight")?.file).toBe(join(dir, shards[0]));
+    rmSync(join(dir, shards[1]));
+    const { report } = open(dir);
+    expect(report.errors.map(({ code }) => code)).toEqual(["missing-shard"]);
+    expect(report.errors[0]?.message).toContain("pytorch_model.bin.index.json");
+  });
+
+  test("are all taken where there is neither an index nor pytorch_model.bin", () => {
+    const dir = folder({ "config.json": config, "pytorch_model-1.bin": state, "pytorch_model-2.bin": views });
+    expect([...(open(dir).model?.tensors.keys() ?? [])]).toEqual(expect.arrayContaining(["embed.weight", "whole"]));
+  });
+});
+
+test("a second copy in the layout of the model's authors does not count", () => {
+  const dir = folder({ "config.json": config, "a.safetensors": weights, "consolidated.safetensors": "x" });
+  expect([...(open(dir).model?.tensors.keys() ?? [])]).toEqual(["a", "b"]);
+});
+
 describe("what is no model", () => {
   test.each([
     ["without config.json", { "model.safetensors": weights }, ["no-config"]],
@@ -172,7 +224,12 @@ describe("what is no model", () => {
     ["with a config.json that is a list", { "config.json": "[]", "model.safetensors": weights }, ["invalid-json"]],
     ["without weights", { "config.json": config }, ["no-weights"]],
     ["that is empty", {}, ["no-weights", "no-config"]],
-    ["with PyTorch files only", { "config.json": config, "pytorch_model.bin": "" }, ["not-yet-pytorch-bin"]],
+    ["with a damaged PyTorch file", { "config.json": config, "pytorch_model.bin": "" }, ["torch-not-a-checkpoint"]],
+    [
+      "with weights that their names show to be quantised",
+      { "config.json": config, "model.safetensors": gptqWeights },
+      ["quantised-weights"],
+    ],
     ["with GGUF files only", { "model-Q4.gguf": "" }, ["gguf-model"]],
     [
       "that is an adapter",
@@ -209,7 +266,7 @@ describe("what is no model", () => {
     const workingDirectory = process.cwd();
     process.chdir(folder({ "models/llama-a/config.json": config }));
     try {
-      expect(open("models/lama-a").report.errors[0]?.hint).toStartWith('did you mean "llama-a"? not yet: downloading');
+      expect(open("models/lama-a").report.errors[0]?.hint).toStartWith('did you mean "llama-a"? fetch the model first');
     } finally {
       process.chdir(workingDirectory);
     }
@@ -272,7 +329,7 @@ describe("a model of the Hub", () => {
     expect(report.errors.map(({ code }) => code)).toEqual(["model-not-found"]);
     expect(report.errors[0]?.message).toContain(join(process.cwd(), "sinter-test/huge"));
     expect(report.errors[0]?.message).toContain(join(cache, "models--sinter-test--huge"));
-    expect(report.errors[0]?.hint).toContain("not yet: downloading");
+    expect(report.errors[0]?.hint).toContain("fetch the model first");
     expect(report.errors[0]?.hint).toContain(`hf download sinter-test/huge --revision v3 --cache-dir ${cache}`);
   });
 

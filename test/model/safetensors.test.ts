@@ -221,11 +221,14 @@ describe("what a header says wrong", () => {
     expect(codes(parse('{"__metadata__":{},"__metadata__":{}}', 0).errors)).toEqual(["safetensors-metadata"]);
   });
 
-  test("a dtype that cannot be merged is named once, with the number of its tensors", () => {
-    const fp8 = (begin: number) => ({ dtype: "F8_E4M3", shape: [4], data_offsets: [begin, begin + 4] });
-    const { errors } = parseObject({ a: fp8(0), b: fp8(4), c: fp8(8) }, 12);
-    expect(codes(errors)).toEqual(["unsupported-dtype"]);
-    expect(errors[0]?.message).toBe("unsupported dtype F8_E4M3 (and 2 more tensors)");
+  test.each([
+    ["C64", "unsupported-dtype", "unsupported dtype C64"],
+    ["F8_E4M3", "quantised-weights", "the weights are quantised (F8_E4M3), and quantised weights cannot be merged"],
+  ])("a dtype that cannot be merged is named once, with the number of its tensors: %s", (dtype, code, message) => {
+    const entry = (begin: number) => ({ dtype, shape: [4], data_offsets: [begin, begin + 4] });
+    const { errors } = parseObject({ a: entry(0), b: entry(4), c: entry(8) }, 12);
+    expect(codes(errors)).toEqual([code]);
+    expect(errors[0]?.message).toBe(`${message} (and 2 more tensors)`);
     expect(errors[0]?.tensor).toBe("a");
   });
 

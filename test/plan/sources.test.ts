@@ -282,14 +282,14 @@ describe("different architectures", () => {
     expect(merged.plan.ops.map(({ tensor }) => tensor)).not.toContain("model.layers.0.self_attn.q_proj.bias");
   });
 
-  test("with --allow-crimes, weights that only the first has are missing", () => {
-    const yaml = "merge_method: linear\nmodels: [{model: qwen}, {model: a}]\nparameters: {weight: 1}";
-    const found = problems(yaml, models, { allowCrimes: true });
-    expect(found).toHaveLength(9);
-    expect(found[0]).toMatchObject({
-      code: "missing-tensor",
-      model: "a",
-      tensor: "model.layers.0.self_attn.q_proj.bias",
-    });
+  test("with --allow-crimes, weights that only the first has are copied, with a warning", () => {
+    const yaml =
+      "merge_method: linear\nmodels: [{model: qwen}, {model: a}]\nparameters: {weight: 0.5, normalize: false}";
+    const merged = plan(yaml, models, { allowCrimes: true });
+    const bias = merged.op("model.layers.0.self_attn.q_proj.bias");
+    expect(read(bias)).toEqual(["qwen model.layers.0.self_attn.q_proj.bias"]);
+    expect(bias.kernel).toBe("copy");
+    expect(merged.report.warnings).toMatchObject([{ code: "copied-weights", model: "qwen" }]);
+    expect(merged.report.warnings[0]?.message).toEndWith("layers.0.self_attn.v_proj.bias and 6 more");
   });
 });

@@ -36,17 +36,6 @@ slices:
   });
 });
 
-describe("tensors that nobody asked for", () => {
-  const extra = { tensors: { "mtp.proj": { dtype: "BF16", shape: [2] } } } as const;
-
-  test("are left out with a warning that names them", () => {
-    const merged = plan(average(), pair({}, extra));
-    expect(merged.plan.ops.map(({ tensor }) => tensor)).not.toContain("mtp.proj");
-    expect(merged.report.warnings).toMatchObject([{ code: "unknown-tensors", model: "b" }]);
-    expect(merged.report.warnings[0]?.message).toEndWith("mtp.proj");
-  });
-});
-
 describe("shapes that differ", () => {
   const odd = {
     tensors: { [UP]: { dtype: "BF16", shape: [2, 4] }, "model.norm.weight": { dtype: "BF16", shape: [5] } },

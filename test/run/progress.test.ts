@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { progressDisplay } from "../../src/run/progress.ts";
+import { makeMeter, progressDisplay } from "../../src/run/progress.ts";
 import type { RunProgress } from "../../src/run/types.ts";
 import { formatBytes, formatSeconds } from "../../src/run/units.ts";
 
@@ -88,4 +88,22 @@ test.each([
   [7384, "2:03:04 h"],
 ])("%d seconds read as %s", (seconds, text) => {
   expect(formatSeconds(seconds)).toBe(text);
+});
+
+test("bytes that were there before count for the share and not for the rate", () => {
+  const written: string[] = [];
+  let ms = 0;
+  const meter = makeMeter({ isTTY: true, columns: 100, write: (text: string) => written.push(text) }, () => ms);
+  ms = 1000;
+  meter.show({ bytes: 3e9, totalBytes: 4e9, earlierBytes: 2e9, item: "model.safetensors", waiting: undefined });
+  expect(written[0]).toContain("75 %  3.00 GB of 4.00 GB  1.00 GB/s  1.0 s left  model.safetensors");
+});
+
+test("a wait is shown at once, and what it is for", () => {
+  const written: string[] = [];
+  const meter = makeMeter({ isTTY: true, columns: 100, write: (text: string) => written.push(text) }, () => 0);
+  const reading = { bytes: 0, totalBytes: 4e9, earlierBytes: 0, item: "model.safetensors" };
+  meter.show({ ...reading, waiting: undefined });
+  meter.show({ ...reading, waiting: "the server asked to wait" });
+  expect(written[1]).toContain("the server asked to wait");
 });

@@ -22,7 +22,9 @@ export const MERGEKIT_OPTIONS = {
     metavar: "FOLDER",
     read: text,
     default: undefined,
-    doc: "Where to look for models named by a hub id, instead of HF_HUB_CACHE or HF_HOME.",
+    doc:
+      "The Hugging Face cache, where models named by a hub id are looked for and downloaded to, instead of HF_HUB_CACHE " +
+      "or HF_HOME.",
     group: "Storage",
   },
   loraMergeCache: {

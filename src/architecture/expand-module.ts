@@ -1,0 +1,248 @@
+import type { Report } from "../errors.ts";
+import type { Model } from "../model/types.ts";
+import type { BoundModule } from "./bind.ts";
+import { countOf, type LayerPosition } from "./config-values.ts";
+import { type ConditionalWeight, sectionWeights } from "./entries.ts";
+import { firstName, orderPrefixes, type SpelledWeight, spellings, spellWeight } from "./spelling.ts";
+import { fillNumber, layerNames, numberNames, templateKey } from "./template.ts";
+import type { ModuleSpec, Packing, WeightLayout, WeightSpec } from "./types.ts";
+
+/** Beyond every real model; more is a slip in config.json or in a definition, and would fill the memory. */
+const MAX_WEIGHTS = 4_000_000;
+const MAX_LOOP = 100_000;
+
+export interface ExpandedModule {
+  spec: ModuleSpec;
+  layout: WeightLayout;
+  /** Usual names of weights that the model spells otherwise. */
+  renamed: ReadonlyMap<string, string>;
+}
+
+/** A weight with its loops run through; only the number of the layer is open. */
+interface LoopedWeight extends Omit<WeightSpec, "layer"> {
+  inLayer: ConditionalWeight["inLayer"];
+}
+
+/**
+ * The weights of a module, in the model's own spelling of names.
+ * @param split take weights apart that the model stores packed.
+ * @returns undefined where config.json lacks a count: then the report has an error.
+ */
+export function expandModule(
+  bound: BoundModule,
+  layers: number,
+  model: Model,
+  split: boolean,
+  report: Report,
+): ExpandedModule | undefined {
+  const { before = [], layer = [], after = [] } = bound.templates;
+  const present = ({ weight }: ConditionalWeight) => bound.hasHead || weight.role !== "head";
+  const [outsideBefore, inSome, outsideAfter] = [before, layer, after].map((entries) =>
+    sectionWeights(entries, bound.valueAt).filter(present),
+  ) as [ConditionalWeight[], ConditionalWeight[], ConditionalWeight[]];
+  const sections = [outsideBefore, inSome.filter((one) => firstLayer(one, layers) !== undefined), outsideAfter];
+  const naming = startNaming(bound, sections.flat(), layers, model, split, report);
+  const [first = [], repeated = [], last = []] = sections.map((weights) => nameWeights(weights, naming));
+  if (naming.failed || isTooLarge(first.length + last.length + repeated.length * layers, bound, model, report)) {
+    return undefined;
+  }
+  const spec: ModuleSpec = {
+    name: bound.name,
+    family: bound.family,
+    subfolder: bound.templates.subfolder,
+    before: first.map(outsideLayers),
+    layers: inLayers(repeated, layers),
+    after: last.map(outsideLayers),
+  };
+  return { spec, layout: { kind: naming.kind, fixed: naming.fixed }, renamed: naming.renamed };
+}
+
+function isTooLarge(count: number, { name, family }: BoundModule, model: Model, report: Report): boolean {
+  if (count <= MAX_WEIGHTS) return false;
+  report.error({
+    code: "too-many-weights",
+    message: `${family} gives ${name} ${count} weights, and more than ${MAX_WEIGHTS} are not taken`,
+    model: model.name,
+  });
+  return true;
+}
+
+/** What naming goes by, and what it finds out on the way. */
+interface Naming {
+  bound: BoundModule;
+  layers: number;
+  split: boolean;
+  spell: (weight: ConditionalWeight) => SpelledWeight;
+  prefixes: BoundModule["prefixes"];
+  loopCount: (name: string) => number;
+  failed: boolean;
+  kind: WeightLayout["kind"];
+  fixed: boolean;
+  renamed: Map<string, string>;
+}
+
+function startNaming(
+  bound: BoundModule,
+  weights: readonly ConditionalWeight[],
+  layers: number,
+  model: Model,
+  split: boolean,
+  report: Report,
+): Naming {
+  const probe = (template: string, weight: ConditionalWeight) =>
+    firstName(template, firstLayer(weight, layers) ?? 0, layers);
+  const prefixes = orderPrefixes(bound.prefixes, weights, probe, model);
+  const counts = new Map<string, number>();
+  const naming: Naming = {
+    bound,
+    layers,
+    split,
+    prefixes,
+    spell: (weight) => {
+      const layer = firstLayer(weight, layers) ?? 0;
+      const isStored = (template: string) => model.tensors.has(firstName(template, layer, layers));
+      return spellWeight(weight, prefixes, bound.valueAt, isStored);
+    },
+    loopCount: (name) => {
+      const known = counts.get(name);
+      if (known !== undefined) return known;
+      const count = readLoopCount(name, bound, model, report);
+      if (count === undefined) naming.failed = true;
+      counts.set(name, count ?? 0);
+      return count ?? 0;
+    },
+    failed: false,
+    kind: undefined,
+    fixed: false,
+    renamed: new Map(),
+  };
+  return naming;
+}
+
+function firstLayer({ inLayer }: ConditionalWeight, layers: number): number | undefined {
+  for (let layer = 0; layer < layers; layer++) if (inLayer({ layer, layers })) return layer;
+  return undefined;
+}
+
+function readLoopCount(name: string, bound: BoundModule, model: Model, report: Report): number | undefined {
+  const count = bound.templates.loops?.[name];
+  const value = count === undefined ? undefined : countOf(count, bound.valueAt);
+  if (value !== undefined && Number.isInteger(value) && value >= 0 && value <= MAX_LOOP) return value;
+  const key = typeof count === "string" ? count : Array.isArray(count) ? count.join(" or ") : name;
+  const given = value === undefined ? "is missing, and" : `is ${value}, and`;
+  report.error({
+    code: "loop-count",
+    message: `${bound.path}${key} of config.json ${given} must be a number (0 to ${MAX_LOOP})`,
+    model: model.name,
+  });
+  return undefined;
+}
+
+function nameWeights(weights: readonly ConditionalWeight[], naming: Naming): LoopedWeight[] {
+  const named = new Map<string, LoopedWeight>();
+  for (const one of weights) {
+    const spelled = naming.spell(one);
+    if (one.weight.packed !== undefined) {
+      naming.kind = spelled.whole === undefined ? (naming.kind ?? "separate") : naming.split ? "split" : "packed";
+      naming.fixed ||= one.weight.packed.only === true;
+    }
+    const looped =
+      spelled.whole !== undefined && !naming.split
+        ? runLoops(spelled.whole.names, one.weight.packed?.name ?? "", one, undefined, naming)
+        : runLoops(spelled.names, one.weight.name, one, spelled, naming);
+    // A packed tensor comes once for each of its parts.
+    for (const weight of looped) if (!named.has(weight.name)) named.set(weight.name, weight);
+  }
+  return [...named.values()];
+}
+
+/** One weight for each combination of the loops' counters, the last one fastest. */
+function runLoops(
+  names: readonly [string, ...string[]],
+  template: string,
+  { weight, inLayer }: ConditionalWeight,
+  spelled: SpelledWeight | undefined,
+  naming: Naming,
+): LoopedWeight[] {
+  const { usual, whole } = spelled ?? { usual: undefined, whole: undefined };
+  const fixed = [...names, templateKey(template), usual ?? "", ...(whole?.names ?? [])].map((text) =>
+    fillNumber(text, "layers", naming.layers),
+  );
+  let runs: { texts: readonly string[]; counters: ReadonlyMap<string, number> }[] = [
+    { texts: fixed, counters: new Map() },
+  ];
+  for (const number of numberNames(template)) {
+    if (number === "layer" || number === "layers") continue;
+    const count = naming.loopCount(number);
+    runs = runs.flatMap(({ texts, counters }) =>
+      Array.from({ length: count }, (_, value) => ({
+        texts: texts.map((text) => fillNumber(text, number, value)),
+        counters: new Map([...counters, [number, value]]),
+      })),
+    );
+  }
+  const tie = weight.tie === undefined ? undefined : spellings(weight.tie, naming.prefixes)[0];
+  return runs.map(({ texts, counters }) => {
+    const name = texts[0] as string;
+    const usualName = texts[names.length + 1] as string;
+    if (usual !== undefined && usualName !== name) naming.renamed.set(usualName, name);
+    return {
+      name,
+      key: texts[names.length] as string,
+      aliases: texts.slice(1, names.length),
+      tie,
+      role: weight.role,
+      optional: (weight.optional ?? false) || weight.buffer === true,
+      buffer: weight.buffer,
+      dtype: weight.dtype,
+      packing: whole === undefined ? undefined : packingOf(texts.slice(names.length + 2), whole, counters, naming),
+      inLayer,
+    };
+  });
+}
+
+function packingOf(
+  names: readonly string[],
+  { entries, rows }: NonNullable<SpelledWeight["whole"]>,
+  counters: ReadonlyMap<string, number>,
+  naming: Naming,
+): Packing {
+  if (entries === undefined) return { names, rows };
+  return { names, entry: { index: counters.get(entries) ?? 0, count: naming.loopCount(entries) }, rows };
+}
+
+function outsideLayers({ inLayer: _, ...spec }: LoopedWeight): WeightSpec {
+  return spec;
+}
+
+function inLayers(weights: readonly LoopedWeight[], layers: number): WeightSpec[][] {
+  const makers = weights.map(layerSpec);
+  return Array.from({ length: layers }, (_, layer) => {
+    const at: LayerPosition = { layer, layers };
+    const specs: WeightSpec[] = [];
+    weights.forEach(({ inLayer }, i) => {
+      if (inLayer(at)) specs.push((makers[i] as (layer: number) => WeightSpec)(layer));
+    });
+    return specs;
+  });
+}
+
+/** The spec of any layer: what does not depend on the layer is made once. */
+function layerSpec({ inLayer: _, ...spec }: LoopedWeight): (layer: number) => WeightSpec {
+  const name = layerNames(spec.name);
+  const aliases = spec.aliases.map(layerNames);
+  const tie = spec.tie === undefined ? undefined : layerNames(spec.tie);
+  const whole = spec.packing?.names.map(layerNames);
+  return (layer) => ({
+    name: name(layer),
+    key: spec.key,
+    aliases: aliases.map((alias) => alias(layer)),
+    tie: tie?.(layer),
+    role: spec.role,
+    optional: spec.optional,
+    buffer: spec.buffer,
+    dtype: spec.dtype,
+    packing: spec.packing && { ...spec.packing, names: whole?.map((one) => one(layer)) ?? [] },
+    layer,
+  });
+}

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type FakeHub, startFakeHub } from "../model/hub/fake-hub.ts";
+import { linear, writeTinyModels } from "./tiny-models.ts";
+
+const ROOT = resolve(import.meta.dir, "../..");
+const ADDON_BUILT = existsSync(join(ROOT, "build", "Release", "sinter.node"));
+let folder = "";
+let hub: FakeHub;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-hub-"));
+  writeTinyModels(folder);
+  writeFileSync(join(folder, "hub.yml"), linear("org/b"));
+  hub = startFakeHub();
+  hub.repositories.set("org/b", { commit: "b".repeat(40), refs: ["main"], files: filesOf(join(folder, "b")) });
+});
+
+afterAll(() => {
+  hub.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  hub.seen.length = 0;
+  hub.trouble = undefined;
+  rmSync(join(folder, "home"), { recursive: true, force: true });
+});
+
+function filesOf(dir: string): Record<string, Uint8Array> {
+  return Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name))]));
+}
+
+async function start(line: string, env: Record<string, string> = {}) {
+  const child = spawn(line, env);
+  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  return { code: await child.exited, out, err };
+}
+
+function spawn(line: string, env: Record<string, string> = {}) {
+  const [script = "", ...args] = line.split(" ");
+  const { HF_HUB_OFFLINE, HF_TOKEN, HF_HUB_CACHE, ...inherited } = process.env;
+  return Bun.spawn([join(ROOT, "bin", script), ...args], {
+    cwd: folder,
+    env: {
+      ...inherited,
+      SINTER_BUN: process.execPath,
+      HF_ENDPOINT: hub.endpoint,
+      HF_HOME: join(folder, "home"),
+      ...env,
+    },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+}
+
+describe("sinter plan", () => {
+  test("says what merge would download, and leaves the cache as it is", async () => {
+    const { code, err } = await start("sinter plan hub.yml");
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^error: hub\.yml:4:13: the model is not in the Hugging Face cache: 3 files, \d\S* kB to download/,
+    );
+    expect(err).toContain("--download");
+    expect(existsSync(join(folder, "home"))).toBe(false);
+  });
+
+  test("with --download fetches the model and plans with it; then nobody is asked", async () => {
+    const first = await start("sinter plan hub.yml --download");
+    expect(first.code).toBe(0);
+    expect(first.err).toMatch(/^downloading org\/b: 3 files, \d\S* kB\n/);
+    const asked = hub.seen.length;
+    expect(asked).toBeGreaterThan(0);
+    const second = await start("sinter plan hub.yml");
+    expect({ code: second.code, out: second.out, err: second.err }).toEqual({ code: 0, out: first.out, err: "" });
+    expect(hub.seen.length).toBe(asked);
+  });
+
+  test("asks nobody when HF_HUB_OFFLINE is set, and says so", async () => {
+    const { code, err } = await start("sinter plan hub.yml --download", { HF_HUB_OFFLINE: "1" });
+    expect(code).toBe(1);
+    expect(err).toContain("HF_HUB_OFFLINE is set");
+    expect(hub.seen).toEqual([]);
+  });
+});
+
+describe("before anything is downloaded", () => {
+  test("a folder of nearly the same name is proposed, too", async () => {
+    mkdirSync(join(folder, "models", "llama-a"), { recursive: true });
+    writeFileSync(join(folder, "slip.yml"), linear("models/lama-a"));
+    const { code, err } = await start("sinter merge slip.yml slipped");
+    expect(code).toBe(1);
+    expect(err).toContain(
+      'slip.yml:4:13: "models/lama-a" is no folder here, and the Hub shows no model "models/lama-a"',
+    );
+    expect(err).toContain('did you mean "llama-a"?');
+  });
+
+  test("mistakes of the configuration and an output folder that is not free are reported", async () => {
+    writeFileSync(join(folder, "wrong.yml"), linear("org/b").replace("linear", "linaer"));
+    const { code, err } = await start("sinter merge wrong.yml ./a");
+    expect(code).toBe(1);
+    expect(err).toContain("did you mean linear?");
+    expect(err).toContain("already holds");
+    expect(hub.seen).toEqual([]);
+  });
+});
+
+test("SIGINT stops a download at once, and the next run goes on from there", async () => {
+  const sent = 200;
+  hub.trouble = async ({ server }, honest) => {
+    if (server === "hub") return undefined;
+    const bytes = new Uint8Array(await honest().arrayBuffer());
+    const start = (controller: ReadableStreamDefaultController) => controller.enqueue(bytes.slice(0, sent));
+    return new Response(new ReadableStream({ start }));
+  };
+  const child = spawn("sinter plan hub.yml --download");
+  const blobs = join(folder, "home", "hub", "models--org--b", "blobs");
+  const begun = () => (existsSync(blobs) ? readdirSync(blobs).find((name) => name.endsWith(".incomplete")) : undefined);
+  while (statSync(join(blobs, begun() ?? ""), { throwIfNoEntry: false })?.size !== sent) await Bun.sleep(5);
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(130);
+  expect(await new Response(child.stderr).text()).toContain("what was downloaded is kept");
+  expect(statSync(join(blobs, begun() ?? "")).size).toBe(sent);
+
+  hub.trouble = undefined;
+  hub.seen.length = 0;
+  expect((await start("sinter plan hub.yml --download")).err).toContain("(200 B are there)");
+  expect(hub.seen.find(({ server }) => server === "store")?.range).toStartWith(`bytes=${sent}-`);
+  expect(begun()).toBeUndefined();
+}, 10_000);
+
+describe.skipIf(!ADDON_BUILT)("with the addon", () => {
+  test.each(["sinter merge hub.yml merged", "mergekit-yaml hub.yml merged-too"])(
+    "%s downloads and merges",
+    async (line) => {
+      const { code, err } = await start(line);
+      expect({ code, err: err.replace(/\d\S* kB/, "N kB") }).toEqual({
+        code: 0,
+        err: "downloading org/b: 3 files, N kB\n",
+      });
+      const local = await start("sinter merge linear.yml local --force");
+      expect(local.code).toBe(0);
+      const made = join(folder, line.split(" ").at(-1) as string, "model.safetensors");
+      expect(readFileSync(made).equals(readFileSync(join(folder, "local", "model.safetensors")))).toBe(true);
+    },
+  );
+
+  test("--transformers-cache is where models are downloaded to, and --quiet says nothing of it", async () => {
+    const { code, err, out } = await start("sinter merge hub.yml quiet -q --transformers-cache ./elsewhere");
+    expect({ code, err, out }).toEqual({ code: 0, err: "", out: "" });
+    expect(readdirSync(join(folder, "elsewhere")).sort()).toEqual([".locks", "models--org--b"]);
+    expect(existsSync(join(folder, "home"))).toBe(false);
+  });
+});
