@@ -4,7 +4,10 @@ import { ROOT } from "./paths.ts";
 import { summaryCounts } from "./test-summary.ts";
 
 const color = process.stderr.isTTY ? { FORCE_COLOR: "1" } : {};
-const child = Bun.spawn([process.execPath, "test", ...process.argv.slice(2)], {
+/** Milliseconds a test may take: only what hangs is ended, a slow or busy machine decides nothing. */
+const TIMEOUT = 120_000;
+
+const child = Bun.spawn([process.execPath, "test", `--timeout=${TIMEOUT}`, ...process.argv.slice(2)], {
   cwd: ROOT,
   env: { ...process.env, ...color },
   stdin: "ignore",
