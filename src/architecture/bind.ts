@@ -49,6 +49,21 @@ export function bindModules(
   return modules.length === entries.length ? modules : undefined;
 }
 
+/** Whether every part of the model is of a family that is described. */
+export function bindsAll(definition: FamilyDefinition, model: Model, families: Families): boolean {
+  const valueAt = familyValues(definition, model.architecture ?? definition.architectures[0], model.config);
+  return Object.values(definition.modules).every((module) => {
+    if (!("family" in module) || (module.when !== undefined && !conditionHolds(module.when, valueAt))) return true;
+    return partFamily(module, valueAt, families).family !== undefined;
+  });
+}
+
+function partFamily({ family }: EmbeddedModule, valueAt: ValueAt, families: Families) {
+  const key = /^\$\{(.+)\}$/.exec(family)?.[1];
+  const wanted = key === undefined ? family : valueAt(key);
+  return { key, wanted, family: key === undefined ? families.named(family) : families.find(undefined, wanted) };
+}
+
 function bindOwn(name: string, templates: ModuleTemplate, family: string, valueAt: ValueAt): BoundModule {
   const prefixes = (templates.prefixes ?? [""]).map(bothPrefixes);
   return { name, family, templates, path: "", valueAt, prefixes, hasHead: true };
@@ -70,9 +85,7 @@ function bindEmbedded(
   module: EmbeddedModule,
   { valueAt, model, families, report }: Surroundings,
 ): BoundModule | undefined {
-  const key = /^\$\{(.+)\}$/.exec(module.family)?.[1];
-  const wanted = key === undefined ? module.family : valueAt(key);
-  const family = key === undefined ? families.named(module.family) : families.find(undefined, wanted);
+  const { key, wanted, family } = partFamily(module, valueAt, families);
   const definition = family === undefined ? undefined : families.load(family);
   const templates = definition?.modules.default;
   if (family === undefined || definition === undefined || templates === undefined || "family" in templates) {

@@ -9,6 +9,20 @@ export interface ConditionalWeight {
   inLayer: (at: LayerPosition) => boolean;
 }
 
+/** How many weights entries stand for, loops and layers apart. Takes no memory for brace lists that multiply. */
+export function countWeights(entries: readonly WeightEntry[]): number {
+  return entries.reduce((sum, entry) => {
+    if (typeof entry === "string") return sum + braceCount(entry);
+    if (!("weights" in entry)) return sum + braceCount(entry.name);
+    return sum + countWeights(entry.weights) + countWeights(entry.else ?? []);
+  }, 0);
+}
+
+function braceCount(template: string): number {
+  const lists = template.match(/(?<!\$)\{[^{}]*\}/g) ?? [];
+  return lists.reduce((product, list) => product * list.split(",").length, 1);
+}
+
 const ALWAYS = (): boolean => true;
 
 /**

@@ -2,13 +2,13 @@ import type { Report } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import type { BoundModule } from "./bind.ts";
 import { countOf, type LayerPosition } from "./config-values.ts";
-import { type ConditionalWeight, sectionWeights } from "./entries.ts";
+import { type ConditionalWeight, countWeights, sectionWeights } from "./entries.ts";
 import { firstName, orderPrefixes, type SpelledWeight, spellings, spellWeight } from "./spelling.ts";
 import { fillNumber, layerNames, numberNames, templateKey } from "./template.ts";
 import type { ModuleSpec, Packing, WeightLayout, WeightSpec } from "./types.ts";
 
 /** Beyond every real model; more is a slip in config.json or in a definition, and would fill the memory. */
-const MAX_WEIGHTS = 4_000_000;
+const MAX_WEIGHTS = 500_000;
 const MAX_LOOP = 100_000;
 
 export interface ExpandedModule {
@@ -36,6 +36,8 @@ export function expandModule(
   report: Report,
 ): ExpandedModule | undefined {
   const { before = [], layer = [], after = [] } = bound.templates;
+  const size = countWeights([...before, ...after]) + countWeights(layer) * Math.max(layers, 1);
+  if (isTooLarge(size, bound, model, report)) return undefined;
   const present = ({ weight }: ConditionalWeight) => bound.hasHead || weight.role !== "head";
   const [outsideBefore, inSome, outsideAfter] = [before, layer, after].map((entries) =>
     sectionWeights(entries, bound.valueAt).filter(present),
@@ -70,6 +72,8 @@ function isTooLarge(count: number, { name, family }: BoundModule, model: Model, 
 /** What naming goes by, and what it finds out on the way. */
 interface Naming {
   bound: BoundModule;
+  model: Model;
+  report: Report;
   layers: number;
   split: boolean;
   spell: (weight: ConditionalWeight) => SpelledWeight;
@@ -95,6 +99,8 @@ function startNaming(
   const counts = new Map<string, number>();
   const naming: Naming = {
     bound,
+    model,
+    report,
     layers,
     split,
     prefixes,
@@ -153,7 +159,15 @@ function nameWeights(weights: readonly ConditionalWeight[], naming: Naming): Loo
     // A packed tensor comes once for each of its parts.
     for (const weight of looped) if (!named.has(weight.name)) named.set(weight.name, weight);
   }
-  return [...named.values()];
+  return withOwnKeys([...named.values()]);
+}
+
+/** Where what follows the layer's number does not tell weights apart, the whole name without it does. */
+function withOwnKeys(weights: LoopedWeight[]): LoopedWeight[] {
+  const counts = new Map<string, number>();
+  for (const { key } of weights) counts.set(key, (counts.get(key) ?? 0) + 1);
+  if (counts.size === weights.length) return weights;
+  return weights.map((weight) => ((counts.get(weight.key) ?? 0) > 1 ? { ...weight, key: weight.name } : weight));
 }
 
 /** One weight for each combination of the loops' counters, the last one fastest. */
@@ -174,6 +188,11 @@ function runLoops(
   for (const number of numberNames(template)) {
     if (number === "layer" || number === "layers") continue;
     const count = naming.loopCount(number);
+    if (runs.length * count > MAX_WEIGHTS) {
+      isTooLarge(runs.length * count, naming.bound, naming.model, naming.report);
+      naming.failed = true;
+      return [];
+    }
     runs = runs.flatMap(({ texts, counters }) =>
       Array.from({ length: count }, (_, value) => ({
         texts: texts.map((text) => fillNumber(text, number, value)),

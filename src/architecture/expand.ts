@@ -1,4 +1,4 @@
-import type { Report } from "../errors.ts";
+import { type Report, SinterError } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import { type BoundModule, bindModules, familyValues } from "./bind.ts";
 import { countOf, effectiveKey, perLayerKeys } from "./config-values.ts";
@@ -58,7 +58,7 @@ export function expandDefinition(
   const expanded: ExpandedModule[] = [];
   for (const module of bound) {
     const layers = readLayerCount(module, model, report);
-    const one = layers === undefined ? undefined : expandModule(module, layers, model, split, report);
+    const one = layers === undefined ? undefined : expandOne(module, layers, model, split, report);
     if (one !== undefined) expanded.push(one);
   }
   if (expanded.length < bound.length) return undefined;
@@ -78,11 +78,17 @@ export function expandDefinition(
       perLayer: byModule(bound, (module, i) => perLayerKeys(module, expanded[i]?.spec.layers.length ?? 0)),
       layerNumbers: byModule(bound, ({ templates, path }) => (templates.layer_numbers ?? []).map((key) => path + key)),
     },
-    tied: valueAt(tie) === true,
+    // Where nothing says, the file does: a head that is not stored can only be the embedding.
+    tied: valueAt(tie) === undefined ? lacksTied(expanded, model) : valueAt(tie) === true,
     layout: combinedLayout(expanded.map(({ layout }) => layout)),
     byName: definition.by_name ?? [],
     files: definition.files ?? [],
   };
+}
+
+function lacksTied(expanded: readonly ExpandedModule[], model: Model): boolean {
+  const tied = expanded.flatMap(({ spec }) => [...spec.before, ...spec.after].filter(({ tie }) => tie !== undefined));
+  return tied.length > 0 && !tied.some(({ name }) => model.tensors.has(name));
 }
 
 /** The class that conditions see: the model's own, or the family's usual one where the family does not know it. */
@@ -96,6 +102,17 @@ function effectiveArchitecture(family: string, definition: FamilyDefinition, mod
     model: model.name,
   });
   return usual;
+}
+
+function expandOne(...args: Parameters<typeof expandModule>): ExpandedModule | undefined {
+  try {
+    return expandModule(...args);
+  } catch (error) {
+    if (!(error instanceof SinterError)) throw error;
+    const [, , model, , report] = args;
+    for (const problem of error.problems) report.error({ model: model.name, ...problem });
+    return undefined;
+  }
 }
 
 function readLayerCount(module: BoundModule, model: Model, report: Report): number | undefined {

@@ -23,23 +23,37 @@ export interface Families {
   load(name: string): FamilyDefinition;
 }
 
-/** Families from entries and a way to load definitions. @param load is called with names of `entries` only. */
+/**
+ * Families from entries and a way to load definitions.
+ * @param load is called with names of `entries` only.
+ * @param first names that go before the others where several families fit.
+ */
 export function familiesOf(
   entries: Readonly<Record<string, FamilyEntry>>,
   load: (name: string) => FamilyDefinition,
+  first: readonly string[] = [],
 ): Families {
   const names = Object.keys(entries).sort();
+  const order = [...first, ...names.filter((name) => !first.includes(name))];
   return {
     names,
     entry: (name) => (Object.hasOwn(entries, name) ? entries[name] : undefined),
     find: (architecture, modelType) => {
       const isType = (name: string) => entries[name]?.model_types.includes(modelType as string) === true;
-      const ofClass = names.filter((name) => entries[name]?.architectures.includes(architecture as string));
-      return ofClass.find(isType) ?? ofClass[0] ?? names.find(isType);
+      const ofClass = order.filter((name) => entries[name]?.architectures.includes(architecture as string));
+      return ofClass.find(isType) ?? ofClass[0] ?? order.find(isType);
     },
     named: (name) => (Object.hasOwn(entries, name) ? name : undefined),
     load,
   };
+}
+
+/** The given families with more of them, which go before: they replace a family of the same name. */
+export function withDefinitions(families: Families, definitions: ReadonlyMap<string, FamilyDefinition>): Families {
+  if (definitions.size === 0) return families;
+  const known = families.names.map((name) => [name, families.entry(name) as FamilyEntry] as const);
+  const entries = Object.fromEntries<FamilyEntry>([...known, ...definitions]);
+  return familiesOf(entries, (name) => definitions.get(name) ?? families.load(name), [...definitions.keys()]);
 }
 
 /** The families that come with Sinter. */

@@ -20,26 +20,28 @@ export function weightSpecs(architecture: Architecture): WeightSpec[] {
  * @returns undefined where the model has none of them.
  */
 export function resolveWeight(spec: WeightSpec, model: Model, architecture: Architecture): Resolution | undefined {
-  const tried = new Set<string>();
-  let current: WeightSpec | undefined = spec;
-  while (current !== undefined && !tried.has(current.name)) {
-    const stored = findStored(current, model);
-    if (stored !== undefined) return current === spec ? ownOrShared(stored) : { ...stored, via: "tie" };
-    tried.add(current.name);
-    current = tiedTo(current);
-  }
-  return undefined;
+  const stored = findStored(spec, model);
+  return spec.tie === undefined ? stored : resolveTied(spec, stored, model, architecture);
+}
 
-  function tiedTo({ tie }: WeightSpec): WeightSpec | undefined {
-    return tie === undefined ? undefined : weightSpecs(architecture).find(({ name }) => name === tie);
+/** @param own what the model stores of the weight itself. */
+function resolveTied(
+  spec: WeightSpec,
+  own: Resolution | undefined,
+  model: Model,
+  architecture: Architecture,
+): Resolution | undefined {
+  const tiedTo = ({ tie }: WeightSpec) =>
+    tie === undefined ? undefined : weightSpecs(architecture).find(({ name }) => name === tie);
+  const tried = new Set([spec.name]);
+  for (let next = tiedTo(spec); next !== undefined && !tried.has(next.name); next = tiedTo(next)) {
+    const followed = findStored(next, model);
+    // PyTorch's files name both of two tied weights, but hold one storage for them: that is a tie, too.
+    if (own !== undefined && (followed === undefined || !sameBytes(followed.view, own.view))) return own;
+    if (followed !== undefined) return { ...followed, via: "tie" };
+    tried.add(next.name);
   }
-
-  /** PyTorch's files name both of two tied weights, but hold one storage for them: that is a tie, too. */
-  function ownOrShared(stored: Resolution): Resolution {
-    const tied = tiedTo(spec);
-    const followed = tied === undefined ? undefined : findStored(tied, model);
-    return followed !== undefined && sameBytes(followed.view, stored.view) ? { ...followed, via: "tie" } : stored;
-  }
+  return own;
 }
 
 function sameBytes(a: TensorView, b: TensorView): boolean {

@@ -1,6 +1,6 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "methods" | "bench" | "doctor";
+export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "architectures" | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -17,6 +17,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: "Print everything that merge would do, without doing it.",
     load: () => import("./plan.ts"),
   },
+  inspect: {
+    summary: "Show how a model is understood: family, modules, layers, ties, dtypes, what is missing or unknown.",
+    load: () => import("./inspect.ts"),
+  },
   methods: {
     summary: "List the merge methods, or explain one.",
     load: () => import("./methods.ts"),
@@ -24,6 +28,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   bench: {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
+  },
+  architectures: {
+    summary: "List the model families, print the definition of one, or make one for a new family.",
+    load: () => import("./architectures.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

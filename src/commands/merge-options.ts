@@ -92,6 +92,17 @@ export const PLANNING_OPTIONS = {
       "or HF_HOME.",
     group: "Models",
   },
+  architectures: {
+    kind: "value",
+    name: "architectures",
+    metavar: "PATH",
+    read: text,
+    default: undefined,
+    doc:
+      "Definitions of model families of your own: a JSON file or a folder of them, in Sinter's format or mergekit's. " +
+      "They go before those that Sinter has.",
+    group: "Models",
+  },
 } as const satisfies Options;
 
 /** The part of a command line that `buildPlan` takes. */
@@ -107,6 +118,7 @@ export function mergeOptions(values: OptionValues<typeof PLANNING_OPTIONS>): Mer
     allowCrimes,
     seed,
     cacheDir: values.cacheDir,
+    architectures: values.architectures,
   };
 }
 

@@ -1,4 +1,5 @@
 import { type ExpandOptions, expandArchitecture } from "../architecture/expand.ts";
+import { familiesFor } from "../architecture/families.ts";
 import { familiesAgree, isPartOf } from "../architecture/modules.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Composition, MergeConfig, NamedModel } from "../config/types.ts";
@@ -48,7 +49,13 @@ export function openModels(
     if (model !== undefined) opened.set(key, { model, at: one.at });
   }
   const expanded = new Map<string, PlanModel>();
-  const expandOptions: ExpandOptions = {};
+  const expandOptions: ExpandOptions = {
+    families: familiesFor(
+      [...opened.values()].map(({ model }) => model),
+      options.architectures,
+      report,
+    ),
+  };
   for (const [key, { model, at }] of opened) {
     const architecture = expandArchitecture(model, report, expandOptions);
     if (architecture !== undefined) expanded.set(key, { model, architecture, at });

@@ -23,6 +23,11 @@ const TOKENIZER_ENDINGS = /\.(jinja|tiktoken|model)$/;
 /** Sampling defaults belong to the model and not to the tokenizer: copied with or without one. */
 const GENERATION_FILE = "generation_config.json";
 
+/** Whether a tokenizer or a processor is loaded from the file. */
+export function isTokenizerFile(name: string): boolean {
+  return TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
+}
+
 /**
  * What is copied from the donor as it is, files that its family names included. A donor without a tokenizer is a
  * warning where one was wanted.
@@ -32,8 +37,7 @@ export function copiedFiles(
   options: MergeOptions,
   report: Report,
 ): SideFile[] {
-  const isTokenizer = (name: string) => TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
-  if (options.copyTokenizer && !donor.sideFiles.some(isTokenizer)) {
+  if (options.copyTokenizer && !donor.sideFiles.some(isTokenizerFile)) {
     report.warn({
       code: "no-tokenizer",
       message: "the model has no tokenizer files, and so has the output none",
@@ -43,7 +47,7 @@ export function copiedFiles(
   }
   const isOfFamily = (name: string) => architecture.files.some((pattern) => matchesGlob(pattern, name));
   return donor.sideFiles
-    .filter((name) => name === GENERATION_FILE || isOfFamily(name) || (options.copyTokenizer && isTokenizer(name)))
+    .filter((name) => name === GENERATION_FILE || isOfFamily(name) || (options.copyTokenizer && isTokenizerFile(name)))
     .toSorted()
     .map((name) => ({ name, from: join(donor.dir, name) }));
 }

@@ -90,6 +90,8 @@ export interface MergeOptions {
   strict: boolean;
   /** Folder that holds the Hugging Face cache's `models--…` folders, if not the environment's. */
   cacheDir: string | undefined;
+  /** The user's definitions of families: a file or a folder, besides those in the folder for configurations. */
+  architectures?: string | undefined;
 }
 
 export const DEFAULT_OPTIONS: MergeOptions = {

@@ -1,0 +1,96 @@
+import type { Amount, InspectedModule, Inspection, LayerRun, SharedWeight } from "../architecture/inspect.ts";
+import { isTokenizerFile } from "../plan/side-files.ts";
+import { formatBytes } from "../run/units.ts";
+import { columns } from "./columns.ts";
+
+/** More names than these are counted, not listed. */
+const LISTED = 12;
+
+/** How a model is understood, in a page of text. */
+export function inspectionText(inspection: Inspection): string {
+  const { name, folder, total, files } = inspection;
+  const rows: string[][] = [
+    ["model", folder === name ? name : `${name} (${folder})`],
+    ["family", familyLine(inspection)],
+    ["weights", amountText(total)],
+    ...Object.entries(inspection.dtypes).map(([dtype, amount], i) => [
+      i === 0 ? "dtypes" : "",
+      dtypeText(dtype, amount),
+    ]),
+    ...(inspection.layout === null ? [] : [["layout", LAYOUTS[inspection.layout] ?? inspection.layout]]),
+    ...inspection.modules.flatMap(moduleRows),
+    ...inspection.shared.map((one) => [one.role ?? "shared", sharedText(one)]),
+    ["tied", inspection.tied ? "yes, says config.json or the class" : "no, says config.json or the class"],
+    ...listRows("buffers", inspection.buffers),
+    ["tokenizer", inspection.sideFiles.filter(isTokenizerFile).join(", ") || "none"],
+    ...files.map((file, i) => [
+      i === 0 ? "files" : "",
+      `${file.name}  ${formatBytes(file.bytes)}, ${counted(file.tensors, "tensor")}`,
+    ]),
+    ["missing", inspection.missing.length === 0 ? "nothing" : counted(inspection.missing.length, "weight")],
+    ...namesBelow(inspection.missing),
+    ["unknown", inspection.unknown.length === 0 ? "nothing" : counted(inspection.unknown.length, "tensor")],
+    ...namesBelow(inspection.unknown),
+  ];
+  return `${columns(rows)}\n`;
+}
+
+const LAYOUTS: Readonly<Record<string, string>> = {
+  packed: "packed: several weights in one tensor (can be taken apart to merge with models that store them so)",
+  separate: "separate: each weight in a tensor of its own (models that pack them can be merged with this one)",
+};
+
+function familyLine({ family, familyClass, class: own, modelType }: Inspection): string {
+  const said = own === null || own === familyClass ? "" : `, read as ${familyClass}`;
+  return `${family} (${own ?? "no class"}${said}; model_type ${modelType ?? "not given"})`;
+}
+
+function amountText({ tensors, parameters, bytes }: Amount): string {
+  return `${counted(tensors, "tensor")}, ${parameters.toLocaleString("en")} parameters, ${formatBytes(bytes)}`;
+}
+
+function dtypeText(dtype: string, { tensors, bytes }: Amount): string {
+  return `${dtype}  ${counted(tensors, "tensor")}, ${formatBytes(bytes)}`;
+}
+
+function moduleRows(module: InspectedModule): string[][] {
+  const key = module.layerKey === undefined ? "" : ` (${module.layerKey})`;
+  const layers = module.layerCount === 0 ? "no layers" : `${counted(module.layerCount, "layer")}${key}`;
+  return [
+    ["module", `${module.name}: ${module.family}, ${layers}, ${module.parameters.toLocaleString("en")} parameters`],
+    ...(module.before.length === 0 ? [] : [["", `before  ${someOf(module.before)}`]]),
+    ...module.layers.map((run) => ["", runText(run)]),
+    ...(module.after.length === 0 ? [] : [["", `after   ${someOf(module.after)}`]]),
+  ];
+}
+
+function runText({ first, last, weights, parameters }: LayerRun): string {
+  const each = first === last ? "" : " each";
+  const which = first === last ? `layer ${first}` : `layers ${first} to ${last}`;
+  return `${which}: ${counted(weights, "weight")}${each}, ${parameters.toLocaleString("en")} parameters${each}`;
+}
+
+function sharedText({ weight, tensor, shape, tied }: SharedWeight): string {
+  if (tensor === null) return `${weight}: not there`;
+  const size = `[${shape?.join(", ")}]`;
+  if (tied) return `${weight} ${size}: follows ${tensor}, not stored`;
+  return weight === tensor ? `${weight} ${size}` : `${weight} ${size}: stored as ${tensor}`;
+}
+
+function listRows(label: string, names: readonly string[]): string[][] {
+  return names.length === 0 ? [] : [[label, `${names.length}: ${someOf(names)}`]];
+}
+
+function namesBelow(names: readonly string[]): string[][] {
+  const more = names.length > LISTED ? [["", `and ${names.length - LISTED} more`]] : [];
+  return [...names.slice(0, LISTED).map((name) => ["", name]), ...more];
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
+  return `${names.slice(0, 4).join(", ")}${more}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
