@@ -12,7 +12,7 @@
 #include "../methods/sce.h"
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
-#include "passes.h"
+#include "kernel-of.h"
 
 #define SINTER_JOIN_(a, b) a##b
 #define SINTER_JOIN(a, b) SINTER_JOIN_(a, b)

@@ -1,0 +1,46 @@
+// The map pass: element by element to the output.
+#pragma once
+
+#include "operands.h"
+
+SINTER_KERNEL_NAMESPACE_BEGIN
+
+template <class Method, class Work, int N, class Function>
+void map_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+               int extra, Work* __restrict out) {
+  constexpr int room = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
+  const int width = N > 0 ? N + kExtraOf<Function> : inputs + extra;
+  for (uint32_t i = 0; i < n; i++) {
+    Work x[room];
+    uint32_t r[room];
+    for (int k = 0; k < width; k++) x[k] = in[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < (N > 0 ? N : inputs); k++) r[k] = words[k * kChunk + i];
+    }
+    out[i] = f(x, r, static_cast<int32_t>(i));
+  }
+}
+
+template <class Method, class Function, class Work, int N>
+void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, std::byte* out, uint64_t& non_finite) {
+  Function f(job);
+  int extra = 0;
+  if constexpr (kExtraOf < Function >> 0) extra = Method::group_values(job);
+  Work* const room = input_room<Work>(scratch, job.inputs + extra);
+  Work* const result = room + static_cast<size_t>(job.inputs + extra) * kChunk;
+  for (uint64_t at = begin; at < end; at += kChunk) {
+    const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
+    for (int k = 0; k < job.inputs; k++) {
+      non_finite |= static_cast<uint64_t>(load_input(job, k, at, n, room)) << k;
+    }
+    if constexpr (kExtraOf < Function >> 0) {
+      load_groups(job, Method::group_table(job), extra, at, n, room + static_cast<size_t>(job.inputs) * kChunk);
+    }
+    const uint32_t* words = load_words<Method>(job, scratch, at, n);
+    f.at(at);
+    map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
+    narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));
+  }
+}
+
+SINTER_KERNEL_NAMESPACE_END
