@@ -65,7 +65,10 @@ function partFamily({ family }: EmbeddedModule, valueAt: ValueAt, families: Fami
 }
 
 function bindOwn(name: string, templates: ModuleTemplate, family: string, valueAt: ValueAt): BoundModule {
-  const prefixes = (templates.prefixes ?? [""]).map(bothPrefixes);
+  const folder = templates.subfolder === undefined ? "" : `${templates.subfolder}/`;
+  const prefixes = (templates.prefixes ?? [""])
+    .map(bothPrefixes)
+    .map(({ prefix, outside }) => ({ prefix: folder + prefix, outside: folder + outside }));
   return { name, family, templates, path: "", valueAt, prefixes, hasHead: true };
 }
 

@@ -30,8 +30,8 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(options: OptionValues<typeof OPTIONS>, [name = ""]: readonly string[]): Promise<number> {
   const { openNamedModel, understandModel } = await import("./open-model.ts");
   const { inspect } = await import("../architecture/inspect.ts");
-  const model = openNamedModel(name, options.cacheDir);
-  const inspection = inspect(model, understandModel(model, options.architectures));
+  const { model, architecture } = understandModel(openNamedModel(name, options.cacheDir), options.architectures);
+  const inspection = inspect(model, architecture);
   const { inspectionText } = await import("./inspection-text.ts");
   await print(options.json ? `${JSON.stringify(inspection, undefined, 2)}\n` : inspectionText(inspection));
   return inspection.missing.length > 0 ? 1 : 0;

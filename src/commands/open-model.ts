@@ -1,5 +1,6 @@
-import { type ExpandOptions, expandArchitecture } from "../architecture/expand.ts";
+import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
+import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture } from "../architecture/types.ts";
 import { Report, SinterError } from "../errors.ts";
 import { openModel } from "../model/folder.ts";
@@ -23,12 +24,16 @@ export function openNamedModel(text: string, cacheDir: string | undefined): Mode
   return model;
 }
 
-/** How one model is understood. @throws SinterError where it is not; warnings are printed. */
-export function understandModel(model: Model, definitions: string | undefined): Architecture {
+/** A model, its parts in other folders included, and how it is understood. Warnings are printed. @throws SinterError */
+export function understandModel(
+  found: Model,
+  definitions: string | undefined,
+): { model: Model; architecture: Architecture } {
   const report = new Report();
-  const options: ExpandOptions = { families: familiesFor([model], definitions, report) };
-  const architecture = report.errors.length > 0 ? undefined : expandArchitecture(model, report, options);
+  const families = familiesFor([found], definitions, report);
+  const model = report.errors.length > 0 ? undefined : withSubfolders(found, families, report);
+  const architecture = model && expandArchitecture(model, report, { families });
   printProblems("warning", report.warnings);
   report.throwIfErrors();
-  return architecture as Architecture;
+  return { model: model as Model, architecture: architecture as Architecture };
 }

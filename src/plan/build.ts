@@ -49,7 +49,8 @@ export function buildPlan(
   const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
-  const layout = layOut(placeless, options.outShardSize, options.safeSerialization ? "safetensors" : "torch");
+  const format = options.safeSerialization ? "safetensors" : "torch";
+  const { folderIndexes, ...layout } = layOut(placeless, options.outShardSize, format);
   const edits = new Map([...structure, ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie)]);
   return {
     method: method.name,
@@ -58,7 +59,7 @@ export function buildPlan(
     baseModel: models.base?.model.name,
     inputFiles: inputFiles(placeless, models),
     ...layout,
-    sideFiles: sideFiles(config, method, models, edits, { options, outputName, report }),
+    sideFiles: [...sideFiles(config, method, models, edits, { options, outputName, report }), ...folderIndexes],
     totals: totals(placeless, layout.shards),
     tied: shared.tied,
     warnings: [...report.warnings],

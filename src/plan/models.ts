@@ -1,6 +1,7 @@
-import { type ExpandOptions, expandArchitecture } from "../architecture/expand.ts";
+import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
 import { familiesAgree, isPartOf } from "../architecture/modules.ts";
+import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Composition, MergeConfig, NamedModel } from "../config/types.ts";
 import type { Position, Report } from "../errors.ts";
@@ -49,16 +50,17 @@ export function openModels(
     if (model !== undefined) opened.set(key, { model, at: one.at });
   }
   const expanded = new Map<string, PlanModel>();
-  const expandOptions: ExpandOptions = {
+  const expandOptions = {
     families: familiesFor(
       [...opened.values()].map(({ model }) => model),
       options.architectures,
       report,
     ),
   };
-  for (const [key, { model, at }] of opened) {
-    const architecture = expandArchitecture(model, report, expandOptions);
-    if (architecture !== undefined) expanded.set(key, { model, architecture, at });
+  for (const [key, { model: found, at }] of opened) {
+    const model = withSubfolders(found, expandOptions.families, report);
+    const architecture = model && expandArchitecture(model, report, expandOptions);
+    if (model !== undefined && architecture !== undefined) expanded.set(key, { model, architecture, at });
   }
   if (expanded.size < named.size || expanded.size === 0) return undefined;
   const baseKey = config.baseModel && formatModelRef(config.baseModel.ref);

@@ -11,6 +11,11 @@ export interface FileLayout {
   size: number;
 }
 
+/** What a tensor is called in its file: without its folder. */
+export function nameInFile({ tensor, folder }: Pick<PlacelessOp, "tensor" | "folder">): string {
+  return folder === undefined ? tensor : tensor.slice(folder.length + 1);
+}
+
 /** Bytes of a tensor's data. */
 export function tensorBytes(tensor: { dtype: Dtype; shape: readonly number[] }): number {
   return elementCount(tensor.shape) * DTYPE_BYTES[tensor.dtype];

@@ -1,4 +1,4 @@
-import { type FileLayout, type PlacelessOp, tensorBytes } from "./place.ts";
+import { type FileLayout, nameInFile, type PlacelessOp, tensorBytes } from "./place.ts";
 import type { MergePlan } from "./types.ts";
 
 /** The data section starts at a multiple of this many bytes: a cache line, and wide enough for every vector load. */
@@ -41,7 +41,7 @@ function headerJson(tensors: readonly PlacelessOp[]): string {
   for (const tensor of tensors) {
     const end = offset + tensorBytes(tensor);
     const { dtype, shape } = tensor;
-    json += `,${JSON.stringify(tensor.tensor)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${offset},${end}]}`;
+    json += `,${JSON.stringify(nameInFile(tensor))}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${offset},${end}]}`;
     offset = end;
   }
   return `${json}}`;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { matchesGlob } from "../architecture/glob.ts";
+import { subfolderFiles } from "../architecture/subfolders.ts";
 import type { Report } from "../errors.ts";
 import type { PlanModel } from "./models.ts";
 import type { MergeOptions, SideFile } from "./types.ts";
@@ -46,8 +47,10 @@ export function copiedFiles(
     });
   }
   const isOfFamily = (name: string) => architecture.files.some((pattern) => matchesGlob(pattern, name));
-  return donor.sideFiles
+  const own = donor.sideFiles
     .filter((name) => name === GENERATION_FILE || isOfFamily(name) || (options.copyTokenizer && isTokenizerFile(name)))
-    .toSorted()
-    .map((name) => ({ name, from: join(donor.dir, name) }));
+    .toSorted();
+  const folders = new Set(architecture.modules.flatMap(({ subfolder }) => subfolder ?? []));
+  const within = [...folders].flatMap((folder) => subfolderFiles(donor, folder).map((name) => `${folder}/${name}`));
+  return [...own, ...within].map((name) => ({ name, from: join(donor.dir, name) }));
 }

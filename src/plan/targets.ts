@@ -14,6 +14,8 @@ export interface Target {
   t: number;
   /** By source: the weight's name in that source (filters look at it), and where it lies; undefined where missing. */
   inputs: readonly TargetInput[];
+  /** The folder that the weight's module has for itself. */
+  folder?: string | undefined;
   /** The output weight whose random numbers these are, where it is not `spec.name`. */
   randomAs?: string | undefined;
 }
@@ -49,7 +51,7 @@ function addOuter(
   targets: Target[],
 ): void {
   const columns = slice.sources.map((source) => counterparts(spec[part], sourceModule(source, module)?.[part] ?? []));
-  add(spec[part], columns, { module, slice, t: 0 }, targets);
+  add(spec[part], columns, { module, slice, t: 0, folder: spec.subfolder }, targets);
 }
 
 function addLayers(spec: ModuleSpec, module: RecipeModule, targets: Target[]): void {
@@ -60,7 +62,8 @@ function addLayers(spec: ModuleSpec, module: RecipeModule, targets: Target[]): v
       const columns = slice.sources.map((source) =>
         counterparts(specs, sourceModule(source, module)?.layers[source.start + index] ?? []),
       );
-      add(specs, columns, { module, slice, t: slice.layers > 1 ? index / (slice.layers - 1) : 1 }, targets);
+      const t = slice.layers > 1 ? index / (slice.layers - 1) : 1;
+      add(specs, columns, { module, slice, t, folder: spec.subfolder }, targets);
     }
   }
 }
@@ -73,7 +76,7 @@ function sourceModule(source: Source, module: RecipeModule): ModuleSpec | undefi
 function add(
   specs: readonly WeightSpec[],
   columns: readonly (readonly (WeightSpec | undefined)[])[],
-  place: Pick<Target, "module" | "slice" | "t">,
+  place: Pick<Target, "module" | "slice" | "t" | "folder">,
   targets: Target[],
 ): void {
   specs.forEach((spec, row) => {

@@ -78,6 +78,10 @@ function planPresent(target: Target, inputs: readonly OpInput[], context: Contex
   return undefined;
 }
 
+function named({ spec, folder }: Target): Pick<PlacelessOp, "tensor" | "folder"> {
+  return folder === undefined ? { tensor: spec.name } : { tensor: spec.name, folder };
+}
+
 /** The base's tensor, else the first model's. */
 function chosenInput(target: Target, present: readonly OpInput[]): OpInput {
   const isBase = ({ position }: OpInput) => target.slice.sources[position]?.isBase === true;
@@ -93,7 +97,8 @@ function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", co
       : own;
   // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
   const { kernel, params } = written === own ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
-  return { tensor: target.spec.name, dtype: written, shape: input.view.shape, kernel, inputs: [input], params };
+  const { shape } = input.view;
+  return { ...named(target), dtype: written, shape, kernel, inputs: [input], params };
 }
 
 function planFloats(
@@ -129,7 +134,7 @@ function planFloats(
   const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
   const { kernel, params, scratch } = converts ? { kernel: "linear", params: [1] } : lowered;
   const { shape } = first.view;
-  return { tensor: target.spec.name, dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
+  return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {

@@ -1,7 +1,7 @@
 import { DTYPE_BYTES, type Dtype } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { PickleWriter } from "./pickle.ts";
-import { type FileLayout, type PlacelessOp, tensorBytes } from "./place.ts";
+import { type FileLayout, nameInFile, type PlacelessOp, tensorBytes } from "./place.ts";
 import type { MergePlan } from "./types.ts";
 import { directory, directorySize, localHeader, placeEntries, type ZipEntry } from "./zip.ts";
 
@@ -86,7 +86,7 @@ function stateDict(tensors: readonly PlacelessOp[]): Uint8Array {
   pickle.emptyDict();
   pickle.mark();
   tensors.forEach((tensor, key) => {
-    pickle.text(tensor.tensor);
+    pickle.text(nameInFile(tensor));
     writeTensor(pickle, tensor, key);
   });
   pickle.setItems();

@@ -15,8 +15,10 @@ export interface OpInput {
 
 /** One output tensor: method, plain numbers, input views, place in a sink. */
 export interface MergeOp {
-  /** Output name. */
+  /** Output name; where it lies in a folder of its own, that folder's name and a slash come first. */
   tensor: string;
+  /** The folder within the output that holds the tensor; undefined: the output folder itself. */
+  folder?: string | undefined;
   dtype: Dtype;
   shape: readonly number[];
   /** Index into `MergePlan.shards`, and the byte offset from the start of that file. */
@@ -33,7 +35,7 @@ export interface MergeOp {
 
 /** One output file: its exact size and the bytes before the first tensor are known before any compute. */
 export interface ShardPlan {
-  /** Final name, e.g. `model-00001-of-00002.safetensors`. */
+  /** Final name, e.g. `model-00001-of-00002.safetensors`; with a folder and a slash before it where it has one. */
   file: string;
   /** Whole file in bytes. */
   size: number;

@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SinterError } from "../errors.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { fileProblem, onFile } from "./file-error.ts";
@@ -11,8 +11,8 @@ export type FinishStep =
   /** Gives a complete, synced `<file>.tmp` its name. */
   | { kind: "publish"; file: string }
   | { kind: "remove"; file: string }
-  /** Waits until the disk has the renames and removals so far. */
-  | { kind: "sync" };
+  /** Waits until the disk has the renames and removals so far, in the output folder or in one within it. */
+  | { kind: "sync"; folder?: string };
 
 /** What readers open a model by: without these, the numbered shards of an older model are not one. */
 const ENTRY_NAMES: readonly string[] = [...INDEX_NAMES, "model.safetensors", "pytorch_model.bin"];
@@ -28,10 +28,15 @@ export function finishSteps(plan: MergePlan, folder: OutputFolder): FinishStep[]
   for (const file of retired) steps.push({ kind: "remove", file });
   if (retired.length > 0) steps.push({ kind: "sync" });
 
-  const names = [...plan.sideFiles.map((side) => side.name), MANIFEST_NAME, ...plan.shards.map((shard) => shard.file)];
+  // A model is opened by what lies in the output folder itself: that comes after the folders within it.
+  const depth = (file: string) => file.split("/").length;
+  const shards = plan.shards.map((shard) => shard.file).toSorted((a, b) => depth(b) - depth(a));
+  const names = [...plan.sideFiles.map((side) => side.name), MANIFEST_NAME, ...shards];
   if (plan.index) names.push(plan.index.name);
   const last = names.pop();
   for (const file of names) steps.push({ kind: "publish", file });
+  const within = new Set(names.map((name) => dirname(name)).filter((folder) => folder !== "."));
+  for (const name of within) steps.push({ kind: "sync", folder: name });
   steps.push({ kind: "sync" });
   if (last !== undefined) steps.push({ kind: "publish", file: last }, { kind: "sync" });
 
@@ -47,7 +52,7 @@ export function finishSteps(plan: MergePlan, folder: OutputFolder): FinishStep[]
 /** Carries out one step. @param sync whether `sync` steps wait for the disk. @throws SinterError naming the file. */
 export function performStep(step: FinishStep, folder: string, sync: boolean): void {
   if (step.kind === "sync") {
-    if (sync) syncFolder(folder);
+    if (sync) syncFolder(join(folder, step.folder ?? "."));
     return;
   }
   const path = join(folder, step.file);

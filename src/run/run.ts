@@ -33,7 +33,7 @@ export async function runPlan(
   const folder = inspectOutput(plan, out, options.force, report);
   report.throwIfErrors();
 
-  const created = createFolder(folder);
+  const created = createFolders(plan, folder);
   let results: NativeResult[];
   try {
     for (const name of folder.leftovers) removeFile(join(folder.path, name));
@@ -83,15 +83,17 @@ async function writeStaged(
   return results;
 }
 
-/** @returns the folders that had to be made, the output folder first. */
-function createFolder(folder: OutputFolder): string[] {
-  if (folder.exists) return [];
-  const first = onFile("cannot create the output folder", folder.path, () =>
-    mkdirSync(folder.path, { recursive: true }),
-  );
+/** Makes the output folder and those within it that files of the plan lie in. @returns what was made, innermost first. */
+function createFolders(plan: MergePlan, folder: OutputFolder): string[] {
+  const within = [...plannedNames(plan)].map((name) => join(folder.path, dirname(name)));
+  return [folder.path, ...new Set(within)].flatMap(createFolder).toSorted((a, b) => b.length - a.length);
+}
+
+function createFolder(path: string): string[] {
+  const first = onFile("cannot create the output folder", path, () => mkdirSync(path, { recursive: true }));
   if (first === undefined) return [];
   const created: string[] = [];
-  for (let path = folder.path; path.length >= first.length; path = dirname(path)) created.push(path);
+  for (let one = path; one.length >= first.length; one = dirname(one)) created.push(one);
   return created;
 }
 

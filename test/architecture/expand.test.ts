@@ -63,7 +63,7 @@ describe("a definition", () => {
   });
 
   test("counts layers from 1 and names the number of them where it says so", () => {
-    expect(names(expand())).toContain("vision.1.weight");
+    expect(names(expand())).toContain("vision/vision.1.weight");
     expect(names(expand())).toContain("end.1");
   });
 
