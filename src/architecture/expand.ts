@@ -91,17 +91,25 @@ function lacksTied(expanded: readonly ExpandedModule[], model: Model): boolean {
   return tied.length > 0 && !tied.some(({ name }) => model.tensors.has(name));
 }
 
-/** The class that conditions see: the model's own, or the family's usual one where the family does not know it. */
+/** What tells classes of one family apart. */
+const GENERATES = /ForCausalLM|LMHead|ForConditionalGeneration/;
+
+/**
+ * The class that conditions see: the model's own, or the family's usual one where the family does not know it. An
+ * unknown class for another purpose (rewards, embeddings) stays itself: it has not the usual one's head.
+ */
 function effectiveArchitecture(family: string, definition: FamilyDefinition, model: Model, report: Report): string {
   const own = model.architecture;
   const usual = definition.architectures[0];
   if (own === undefined || definition.architectures.includes(own)) return own ?? usual;
+  const isLikeUsual = GENERATES.test(own) || !GENERATES.test(usual);
+  const reading = isLikeUsual ? `read as ${usual}` : `read as one of that family without the head of ${usual}`;
   report.warn({
     code: "unknown-class",
-    message: `"${own}" is no class that ${family}.json describes: read as ${usual}`,
+    message: `"${own}" is no class that ${family}.json describes: ${reading}`,
     model: model.name,
   });
-  return usual;
+  return isLikeUsual ? usual : own;
 }
 
 function expandOne(...args: Parameters<typeof expandModule>): ExpandedModule | undefined {

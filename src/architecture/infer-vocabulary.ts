@@ -14,7 +14,7 @@ export interface Vocabulary {
 
 const KEYS = ["vocab_size", "text_config.vocab_size", "llm_config.vocab_size", "padded_vocab_size"] as const;
 const EMBEDDING = /embed|\bwte\b|\bshared\b|word_emb/;
-const HEAD = /head|\boutput\b|embed_out|proj_out|output_layer|projector|decoder/;
+const HEAD = /lm_head|(^|\.)head\b|(^|\.)output\.|embed_out|proj_out|output_layer|predictions\.decoder|lm_loss/;
 /** Positions may be as many as tokens. */
 const NEITHER = /position|\bwpe\b|token_type|per_layer/;
 

@@ -252,11 +252,20 @@ describe("what cannot be expanded", () => {
 
   test("a class that the family does not know is read as the usual one, with a warning", () => {
     const report = new Report();
-    const model = storedModel({ ...config, architectures: ["MadeUpForRewards"] }, []);
+    const model = storedModel({ ...config, architectures: ["MadeDownForCausalLM"] }, []);
     const architecture = expandDefinition("made-up", definition, model, report);
     expect(report.warnings.map(({ code }) => code)).toEqual(["unknown-class"]);
     expect(architecture?.architecture).toBe("MadeUpForCausalLM");
     expect(names(architecture as Architecture)).toContain("head.weight");
+  });
+
+  test("an unknown class for another purpose has not the usual one's head", () => {
+    const report = new Report();
+    const model = storedModel({ ...config, architectures: ["MadeUpForRewards"] }, []);
+    const architecture = expandDefinition("made-up", definition, model, report);
+    expect(report.warnings[0]?.message).toEndWith("read as one of that family without the head of MadeUpForCausalLM");
+    expect(architecture?.architecture).toBe("MadeUpForRewards");
+    expect(names(architecture as Architecture)).not.toContain("head.weight");
   });
 });
 
