@@ -4,7 +4,7 @@ import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { DEVICE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, integer, type Options, type OptionValues, type Reader, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -109,16 +109,7 @@ const OPTIONS = {
     group: "Computation",
   },
   threads: THREADS_OPTION,
-  device: {
-    kind: "value",
-    name: "device",
-    metavar: "auto|cpu",
-    read: text,
-    default: "auto",
-    shownDefault: "auto",
-    doc: "Where to compute. CUDA devices are not supported yet.",
-    group: "Computation",
-  },
+  device: DEVICE_OPTION,
   out: {
     kind: "value",
     name: "out",

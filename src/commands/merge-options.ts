@@ -140,6 +140,17 @@ export const JSON_OPTION = {
   group: "Messages",
 } as const;
 
+export const DEVICE_OPTION = {
+  kind: "value",
+  name: "device",
+  metavar: "auto|cpu",
+  read: text,
+  default: "auto",
+  shownDefault: "auto",
+  doc: "Where to compute. CUDA devices are not supported yet.",
+  group: "Computation",
+} as const;
+
 export const THREADS_OPTION = {
   kind: "value",
   name: "threads",

@@ -1,8 +1,15 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { type CommandSpec, choice, type Options, type OptionValues, size, text } from "./option.ts";
+import {
+  DEVICE_OPTION,
+  FORCE_OPTION,
+  JSON_OPTION,
+  mergeOptions,
+  PLANNING_OPTIONS,
+  THREADS_OPTION,
+} from "./merge-options.ts";
+import { type CommandSpec, choice, type Options, type OptionValues, size } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -38,16 +45,7 @@ const OPTIONS = {
     doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
     group: "Computation",
   },
-  device: {
-    kind: "value",
-    name: "device",
-    metavar: "auto|cpu",
-    read: text,
-    default: "auto",
-    shownDefault: "auto",
-    doc: "Where to compute. CUDA devices are not supported yet.",
-    group: "Computation",
-  },
+  device: DEVICE_OPTION,
   quiet: {
     kind: "flag",
     name: "quiet",
