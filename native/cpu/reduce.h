@@ -1,12 +1,10 @@
 // The reduce pass: float64 sums over blocks, in lanes whose number is fixed, so that no instruction set changes a bit.
 #pragma once
 
+#include "../numeric/lanes.h"
 #include "operands.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
-
-/// Lanes of a partial sum: element i of a block belongs to lane i mod kLanes. Results depend on it.
-constexpr int kLanes = 8;
 
 /// Most sums of one group: a Gram matrix of as many vectors as an op may have.
 constexpr int kMostSums = kMaxInputs * (kMaxInputs + 1) / 2;
@@ -59,6 +57,16 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
   }
 }
 
+/// Whether an element function runs on whole groups of lanes: its value type is a template parameter of its call.
+template <class Function>
+constexpr bool kLanewise = [] {
+  if constexpr (requires { Function::kLanewise; }) {
+    return Function::kLanewise;
+  } else {
+    return false;
+  }
+}();
+
 /// Adds the terms of one chunk to the lanes of each sum, where the number of sums is known when this is compiled.
 template <class Method, class Work, int N, class Function>
 void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n,
@@ -74,6 +82,19 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __r
     f(x, r, static_cast<int32_t>(i), term);
   };
   uint32_t i = 0;
+  if constexpr (kLanewise<Function>) {
+    DoubleLanes group[sums];
+    memcpy(group, lanes, sizeof(group));
+    for (; i + kLanes <= n; i += kLanes) {
+      using Group = typename LanesOf<Work>::type;
+      Group x[N];
+      DoubleLanes term[sums];
+      for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
+      f(x, static_cast<const uint32_t*>(nullptr), static_cast<int32_t>(i), term);
+      for (int s = 0; s < sums; s++) group[s] += term[s];
+    }
+    memcpy(lanes, group, sizeof(group));
+  }
   for (; i + kLanes <= n; i += kLanes) {
     for (int lane = 0; lane < kLanes; lane++) {
       double term[sums];
