@@ -13,7 +13,7 @@ constexpr int kMostSums = kMaxInputs * (kMaxInputs + 1) / 2;
 constexpr uint32_t kPart = 256;
 
 template <class Method, class Work, int N, class Function>
-void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+void term_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n, int inputs,
                 int sums, double* __restrict terms) {
   constexpr int room = N > 0 ? N : kMaxInputs;
   constexpr int sum_room = N > 0 ? (Function::kSums > 0 ? Function::kSums : 1) : kMostSums;
@@ -47,11 +47,11 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
   if (scratch.terms.size() < static_cast<size_t>(count) * kPart)
     scratch.terms.resize(static_cast<size_t>(count) * kPart);
   for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
-  const uint32_t* words = load_words<Method>(job, scratch, at, n);
+  const uint16_t* words = load_words<Method>(job, scratch, at, n);
   for (uint32_t offset = 0; offset < n; offset += kPart) {
     const uint32_t part = n - offset < kPart ? n - offset : kPart;
     f.at(at + offset);
-    const uint32_t* const own_words = words == nullptr ? nullptr : words + offset;
+    const uint16_t* const own_words = words == nullptr ? nullptr : words + offset;
     term_chunk<Method, Work, N>(f, room + offset, own_words, part, job.inputs, count, scratch.terms.data());
     use(scratch.terms.data(), offset, part);
   }
@@ -69,7 +69,7 @@ constexpr bool kLanewise = [] {
 
 /// Adds the terms of one chunk to the lanes of each sum, where the number of sums is known when this is compiled.
 template <class Method, class Work, int N, class Function>
-void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n,
+void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n,
                double (*__restrict lanes)[kLanes]) {
   constexpr int sums = Function::kSums;
   const auto term_of = [&](uint32_t i, double* term) {
@@ -89,8 +89,14 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __r
       using Group = typename LanesOf<Work>::type;
       Group x[N];
       DoubleLanes term[sums];
+      WordLanes r[N];
       for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
-      f(x, static_cast<const uint32_t*>(nullptr), static_cast<int32_t>(i), term);
+      if constexpr (kUsesWords<Method>) {
+        for (int k = 0; k < N; k++) {
+          r[k] = __builtin_convertvector(load_lanes<HalfwordLanes>(words + k * kChunk + i), WordLanes);
+        }
+      }
+      f(x, r, static_cast<int32_t>(i), term);
       for (int s = 0; s < sums; s++) group[s] += term[s];
     }
     memcpy(lanes, group, sizeof(group));
@@ -120,13 +126,13 @@ template <class Method, class Function, class Work, int N>
 void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
   Function f(job);
   const int count = Method::sum_count(job);
-  if constexpr (N > 0 && Function::kSums > 0 && !kUsesWords<Method>) {
+  if constexpr (N > 0 && Function::kSums > 0 && (kLanewise<Function> || !kUsesWords<Method>)) {
     double lanes[Function::kSums][kLanes] = {};
     Work* const room = input_room<Work>(scratch, N);
     for (uint64_t at = begin; at < end; at += kChunk) {
       const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
       for (int k = 0; k < N; k++) load_input(job, k, at, n, room);
-      const uint32_t* words = load_words<Method>(job, scratch, at, n);
+      const uint16_t* words = load_words<Method>(job, scratch, at, n);
       f.at(at);
       sum_chunk<Method, Work, N>(f, room, words, n, lanes);
     }

@@ -61,8 +61,8 @@ struct GramReduce {
   explicit GramReduce(const Job& job) : vectors(job.inputs - (kBase ? 1 : 0)) {}
   void at(uint64_t) {}
 
-  template <class Value, class Sum>
-  SINTER_HD void operator()(const Value* x, const uint32_t*, int32_t, Sum* sums) const {
+  template <class Value, class Word, class Sum>
+  SINTER_HD void operator()(const Value* x, const Word*, int32_t, Sum* sums) const {
     const int n = N > 0 ? kVectors : vectors;
     Sum v[kVectors];
     for (int i = 0; i < n; i++) v[i] = to_double(vector_element<kBase>(x, i));

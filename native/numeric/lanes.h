@@ -20,6 +20,7 @@ SINTER_HD double to_double(double x) { return x; }
 
 typedef double DoubleLanes __attribute__((vector_size(8 * kLanes)));
 typedef float FloatLanes __attribute__((vector_size(4 * kLanes)));
+typedef uint16_t HalfwordLanes __attribute__((vector_size(2 * kLanes)));
 typedef uint32_t WordLanes __attribute__((vector_size(4 * kLanes)));
 
 template <class Work>
