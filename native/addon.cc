@@ -14,6 +14,8 @@
 #include "io/sink.h"
 #include "io/source.h"
 #include "numeric/digest.h"
+#include "numeric/gather.h"
+#include "numeric/routing.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -108,6 +110,8 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
+                             InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
+                             InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
@@ -232,8 +236,62 @@ class Addon : public Napi::Addon<Addon> {
     const auto op = std::make_shared<Op>();
     op->kernel_name = "compare";
     op->job.count = whole(from.Get("count"), "count");
+    op->job.input_count = op->job.count;
     read_inputs(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
+  }
+
+  Napi::Value GatherRows(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
+    const uint64_t offset = whole(from.Get("offset"), "offset");
+    const Dtype dtype = dtype_of(from.Get("dtype"));
+    if (!is_float(dtype)) bad_argument("rows are gathered of floats only");
+    const uint64_t rows = whole(from.Get("rows"), "rows");
+    const uint64_t columns = whole(from.Get("columns"), "columns");
+    if (rows > (1ull << 32) || columns > (1ull << 31)) bad_argument("no matrix is that large");
+    check_range(offset, rows * columns * element_size(dtype), source->size(), "source");
+    const Napi::Int32Array ids = int32s(from.Get("ids"), "ids");
+    for (size_t i = 0; i < ids.ElementLength(); i++) {
+      if (ids[i] < 0 || static_cast<uint64_t>(ids[i]) >= rows) bad_argument("an id lies beyond the last row");
+    }
+    Napi::Float32Array out = Napi::Float32Array::New(info.Env(), ids.ElementLength() * columns);
+    gather_rows(source->data() + offset, dtype, columns, ids.Data(), ids.ElementLength(), out.Data());
+    if (source->failed()) throw Failure("SOURCE_FAILED", source->path() + " shrank or failed while it was read", 0);
+    return out;
+  }
+
+  Napi::Value Route(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    const uint64_t layers = whole(from.Get("layers"), "layers");
+    const uint64_t width = whole(from.Get("width"), "width");
+    const Napi::Value given = from.Get("vectors");
+    if (!given.IsTypedArray() || given.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+      bad_argument("vectors must be a Float32Array");
+    }
+    const Napi::Float32Array vectors = given.As<Napi::Float32Array>();
+    const uint64_t elements = vectors.ElementLength();
+    if (layers == 0 || width == 0 || elements % layers != 0 || elements / layers % width != 0) {
+      bad_argument("vectors must hold whole vectors, as many for each layer");
+    }
+    const uint64_t count = elements / layers / width;
+    if (!from.Get("experts").IsArray()) bad_argument("experts must be a list");
+    const Napi::Array list = from.Get("experts").As<Napi::Array>();
+    std::vector<Prompts> experts;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Object expert = object(list.Get(i));
+      experts.push_back({indices(expert.Get("positive"), count), indices(expert.Get("negative"), count)});
+    }
+    const std::string part = text(from.Get("part"), "part");
+    if (part != "mean" && part != "direction") bad_argument("part must be mean or direction");
+    const Routing routing =
+        route(vectors.Data(), static_cast<uint32_t>(layers), static_cast<uint32_t>(count), static_cast<uint32_t>(width),
+              experts, part == "mean" ? PromptPart::mean : PromptPart::direction);
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("gates", float64s(info.Env(), routing.gates));
+    result.Set("cosines", float64s(info.Env(), routing.cosines));
+    result.Set("condition", float64s(info.Env(), routing.condition));
+    return result;
   }
 
   /// Queues an op; `result` makes what its promise resolves to.
@@ -279,6 +337,39 @@ class Addon : public Napi::Addon<Addon> {
     }
   }
 
+  static Napi::Int32Array int32s(const Napi::Value& value, const char* name) {
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+      bad_argument(std::string(name) + " must be an Int32Array");
+    }
+    return value.As<Napi::Int32Array>();
+  }
+
+  static std::vector<uint32_t> indices(const Napi::Value& value, uint64_t below) {
+    const Napi::Int32Array array = int32s(value, "indices");
+    std::vector<uint32_t> list;
+    for (size_t i = 0; i < array.ElementLength(); i++) {
+      if (array[i] < 0 || static_cast<uint64_t>(array[i]) >= below) bad_argument("an index lies beyond the last vector");
+      list.push_back(static_cast<uint32_t>(array[i]));
+    }
+    return list;
+  }
+
+  static std::vector<double> numbers(const Napi::Value& value) {
+    if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array) {
+      const Napi::Float64Array array = value.As<Napi::Float64Array>();
+      return {array.Data(), array.Data() + array.ElementLength()};
+    }
+    if (!value.IsArray()) bad_argument("params must be a list");
+    const Napi::Array array = value.As<Napi::Array>();
+    std::vector<double> list;
+    for (uint32_t i = 0; i < array.Length(); i++) {
+      const Napi::Value number = array.Get(i);
+      if (!number.IsNumber()) bad_argument("params must be numbers");
+      list.push_back(number.As<Napi::Number>().DoubleValue());
+    }
+    return list;
+  }
+
   std::shared_ptr<Op> read_op(const Napi::Object& from) {
     auto op = std::make_shared<Op>();
     Job& job = op->job;
@@ -290,16 +381,12 @@ class Addon : public Napi::Addon<Addon> {
         (job.rows == 0 || job.columns == 0 || job.count % job.rows != 0 || job.count % job.columns != 0)) {
       bad_argument("rows and columns must divide count");
     }
+    const Napi::Value elements = from.Get("elements");
+    job.input_count = elements.IsUndefined() ? job.count : whole(elements, "elements");
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
     read_inputs(from, *op);
-    if (!from.Get("params").IsArray()) bad_argument("params must be a list");
-    const Napi::Array params = from.Get("params").As<Napi::Array>();
-    for (uint32_t i = 0; i < params.Length(); i++) {
-      const Napi::Value value = params.Get(i);
-      if (!value.IsNumber()) bad_argument("params must be numbers");
-      job.params.push_back(value.As<Napi::Number>().DoubleValue());
-    }
+    job.params = numbers(from.Get("params"));
     const std::string tensor = text(from.Get("tensor"), "tensor");
     job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
     return op;
@@ -316,8 +403,8 @@ class Addon : public Napi::Addon<Addon> {
   void read_inputs(const Napi::Object& from, Op& op) {
     if (!from.Get("inputs").IsArray()) bad_argument("inputs must be a list");
     const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
-    if (inputs.Length() == 0 || inputs.Length() > kMaxInputs) {
-      bad_argument("an op takes 1 to " + std::to_string(kMaxInputs) + " inputs");
+    if (inputs.Length() > kMaxInputs) {
+      bad_argument("an op takes at most " + std::to_string(kMaxInputs) + " inputs");
     }
     op.job.inputs = static_cast<int>(inputs.Length());
     for (int i = 0; i < op.job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), op, i);
@@ -327,7 +414,7 @@ class Addon : public Napi::Addon<Addon> {
     const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
     const uint64_t offset = whole(from.Get("offset"), "offset");
     const Dtype dtype = dtype_of(from.Get("dtype"));
-    check_range(offset, op.job.count * element_size(dtype), source->size(), "source");
+    check_range(offset, op.job.input_count * element_size(dtype), source->size(), "source");
     if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
     op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
     op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy";
@@ -353,10 +440,12 @@ class Addon : public Napi::Addon<Addon> {
     return result;
   }
 
-  static Napi::Value sums_of(Napi::Env env, const Op& op) {
-    Napi::Float64Array sums = Napi::Float64Array::New(env, op.job.sums.size());
-    for (size_t i = 0; i < op.job.sums.size(); i++) sums[i] = op.job.sums[i];
-    return sums;
+  static Napi::Value sums_of(Napi::Env env, const Op& op) { return float64s(env, op.job.sums); }
+
+  static Napi::Value float64s(Napi::Env env, const std::vector<double>& values) {
+    Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+    std::copy(values.begin(), values.end(), array.Data());
+    return array;
   }
 
   /// A promise that another thread reports on; `settle` runs on the JavaScript thread.

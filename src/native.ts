@@ -31,8 +31,10 @@ export interface NativeOp {
   count: number;
   rows: number;
   columns: number;
-  /** Laid out as the kernel's header in native/methods/ says. */
-  params: number[];
+  /** Elements of each input where they are not `count`: the inputs are pieces of the tensor. */
+  elements?: number;
+  /** Laid out as the kernel's header in native/methods/ or native/cpu/ says. */
+  params: number[] | Float64Array;
   /** Random numbers are keyed by `seed` and `tensor` (the output's name). */
   seed: number;
   tensor: string;
@@ -79,6 +81,31 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
+  /**
+   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts.
+   * @throws `SOURCE_FAILED` where the file shrank.
+   */
+  gatherRows(matrix: {
+    source: number;
+    offset: number;
+    dtype: Dtype;
+    rows: number;
+    columns: number;
+    ids: Int32Array;
+  }): Float32Array;
+  /**
+   * Routing vectors of experts (native/numeric/routing.h): [layers, experts, width] `gates` of norm 1, the `cosines`
+   * between those of a layer, [layers, experts, experts], and the `condition` of each layer.
+   * @param given.vectors [layers, prompts, width]. Experts name prompts by number. `part` is what becomes of an expert's
+   * positive prompts, and of its negative ones: their mean, or the direction of their sum.
+   */
+  route(given: {
+    vectors: Float32Array;
+    layers: number;
+    width: number;
+    experts: { positive: Int32Array; negative: Int32Array }[];
+    part: "mean" | "direction";
+  }): { gates: Float64Array; cosines: Float64Array; condition: Float64Array };
   /** Makes every op that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
