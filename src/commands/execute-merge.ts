@@ -40,6 +40,11 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
   const plan = await planMerge(request.config, basename(resolve(request.out)), request.options, models);
+  return await carryOut(plan, request);
+}
+
+/** Carries a plan out; prints progress, what was found on the way, and a summary. @returns the exit code. */
+export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "config" | "options">): Promise<number> {
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));

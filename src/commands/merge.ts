@@ -11,9 +11,9 @@ import {
 } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues, size } from "./option.ts";
 
-const OPTIONS = {
+/** How a plan is carried out: options of every command that writes a model. */
+export const RUN_OPTIONS = {
   force: FORCE_OPTION,
-  ...PLANNING_OPTIONS,
   nan: {
     kind: "value",
     name: "nan",
@@ -66,6 +66,8 @@ const OPTIONS = {
     hidden: true,
   },
 } as const satisfies Options;
+
+const OPTIONS = { force: FORCE_OPTION, ...PLANNING_OPTIONS, ...RUN_OPTIONS } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter merge",
