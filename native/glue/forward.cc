@@ -1,5 +1,7 @@
 #include "forward.h"
 
+#include <algorithm>
+
 #include "values.h"
 
 namespace sinter {
@@ -148,9 +150,9 @@ Napi::Value forward_result(Napi::Env env, const ForwardJob& job) {
   Napi::Object result = Napi::Object::New(env);
   const std::vector<float>& states = job.result.states;
   const std::vector<double>& probabilities = job.result.log_probabilities;
-  const Napi::Float32Array state_array = Napi::Float32Array::New(env, states.size());
+  Napi::Float32Array state_array = Napi::Float32Array::New(env, states.size());
   std::copy(states.begin(), states.end(), state_array.Data());
-  const Napi::Float64Array probability_array = Napi::Float64Array::New(env, probabilities.size());
+  Napi::Float64Array probability_array = Napi::Float64Array::New(env, probabilities.size());
   std::copy(probabilities.begin(), probabilities.end(), probability_array.Data());
   result.Set("states", state_array);
   result.Set("logProbabilities", probability_array);
