@@ -3,19 +3,21 @@
 #include <napi.h>
 
 #include <atomic>
-#include <cmath>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 
 #include "cpu/dispatch.h"
 #include "engine/engine.h"
+#include "glue/forward.h"
+#include "glue/products.h"
+#include "glue/routing.h"
+#include "glue/values.h"
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "numeric/digest.h"
-#include "numeric/gather.h"
-#include "numeric/routing.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -31,31 +33,7 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   return error;
 }
 
-[[noreturn]] void bad_argument(const std::string& message) { throw Failure("BAD_ARGUMENT", message); }
-
-/// A whole number in [0, 2^53).
-uint64_t whole(const Napi::Value& value, const char* name) {
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
-  if (!(number >= 0.0) || number >= 9007199254740992.0 || number != std::floor(number)) {
-    bad_argument(std::string(name) + " must be a whole number of at least 0");
-  }
-  return static_cast<uint64_t>(number);
-}
-
-std::string text(const Napi::Value& value, const char* name) {
-  if (!value.IsString()) bad_argument(std::string(name) + " must be text");
-  return value.As<Napi::String>().Utf8Value();
-}
-
-Dtype dtype_of(const Napi::Value& value) {
-  const std::string name = text(value, "dtype");
-  for (size_t i = 0; i < std::size(kDtypeNames); i++) {
-    if (name == kDtypeNames[i]) return static_cast<Dtype>(i);
-  }
-  bad_argument("no dtype is named " + name);
-}
-
-/// Runs what may wait for the disk, one job after the other, off the JavaScript thread and the workers.
+/// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
 class Waiter {
  public:
   ~Waiter() { stop(); }
@@ -112,12 +90,18 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
+                             InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
+                             InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
+                             InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
       engine_.reset();
       waiter_.stop();
+      leaving_ = true;
+      for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      calculator_.stop();
     });
   }
 
@@ -243,56 +227,10 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value GatherRows(const Napi::CallbackInfo& info) {
     const Napi::Object from = object(info[0]);
-    const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
-    const uint64_t offset = whole(from.Get("offset"), "offset");
-    const Dtype dtype = dtype_of(from.Get("dtype"));
-    if (!is_float(dtype)) bad_argument("rows are gathered of floats only");
-    const uint64_t rows = whole(from.Get("rows"), "rows");
-    const uint64_t columns = whole(from.Get("columns"), "columns");
-    if (rows > (1ull << 32) || columns > (1ull << 31)) bad_argument("no matrix is that large");
-    check_range(offset, rows * columns * element_size(dtype), source->size(), "source");
-    const Napi::Int32Array ids = int32s(from.Get("ids"), "ids");
-    for (size_t i = 0; i < ids.ElementLength(); i++) {
-      if (ids[i] < 0 || static_cast<uint64_t>(ids[i]) >= rows) bad_argument("an id lies beyond the last row");
-    }
-    Napi::Float32Array out = Napi::Float32Array::New(info.Env(), ids.ElementLength() * columns);
-    gather_rows(source->data() + offset, dtype, columns, ids.Data(), ids.ElementLength(), out.Data());
-    if (source->failed()) throw Failure("SOURCE_FAILED", source->path() + " shrank or failed while it was read", 0);
-    return out;
+    return gather_rows_of(info.Env(), from, *find(sources_, from.Get("source"), "source"));
   }
 
-  Napi::Value Route(const Napi::CallbackInfo& info) {
-    const Napi::Object from = object(info[0]);
-    const uint64_t layers = whole(from.Get("layers"), "layers");
-    const uint64_t width = whole(from.Get("width"), "width");
-    const Napi::Value given = from.Get("vectors");
-    if (!given.IsTypedArray() || given.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
-      bad_argument("vectors must be a Float32Array");
-    }
-    const Napi::Float32Array vectors = given.As<Napi::Float32Array>();
-    const uint64_t elements = vectors.ElementLength();
-    if (layers == 0 || width == 0 || elements % layers != 0 || elements / layers % width != 0) {
-      bad_argument("vectors must hold whole vectors, as many for each layer");
-    }
-    const uint64_t count = elements / layers / width;
-    if (!from.Get("experts").IsArray()) bad_argument("experts must be a list");
-    const Napi::Array list = from.Get("experts").As<Napi::Array>();
-    std::vector<Prompts> experts;
-    for (uint32_t i = 0; i < list.Length(); i++) {
-      const Napi::Object expert = object(list.Get(i));
-      experts.push_back({indices(expert.Get("positive"), count), indices(expert.Get("negative"), count)});
-    }
-    const std::string part = text(from.Get("part"), "part");
-    if (part != "mean" && part != "direction") bad_argument("part must be mean or direction");
-    const Routing routing =
-        route(vectors.Data(), static_cast<uint32_t>(layers), static_cast<uint32_t>(count), static_cast<uint32_t>(width),
-              experts, part == "mean" ? PromptPart::mean : PromptPart::direction);
-    Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("gates", float64s(info.Env(), routing.gates));
-    result.Set("cosines", float64s(info.Env(), routing.cosines));
-    result.Set("condition", float64s(info.Env(), routing.condition));
-    return result;
-  }
+  Napi::Value Route(const Napi::CallbackInfo& info) { return route_of(info.Env(), object(info[0])); }
 
   /// Queues an op; `result` makes what its promise resolves to.
   Napi::Value Run(Napi::Env env, const std::shared_ptr<Op>& op, Napi::Value (*result)(Napi::Env, const Op&)) {
@@ -310,17 +248,38 @@ class Addon : public Napi::Addon<Addon> {
     return report->promise.Promise();
   }
 
+  /// Forward passes run one after the other, each on threads of its own.
+  Napi::Value Forward(const Napi::CallbackInfo& info) {
+    const auto job =
+        read_forward(object(info[0]), [this](const Napi::Value& handle) { return find(sources_, handle, "source"); });
+    forwards_.push_back(job);
+    auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      forwards_.remove(job);
+      if (job->failure) return promise.Reject(to_js(env, *job->failure).Value());
+      promise.Resolve(forward_result(env, *job));
+    });
+    calculator_.run([this, job, report, threads = engine().threads(), target = engine().kernels().target] {
+      job->run(threads, target);
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Napi::Value Multiply(const Napi::CallbackInfo& info) {
+    return multiply(info.Env(), object(info[0]), engine().threads(), engine().kernels().target);
+  }
+
+  Napi::Value PeakRate(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), peak_rate(engine().threads(), engine().kernels().target));
+  }
+
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
+    for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     if (engine_ != nullptr) engine_->cancel();
     return info.Env().Undefined();
   }
 
   // ---- from JavaScript ----
-
-  static Napi::Object object(const Napi::Value& value) {
-    if (!value.IsObject()) bad_argument("an object is missing");
-    return value.As<Napi::Object>();
-  }
 
   template <class T>
   static std::shared_ptr<T> find(const std::map<uint32_t, std::shared_ptr<T>>& handles, const Napi::Value& value,
@@ -328,46 +287,6 @@ class Addon : public Napi::Addon<Addon> {
     const auto found = handles.find(static_cast<uint32_t>(whole(value, name)));
     if (found == handles.end()) bad_argument(std::string("no such ") + name + ": it was closed or never opened");
     return found->second;
-  }
-
-  static void check_range(uint64_t offset, uint64_t bytes, uint64_t size, const char* name) {
-    if (bytes > size || offset > size - bytes) {
-      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " +
-                   name + " of " + std::to_string(size) + " bytes");
-    }
-  }
-
-  static Napi::Int32Array int32s(const Napi::Value& value, const char* name) {
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-      bad_argument(std::string(name) + " must be an Int32Array");
-    }
-    return value.As<Napi::Int32Array>();
-  }
-
-  static std::vector<uint32_t> indices(const Napi::Value& value, uint64_t below) {
-    const Napi::Int32Array array = int32s(value, "indices");
-    std::vector<uint32_t> list;
-    for (size_t i = 0; i < array.ElementLength(); i++) {
-      if (array[i] < 0 || static_cast<uint64_t>(array[i]) >= below) bad_argument("an index lies beyond the last vector");
-      list.push_back(static_cast<uint32_t>(array[i]));
-    }
-    return list;
-  }
-
-  static std::vector<double> numbers(const Napi::Value& value) {
-    if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array) {
-      const Napi::Float64Array array = value.As<Napi::Float64Array>();
-      return {array.Data(), array.Data() + array.ElementLength()};
-    }
-    if (!value.IsArray()) bad_argument("params must be a list");
-    const Napi::Array array = value.As<Napi::Array>();
-    std::vector<double> list;
-    for (uint32_t i = 0; i < array.Length(); i++) {
-      const Napi::Value number = array.Get(i);
-      if (!number.IsNumber()) bad_argument("params must be numbers");
-      list.push_back(number.As<Napi::Number>().DoubleValue());
-    }
-    return list;
   }
 
   std::shared_ptr<Op> read_op(const Napi::Object& from) {
@@ -442,12 +361,6 @@ class Addon : public Napi::Addon<Addon> {
 
   static Napi::Value sums_of(Napi::Env env, const Op& op) { return float64s(env, op.job.sums); }
 
-  static Napi::Value float64s(Napi::Env env, const std::vector<double>& values) {
-    Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
-    std::copy(values.begin(), values.end(), array.Data());
-    return array;
-  }
-
   /// A promise that another thread reports on; `settle` runs on the JavaScript thread.
   struct Promised {
     Napi::Promise::Deferred promise;
@@ -485,6 +398,9 @@ class Addon : public Napi::Addon<Addon> {
 
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
+  Waiter calculator_;
+  std::list<std::shared_ptr<ForwardJob>> forwards_;
+  std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
   uint32_t next_handle_ = 1;

@@ -13,7 +13,6 @@ import { type CommandSpec, choice, type Options, type OptionValues, size } from 
 
 /** How a plan is carried out: options of every command that writes a model. */
 export const RUN_OPTIONS = {
-  force: FORCE_OPTION,
   nan: {
     kind: "value",
     name: "nan",

@@ -2,14 +2,14 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import { RUN_OPTIONS } from "./merge.ts";
-import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
+import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 // Models of several families never make one mixture.
 const { allowCrimes: _, ...PLANNING } = PLANNING_OPTIONS;
 
-const OPTIONS = { force: RUN_OPTIONS.force, ...PLANNING, ...MOE_OPTIONS, ...RUN_OPTIONS } as const satisfies Options;
+const OPTIONS = { force: FORCE_OPTION, ...PLANNING, ...MOE_OPTIONS, ...RUN_OPTIONS } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter moe",

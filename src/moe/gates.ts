@@ -1,11 +1,12 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
+import type { PlanModel } from "../plan/models.ts";
 import { degenerateRouters } from "./degenerate.ts";
 import type { MixtureModels } from "./models.ts";
 import { embeddingOf, type Gates } from "./routers.ts";
 import { encodePrompts } from "./tokens.ts";
-import type { Expert, MixtureConfig } from "./types.ts";
+import type { Expert, GateMode, MixtureConfig } from "./types.ts";
 
 /** What `Addon.route` takes, but for the width: vectors, and which of them are whose. */
 type Vectors = Omit<Parameters<Addon["route"]>[0], "width">;
@@ -37,7 +38,7 @@ export async function gatesFromPrompts(
   const vectors =
     config.gateMode === "cheap_embed"
       ? embeddedTokens(embedding as TensorView, tokens, numbers, addon)
-      : await hiddenStates(config, models, tokens, numbers, addon);
+      : await hiddenVectors(config.gateMode, models.base, tokens, numbers, addon, report);
   const { gates, cosines, condition } = addon.route({ ...vectors, width });
   if (!gates.every(Number.isFinite)) throw new SinterError(notFinite(models));
   const routing = { cosines, condition, rows: rows.length };
@@ -96,19 +97,26 @@ function embeddedTokens(
 }
 
 /** A vector for each prompt in each layer: the hidden state that the layer is given. */
-async function hiddenStates(
-  config: MixtureConfig,
-  _models: MixtureModels,
-  _tokens: readonly Int32Array[],
-  _numbers: readonly PromptNumbers[],
-  _addon: Addon,
+async function hiddenVectors(
+  mode: GateMode,
+  base: PlanModel,
+  tokens: readonly Int32Array[],
+  numbers: readonly PromptNumbers[],
+  addon: Addon,
+  report: Report,
 ): Promise<Vectors> {
-  throw new SinterError({
-    code: "not-yet-hidden",
-    message: `not yet: gate_mode ${config.gateMode}`,
-    at: config.at,
-    hint: "gate_mode: cheap_embed takes the routers from the embeddings of the prompts' tokens",
-  });
+  const [{ readDecoder }, { hiddenStates }] = await Promise.all([
+    import("../forward/decoder.ts"),
+    import("../forward/hidden-states.ts"),
+  ]);
+  const decoder = readDecoder(base, report);
+  if (decoder === undefined) throw new SinterError(report.errors);
+  const { values, layers } = await hiddenStates(decoder, tokens, mode === "hidden_avg" ? "average" : "last", {}, addon);
+  const experts = numbers.map(({ positive, negative }) => ({
+    positive: Int32Array.from(positive),
+    negative: Int32Array.from(negative),
+  }));
+  return { vectors: values, layers, experts, part: "mean" };
 }
 
 function notFinite({ base }: MixtureModels): Problem {

@@ -9,7 +9,7 @@ import { type Execution, leftNothing } from "./execute.ts";
 import { JUDGEMENTS, type Judgement } from "./judgements.ts";
 import { type Case, type Expected, type Kit, valuesOf } from "./kit.ts";
 import { type Output, readOutput } from "./output.ts";
-import { isRouter, routerFault } from "./routers.ts";
+import { isRouter, randomRouterFault, routerFault } from "./routers.ts";
 import { statisticsFault, statisticsOf } from "./statistics.ts";
 import { readView, truthOf } from "./truth.ts";
 import { unpacked } from "./unpacked.ts";
@@ -39,7 +39,7 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
       // Of mixtures with random routers, all but these is exact.
       kind === "statistical" && kit.statistics(name) !== undefined
         ? { faults: statisticalFaults(kit, name, expected, output, plan), comparisons: [] }
-        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan));
+        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan), kind === "statistical");
     return { ...finding, faults: [...finding.faults, ...folderFaults(kit, expected, output)] };
   } catch (error) {
     return onlyFault(error instanceof Error ? error.message : String(error));
@@ -81,7 +81,13 @@ function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefi
 /** Constants that old GPT-NeoX files hold: the reference casts and averages them, booleans too; we copy them. */
 const KEPT_BUFFER = /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/;
 
-function checkTensors(expected: Expected, output: Output, known: (tensor: string) => Truth[]): Finding {
+/** @param random routers are random numbers. */
+function checkTensors(
+  expected: Expected,
+  output: Output,
+  known: (tensor: string) => Truth[],
+  random = false,
+): Finding {
   const faults = nameFaults(expected, output);
   const comparisons: Comparison[] = [];
   for (const [tensor, { dtype, shape, stored }] of expected.tensors) {
@@ -90,7 +96,7 @@ function checkTensors(expected: Expected, output: Output, known: (tensor: string
     if (ours.dtype !== dtype) faults.push(`${tensor} is ${ours.dtype}, should be ${dtype}`);
     else if (!Bun.deepEquals(ours.shape, shape)) faults.push(`${tensor} is [${ours.shape}], should be [${shape}]`);
     else if (stored !== undefined && isRouter(tensor)) {
-      const fault = routerFault(ours, stored);
+      const fault = (random ? randomRouterFault : routerFault)(ours, stored);
       if (fault !== undefined) faults.push(`${tensor}: ${fault}`);
     } else if (stored !== undefined) {
       const [best, ...others] = known(tensor);

@@ -26,6 +26,21 @@ export function routerFault(ours: StoredTensor, theirs: StoredTensor): string | 
   return undefined;
 }
 
+/** The same for routers that both drew at random: whether mean and spread are those of the reference, within chance. */
+export function randomRouterFault(ours: StoredTensor, theirs: StoredTensor): string | undefined {
+  const [a, b] = [moments(valuesOf(ours)), moments(valuesOf(theirs))];
+  const chance = 4 / Math.sqrt(a.count);
+  if (Math.abs(a.mean - b.mean) > 2 * chance * b.deviation) return `the mean is ${a.mean}, the reference's ${b.mean}`;
+  if (Math.abs(a.deviation / b.deviation - 1) <= chance) return undefined;
+  return `the standard deviation is ${a.deviation}, the reference's ${b.deviation}`;
+}
+
+function moments(values: Float64Array): { count: number; mean: number; deviation: number } {
+  const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+  const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+  return { count: values.length, mean, deviation: Math.sqrt(squares / values.length) };
+}
+
 function dot(a: Float64Array, b: Float64Array): number {
   return a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 }

@@ -120,6 +120,13 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     route() {
       throw nativeError("BAD_ARGUMENT", "running a plan makes no routing vectors");
     },
+    forward() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));
+    },
+    multiply() {
+      throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
+    },
+    peakRate: () => 0,
     cancel() {
       calls.push("cancel");
       cancelled = true;
