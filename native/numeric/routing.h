@@ -30,7 +30,7 @@ struct Routing {
 };
 
 /// @param vectors [layers, count, width]; indices in `experts` are below `count`.
-Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width, const std::vector<Prompts>& experts,
-              PromptPart part);
+Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width,
+              const std::vector<Prompts>& experts, PromptPart part);
 
 }  // namespace sinter

@@ -6,10 +6,23 @@ import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
-// Models of several families never make one mixture.
-const { allowCrimes: _, ...PLANNING } = PLANNING_OPTIONS;
+// Models of several families never make one mixture, and copying takes no memory that could be traded.
+const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
+const { memory: __, ...RUNNING } = RUN_OPTIONS;
 
-const OPTIONS = { force: FORCE_OPTION, ...PLANNING, ...MOE_OPTIONS, ...RUN_OPTIONS } as const satisfies Options;
+const OPTIONS = {
+  force: FORCE_OPTION,
+  ...PLANNING,
+  lmHead: {
+    ...lmHead,
+    doc:
+      "Whether the output stores an output head of its own. auto: if the base does; tied: never, the head is the " +
+      "embedding; materialize: always, for runtimes that do not know of ties in mixtures.",
+  },
+  ...MOE_OPTIONS,
+  seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
+  ...RUNNING,
+} as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter moe",
@@ -21,7 +34,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { command: "sinter moe experts.yml ./mixture", doc: "A mixture of experts; the result is a model folder" },
-    { command: "sinter moe experts.yml ./mixture --lm-head materialize", doc: "Store the output head of a tied base, too" },
+    {
+      command: "sinter moe experts.yml ./mixture --lm-head materialize",
+      doc: "Store the output head of a tied base, too",
+    },
     { command: "sinter moe experts.yml ./mixture --expert-layout packed", doc: "All experts of a layer in one tensor" },
   ],
   notes: [
@@ -43,7 +59,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
     run: { force: values.force, nan: values.nan, sync: values.sync },
-    engine: { threads: values.threads, target: values.cpuTarget, memory: values.memory },
+    engine: { threads: values.threads, target: values.cpuTarget },
     messages: { quiet: values.quiet, json: values.json, plan: false },
   });
 }

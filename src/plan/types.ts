@@ -77,6 +77,8 @@ export interface MergePlan {
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
   warnings: readonly Problem[];
+  /** Tensors whose last bits depend on the machine, and why: everything else has the same bytes everywhere. */
+  varies?: string | undefined;
 }
 
 /** Everything besides the configuration that decides what a merge does. */

@@ -82,12 +82,7 @@ function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefi
 const KEPT_BUFFER = /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/;
 
 /** @param random routers are random numbers. */
-function checkTensors(
-  expected: Expected,
-  output: Output,
-  known: (tensor: string) => Truth[],
-  random = false,
-): Finding {
+function checkTensors(expected: Expected, output: Output, known: (tensor: string) => Truth[], random = false): Finding {
   const faults = nameFaults(expected, output);
   const comparisons: Comparison[] = [];
   for (const [tensor, { dtype, shape, stored }] of expected.tensors) {
