@@ -52,17 +52,27 @@ export async function perplexity(
   const cut = [...windowsOf(ids.length, windows)];
   const sequences = cut.values().map(({ begin, end }) => ids.subarray(begin, end));
   const wanted = { states: "none", logProbabilities: true } as const;
+  const work = cut.reduce((tokens, { begin, end }) => tokens + end - begin, 0);
+  // Windows that overlap are more work than the text has tokens.
+  const onTokens = (done: number) => options.onTokens?.(ids.length * (done / work));
   let sum = 0;
   let scored = 0;
-  await runDecoder(decoder, sequences, wanted, addon, options, ({ logProbabilities }, first, chunk) => {
-    let at = 0;
-    for (const index of chunk.keys()) {
-      const { begin, end, scoredFrom } = cut[first + index] as Window;
-      for (let token = scoredFrom; token < end; token++) sum -= logProbabilities[at + token - begin] as number;
-      scored += end - scoredFrom;
-      at += end - begin;
-    }
-  });
+  await runDecoder(
+    decoder,
+    sequences,
+    wanted,
+    addon,
+    { ...options, onTokens },
+    ({ logProbabilities }, first, chunk) => {
+      let at = 0;
+      for (const index of chunk.keys()) {
+        const { begin, end, scoredFrom } = cut[first + index] as Window;
+        for (let token = scoredFrom; token < end; token++) sum -= logProbabilities[at + token - begin] as number;
+        scored += end - scoredFrom;
+        at += end - begin;
+      }
+    },
+  );
   const loss = sum / scored;
   if (!Number.isFinite(loss)) throw notFinite(decoder);
   return { perplexity: Math.exp(loss), loss, tokens: ids.length, scored };
