@@ -6,9 +6,10 @@ import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
-// Models of several families never make one mixture, and copying takes no memory that could be traded.
+// Models of several families never make one mixture, copying takes no memory that could be traded, and no mixture has a
+// forward pass here to be checked by.
 const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
-const { memory: __, ...RUNNING } = RUN_OPTIONS;
+const { memory: __, check: ___, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
   force: FORCE_OPTION,
