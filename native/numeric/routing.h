@@ -29,7 +29,7 @@ struct Routing {
   std::vector<double> condition;
 };
 
-/// @param vectors [layers, count, width]; indices in `experts` are below `count`.
+/// @param vectors [layers, count, width]; `experts` is not empty, and its indices are below `count`.
 Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width,
               const std::vector<Prompts>& experts, PromptPart part);
 
