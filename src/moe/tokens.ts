@@ -44,9 +44,10 @@ export async function encodePrompts(
   return prompts.map((prompt) => {
     const { ids } = tokenizer.encode((bos ?? "") + prompt, { add_special_tokens: false });
     if (ids.length === 0) return fail(`the prompt ${promptText(prompt)} has no tokens`);
-    const beyond = ids.find((id) => !(id >= 0 && id < rows));
-    if (beyond !== undefined) {
-      return fail(`the prompt ${promptText(prompt)} has the token id ${beyond}, and the embedding has ${rows} rows`);
+    const beyond = ids.findIndex((id) => !(id >= 0 && id < rows));
+    if (beyond >= 0) {
+      const which = ids[beyond] === undefined ? "a token without an id" : `the token id ${ids[beyond]}`;
+      return fail(`the prompt ${promptText(prompt)} has ${which}, and the embedding has ${rows} rows`);
     }
     return Int32Array.from(ids);
   });

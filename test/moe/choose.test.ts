@@ -46,7 +46,12 @@ describe("the architecture", () => {
   test.each([
     ["a known one that does not fit", "architecture: mixtral\n", qwen2, "Mixtral cannot be made of this"],
     ["prompts for a shared expert without a gate", `architecture: deepseek\n${PROMPTED}`, trio, "takes no prompts"],
-    ["two shared experts", `${SHARED.replace("}]", "}, {source_model: a}]")}`, trio, "at most one shared expert, and here are 2"],
+    [
+      "two shared experts",
+      `${SHARED.replace("}]", "}, {source_model: a}]")}`,
+      trio,
+      "at most one shared expert, and here are 2",
+    ],
   ] as const)("%s is refused", (_, extra, models, message) => {
     const [problem] = problemsOf(() => planned(recipe(extra), models()));
     expect(problem?.code).toBe("no-mixture-fits");

@@ -66,10 +66,16 @@ describe("what is wrong is said with its place, all at once:", () => {
     ["an unknown gate mode", `base_model: base\ngate_mode: cheap\n${two}`, [["unknown-gate-mode", 2]]],
     ["an unknown dtype", `base_model: base\ndtype: bf16\n${two}`, [["unknown-dtype", 2]]],
     ["no expert per token", `base_model: base\nexperts_per_token: 0\n${two}`, [["experts-per-token", 2]]],
-    ["more experts per token than experts", `base_model: base\nexperts_per_token: 3\n${two}`, [["experts-per-token", 2]]],
-    ["fewer experts than two", "base_model: base\nexperts: [{source_model: a, positive_prompts: [x]}]\n", [
-      ["experts-per-token", 1],
-    ]],
+    [
+      "more experts per token than experts",
+      `base_model: base\nexperts_per_token: 3\n${two}`,
+      [["experts-per-token", 2]],
+    ],
+    [
+      "fewer experts than two",
+      "base_model: base\nexperts: [{source_model: a, positive_prompts: [x]}]\n",
+      [["experts-per-token", 1]],
+    ],
     ["half an expert per token", `base_model: base\nexperts_per_token: 1.5\n${two}`, [["config-type", 2]]],
     ["prompts that are no list", `base_model: base\n${two.replace("[x]", "x")}`, [["config-type", 2]]],
     ["a prompt that is a number", `base_model: base\n${two.replace("[x]", "[1]")}`, [["config-type", 2]]],

@@ -13,7 +13,9 @@ describe("weights", () => {
   test("outside the experts are the base's, those of experts the feed-forward weights of their models", () => {
     const { op, names } = planned(recipe(), trio());
     expect(op("model.layers.1.self_attn.q_proj.weight")).toMatchObject({ kernel: "copy", dtype: "BF16" });
-    expect(source(op("model.layers.1.self_attn.q_proj.weight"))).toEqual(["base model.layers.1.self_attn.q_proj.weight"]);
+    expect(source(op("model.layers.1.self_attn.q_proj.weight"))).toEqual([
+      "base model.layers.1.self_attn.q_proj.weight",
+    ]);
     const moe = "model.layers.1.block_sparse_moe";
     expect(source(op(`${moe}.experts.0.w1.weight`))).toEqual(["a model.layers.1.mlp.gate_proj.weight"]);
     expect(source(op(`${moe}.experts.1.w2.weight`))).toEqual(["b model.layers.1.mlp.down_proj.weight"]);
@@ -53,9 +55,14 @@ describe("weights", () => {
   test("are scaled where they write to the residual stream, and only there", () => {
     const scaled = recipe().replace('["stories"]', '["stories"]\n    residual_scale: 0.5');
     const { op } = planned(scaled, trio());
-    const expert = (index: number, part: string) => op(`model.layers.0.block_sparse_moe.experts.${index}.${part}.weight`);
+    const expert = (index: number, part: string) =>
+      op(`model.layers.0.block_sparse_moe.experts.${index}.${part}.weight`);
     expect(expert(1, "w2")).toMatchObject({ kernel: "linear", params: [0.5] });
-    expect([expert(1, "w1"), expert(1, "w3"), expert(0, "w2")].map(({ kernel }) => kernel)).toEqual(["copy", "copy", "copy"]);
+    expect([expert(1, "w1"), expert(1, "w3"), expert(0, "w2")].map(({ kernel }) => kernel)).toEqual([
+      "copy",
+      "copy",
+      "copy",
+    ]);
   });
 
   test("keep their names whatever prefix the base spells its own with", () => {
@@ -74,7 +81,8 @@ describe("noise", () => {
 
   test("is added to all weights of its expert before they are scaled", () => {
     const { op } = planned(noisy, trio());
-    const expert = (index: number, part: string) => op(`model.layers.0.block_sparse_moe.experts.${index}.${part}.weight`);
+    const expert = (index: number, part: string) =>
+      op(`model.layers.0.block_sparse_moe.experts.${index}.${part}.weight`);
     expect(expert(1, "w1")).toMatchObject({ kernel: "assemble", params: [1, 0.25] });
     expect(expert(1, "w2")).toMatchObject({ kernel: "assemble", params: [0.5, 0.25] });
     expect(expert(0, "w1").kernel).toBe("copy");
@@ -171,7 +179,9 @@ describe("shared experts", () => {
     expect(none.names.filter((name) => name.includes("shared"))).toEqual([]);
     const one = planned(recipe("shared_experts: [{source_model: base}]\n"), trio());
     expect(one.config.n_shared_experts).toBe(1);
-    expect(source(one.op("model.layers.1.mlp.shared_experts.up_proj.weight"))).toEqual(["base model.layers.1.mlp.up_proj.weight"]);
+    expect(source(one.op("model.layers.1.mlp.shared_experts.up_proj.weight"))).toEqual([
+      "base model.layers.1.mlp.up_proj.weight",
+    ]);
   });
 });
 
@@ -192,15 +202,23 @@ describe("biases", () => {
   const attention = { "model.layers.0.self_attn.q_proj.bias": vector, "model.layers.0.self_attn.o_proj.bias": vector };
 
   test("of the base without a place are refused, not lost", () => {
-    const some = { ...attention, "model.layers.0.self_attn.k_proj.bias": vector, "model.layers.0.self_attn.v_proj.bias": vector };
+    const some = {
+      ...attention,
+      "model.layers.0.self_attn.k_proj.bias": vector,
+      "model.layers.0.self_attn.v_proj.bias": vector,
+    };
     const [, ...experts] = trio();
     const base = tinyModel("base", {
-      tensors: Object.fromEntries([0, 1].flatMap((layer) => Object.entries(some).map(([name, view]) => [name.replace("0", String(layer)), view]))),
+      tensors: Object.fromEntries(
+        [0, 1].flatMap((layer) => Object.entries(some).map(([name, view]) => [name.replace("0", String(layer)), view])),
+      ),
       config: { attention_bias: true, hidden_size: 4 },
     });
     const [problem] = problemsOf(() => planned(recipe(), [base, ...experts]));
     expect(problem).toMatchObject({ code: "no-place", model: "base", at: { line: 1 } });
-    expect(problem?.message).toContain("Mixtral has no place for weights of the model: model.layers.0.self_attn.q_proj.bias");
+    expect(problem?.message).toContain(
+      "Mixtral has no place for weights of the model: model.layers.0.self_attn.q_proj.bias",
+    );
   });
 
   test("of an expert's feed-forward weights are refused, those of its attention are not taken anyway", () => {
@@ -244,7 +262,10 @@ describe("packed experts", () => {
 
 describe("config.json", () => {
   test("of a Mixtral keeps what the base says, and says what a llama leaves to its class", () => {
-    const { config } = planned(recipe("experts_per_token: 1\n"), trio({ config: { eos_token_id: 7, rms_norm_eps: 1e-5 } }));
+    const { config } = planned(
+      recipe("experts_per_token: 1\n"),
+      trio({ config: { eos_token_id: 7, rms_norm_eps: 1e-5 } }),
+    );
     expect(config).toMatchObject({
       architectures: ["MixtralForCausalLM"],
       model_type: "mixtral",
@@ -263,9 +284,18 @@ describe("config.json", () => {
   });
 
   test("of a Qwen MoE switches sliding windows off and every layer to experts", () => {
-    const sliding = { use_sliding_window: true, sliding_window: 8, layer_types: ["sliding_attention", "full_attention"] };
+    const sliding = {
+      use_sliding_window: true,
+      sliding_window: 8,
+      layer_types: ["sliding_attention", "full_attention"],
+    };
     const { config } = planned(recipe(QWEN), qwen2({ config: sliding }));
-    expect(config).toMatchObject({ use_sliding_window: false, sliding_window: null, decoder_sparse_step: 1, norm_topk_prob: true });
+    expect(config).toMatchObject({
+      use_sliding_window: false,
+      sliding_window: null,
+      decoder_sparse_step: 1,
+      norm_topk_prob: true,
+    });
     expect(config).not.toHaveProperty("layer_types");
   });
 
@@ -313,7 +343,9 @@ describe("routers at random", () => {
 describe("experts that do not fit the base", () => {
   test("are all reported, each with its model and its place", () => {
     const [base] = trio();
-    const models = [base, tinyModel("a", { layers: 3 }), tinyModel("b", { hidden: 6 })] as Parameters<typeof planned>[1];
+    const models = [base, tinyModel("a", { layers: 3 }), tinyModel("b", { hidden: 6 })] as Parameters<
+      typeof planned
+    >[1];
     const found = problemsOf(() => planned(recipe(), models));
     expect(found.map(({ code, model, at }) => [code, model, at?.line])).toEqual([
       ["unequal-layers", "a", 4],

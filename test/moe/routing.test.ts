@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { native } from "../../src/native.ts";
-import { encode, FLOAT_DTYPES } from "../oracle/dtype.ts";
 import { code } from "../native/failures.ts";
 import { inFolder, numbers } from "../native/workbench.ts";
+import { encode, FLOAT_DTYPES } from "../oracle/dtype.ts";
 
 type Part = "mean" | "direction";
 interface Prompts {
@@ -145,7 +145,13 @@ describe("routing vectors", () => {
     const given = { vectors: new Float32Array(8), layers: 1, width: 4, experts, part: "mean" as const };
     const wrong = (change: object) => code(() => native().route({ ...given, ...change }));
     expect(await wrong({})).toBeUndefined();
-    for (const change of [{ experts: [prompts(2)] }, { experts: [] }, { width: 3 }, { layers: 0 }, { part: "median" }]) {
+    for (const change of [
+      { experts: [prompts(2)] },
+      { experts: [] },
+      { width: 3 },
+      { layers: 0 },
+      { part: "median" },
+    ]) {
       expect(await wrong(change)).toBe("BAD_ARGUMENT");
     }
   });
