@@ -181,7 +181,9 @@ describe.each(FAMILIES.map((kind) => [kind.kernel, kind] as const))("%s", (_, ki
 const ELSEWHERE = ["assemble", "constant", "literal", "normal", "uniform"];
 
 test("every kernel that the addon offers is held against the oracle", () => {
-  expect([...FAMILIES.map(({ kernel }) => kernel), ...ELSEWHERE].toSorted()).toEqual(native().info().kernels.toSorted());
+  expect([...FAMILIES.map(({ kernel }) => kernel), ...ELSEWHERE].toSorted()).toEqual(
+    native().info().kernels.toSorted(),
+  );
 });
 
 describe("every declared method has its kernels", () => {

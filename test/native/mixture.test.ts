@@ -30,7 +30,10 @@ describe("assemble", () => {
       FLOAT_DTYPES.map((dtype, i) => ({
         kernel: "assemble",
         dtype,
-        ...pieces(1 + ((each + i) % 5), each, ["BF16", "F32", "F16"], (piece) => [[1, 0.5, -2][piece % 3] as number, 0]),
+        ...pieces(1 + ((each + i) % 5), each, ["BF16", "F32", "F16"], (piece) => [
+          [1, 0.5, -2][piece % 3] as number,
+          0,
+        ]),
       })),
     );
     await expectOracle(ops);
@@ -75,7 +78,12 @@ describe("assemble", () => {
   });
 
   test("says which pieces hold a NaN or an infinity", async () => {
-    const inputs = [[1, 2], [Number.NaN, 1], [3, 4], [1, Number.NEGATIVE_INFINITY]].map((own) => stored(own, "F32"));
+    const inputs = [
+      [1, 2],
+      [Number.NaN, 1],
+      [3, 4],
+      [1, Number.NEGATIVE_INFINITY],
+    ].map((own) => stored(own, "F32"));
     const params = [1, 0, 2, 0, 2, 0, 1, 0];
     const [outcome] = await runOps([{ kernel: "assemble", dtype: "F32", inputs, params, count: 8, elements: 2 }]);
     expect(outcome?.result.nonFinite).toEqual([false, true, false, true]);
@@ -154,4 +162,3 @@ describe("ops that do not fit", () => {
     });
   });
 });
-
