@@ -1,4 +1,4 @@
-import { Report, SinterError } from "../errors.ts";
+import { type Problem, Report, SinterError } from "../errors.ts";
 import { type Decoder, readDecoder } from "../forward/decoder.ts";
 import { perplexity, requireHead } from "../forward/perplexity.ts";
 import { type Encode, readEncoder } from "../forward/tokens.ts";
@@ -27,7 +27,7 @@ print(add(2, 3))  # prints 5
 const BROKEN = 10;
 
 /** Exit code where the merge was written, but the result looks broken. */
-export const CHECK_FAILED = 3;
+const CHECK_FAILED = 3;
 
 /** What is needed to run the check text through a model. */
 interface Subject {
@@ -35,11 +35,22 @@ interface Subject {
   encode: Encode;
 }
 
-/** One model's outcome: a perplexity, or why there is none. */
+/** One model's outcome: a perplexity, or a note why there is none. */
 interface Row {
+  role: "result" | "parent";
   name: string;
-  perplexity: number | undefined;
-  note: string;
+  perplexity?: number;
+  note?: string;
+}
+
+/** What came of a check: of the result first, then of its parents. */
+export interface CheckOutcome {
+  rows: readonly Row[];
+  /** A table for people. */
+  text: string;
+  /** Why the result looks broken, if it does; and the command's exit code then. */
+  broken: Problem | undefined;
+  exitCode: number;
 }
 
 /** Where models are looked for. */
@@ -62,31 +73,45 @@ export function requireCheckable(plan: MergePlan, places: Places): void {
   throw new SinterError(problems);
 }
 
-/**
- * Runs a short text through the result and its parents.
- * @returns a table for people, and whether the result looks broken.
- */
+/** Runs a short text through the result of a merge and through its parents. */
 export async function checkMerge(
   plan: MergePlan,
   out: string,
   places: Places,
   addon: Addon,
   signal: AbortSignal,
-): Promise<{ text: string; broken: boolean }> {
+): Promise<CheckOutcome> {
   const parents = [...new Set([...plan.models, ...(plan.baseModel === undefined ? [] : [plan.baseModel])])];
   const first = plan.baseModel ?? parents[0];
   const donor = first === undefined ? undefined : openSubject(first, places, undefined, new Report());
   const rows: Row[] = [];
-  for (const name of [out, ...parents]) rows.push(await measure(name, places, donor?.encode, addon, signal));
-  const [result, ...others] = rows as [Row, ...Row[]];
-  const worst = Math.max(...others.map((row) => row.perplexity ?? 0));
-  const broken = result.perplexity === undefined || (worst > 0 && result.perplexity > BROKEN * worst);
-  const lines = rows.map(({ name, perplexity, note }, index) => [
-    index === 0 ? "  result" : "  parent",
+  for (const name of [out, ...parents]) {
+    const found = await measure(name, places, donor?.encode, addon, signal);
+    rows.push({ role: rows.length === 0 ? "result" : "parent", name, ...found });
+  }
+  const [result, ...others] = rows;
+  const worst = Math.max(...others.map(({ perplexity }) => perplexity ?? 0));
+  const perplexed = result?.perplexity;
+  const broken = perplexed === undefined || (worst > 0 && perplexed > BROKEN * worst) ? looksBroken(out) : undefined;
+  return { rows, text: tableOf(rows), broken, exitCode: CHECK_FAILED };
+}
+
+function tableOf(rows: readonly Row[]): string {
+  const lines = rows.map(({ role, name, perplexity, note = "" }) => [
+    `  ${role}`,
     perplexity === undefined ? note : formatPerplexity(perplexity),
     name,
   ]);
-  return { text: `perplexity on a short text:\n${columns(lines)}\n`, broken };
+  return `perplexity on a short text:\n${columns(lines)}\n`;
+}
+
+function looksBroken(out: string): Problem {
+  return {
+    code: "check-failed",
+    message: "the result predicts text far worse than its parents: the merge looks broken",
+    path: out,
+    hint: "smaller weights or densities, models that come from one base, or another method",
+  };
 }
 
 /** @param encode the tokenizer of a result that has none of its own. */
@@ -96,7 +121,7 @@ async function measure(
   encode: Encode | undefined,
   addon: Addon,
   signal: AbortSignal,
-): Promise<Row> {
+): Promise<Pick<Row, "perplexity" | "note">> {
   try {
     const report = new Report();
     const subject = openSubject(name, places, encode, report);
@@ -105,16 +130,12 @@ async function measure(
     const ids = encodeText(CHECK_TEXT).subarray(0, decoder.shape.positions);
     const windows = { window: ids.length, stride: ids.length };
     const found = await perplexity(decoder, ids, windows, { signal }, addon);
-    return { name, perplexity: found.perplexity, note: "" };
+    return { perplexity: found.perplexity };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof SinterError)) throw error;
     const [problem] = error.problems;
-    return {
-      name,
-      perplexity: undefined,
-      note: problem?.code === "not-finite" ? "not finite" : (problem?.message ?? ""),
-    };
+    return { note: problem?.code === "not-finite" ? "not finite" : (problem?.message ?? "") };
   }
 }
 

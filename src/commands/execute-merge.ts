@@ -8,6 +8,7 @@ import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
+import type { CheckOutcome } from "./check-merge.ts";
 import { planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
@@ -59,25 +60,20 @@ export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "con
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
-  if (request.messages.json) await print(summaryJson(plan, result));
-  else if (!request.messages.quiet) await print(summaryText(plan, result));
-  if (check === undefined) return 0;
-  const outcome = await withSignals(
-    (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
-    undefined,
-    "the merge is done, but was not checked",
-  );
-  writeError(outcome.text);
-  if (!outcome.broken) return 0;
-  printProblems("warning", [
-    {
-      code: "check-failed",
-      message: "the result predicts text far worse than its parents: the merge looks broken",
-      path: request.out,
-      hint: "smaller weights or densities, models of one family tree, or another method",
-    },
-  ]);
-  return check.CHECK_FAILED;
+  const { quiet, json } = request.messages;
+  if (!json && !quiet) await print(summaryText(plan, result));
+  const outcome =
+    check &&
+    (await withSignals(
+      (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
+      undefined,
+      "the merge is done, but was not checked",
+    ));
+  if (json) await print(summaryJson(plan, result, outcome));
+  if (outcome === undefined) return 0;
+  if (!json) writeError(outcome.text);
+  if (outcome.broken) printProblems("warning", [outcome.broken]);
+  return outcome.broken ? outcome.exitCode : 0;
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
@@ -110,7 +106,7 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   );
 }
 
-function summaryJson(plan: MergePlan, result: RunResult): string {
+function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined): string {
   const summary = {
     folder: result.folder,
     method: plan.method,
@@ -122,6 +118,7 @@ function summaryJson(plan: MergePlan, result: RunResult): string {
     bytes_written: result.bytesWritten,
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
+    ...(check === undefined ? {} : { check: check.rows }),
   };
   return `${JSON.stringify(summary, undefined, 2)}\n`;
 }

@@ -110,6 +110,18 @@ describe("sinter merge --check", () => {
     expect(place.list("broken")).toContain("model.safetensors");
   });
 
+  test("--json has the check in the summary", async () => {
+    const { stdout, stderr } = await place.merge(recipe(0.5), "json", "--check", "--json", "-q");
+    const { check } = JSON.parse(stdout);
+    expect(check.map(({ role, name }: { role: string; name: string }) => `${role} ${name}`)).toEqual([
+      "result json",
+      "parent ./a",
+      "parent ./b",
+    ]);
+    expect(check[0].perplexity).toBeGreaterThan(1);
+    expect(stderr).toBe("");
+  });
+
   test("a merge that cannot be checked is refused before any work", async () => {
     const { exitCode, stderr } = await place.merge(
       place.config("merge_method: passthrough\nmodels: [{model: ./bare}]\n"),
