@@ -111,6 +111,24 @@ bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* roo
   return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room + input * kChunk);
 }
 
+/// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
+inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t* __restrict to) {
+  constexpr uint32_t blocks = kChunk / 4;
+  uint64_t first[blocks];
+  uint64_t second[blocks];
+  const uint64_t counter = begin / 4;
+  const uint32_t low =
+      static_cast<uint32_t>(counter);  // does not overflow within a chunk: it starts at a multiple of one
+  for (uint32_t j = 0; j < blocks; j += kCounters) {
+    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), stream, 0, static_cast<uint32_t>(key),
+                 static_cast<uint32_t>(key >> 32), first + j, second + j);
+  }
+  for (uint32_t j = 0; j < blocks; j++) {
+    memcpy(to + 4 * j, first + j, 8);
+    memcpy(to + 4 * j + 2, second + j, 8);
+  }
+}
+
 /// The 16-bit numbers of one chunk of a random mask (numeric/philox.h), kChunk of them; `begin` is a multiple of kChunk.
 inline void mask_numbers(const Job& job, int input, uint64_t begin, uint32_t level, uint16_t* to) {
   static_assert(kChunk == kMaskChunk);

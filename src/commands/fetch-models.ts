@@ -1,8 +1,7 @@
-import type { MergeConfig } from "../config/types.ts";
+import type { NamedModel } from "../config/types.ts";
 import type { Report } from "../errors.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
-import { namedModels } from "../plan/models.ts";
 
 /** What to do about models that are on the Hub and not here. */
 export interface FetchPolicy {
@@ -15,18 +14,18 @@ export interface FetchPolicy {
 }
 
 /**
- * Puts every model that the recipe names by a hub id into the Hugging Face cache. Where all of them are there, nothing
+ * Puts every one of the models that is named by a hub id into the Hugging Face cache. Where all of them are there, nothing
  * of this is even loaded.
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
-  config: MergeConfig,
+  models: Iterable<NamedModel>,
   cacheDir: string | undefined,
   policy: FetchPolicy,
   report: Report,
 ): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(config, cacheDir);
+  const missing = missingModels([...models], cacheDir);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();
@@ -36,8 +35,7 @@ export async function fetchModels(
   report.throwIfErrors();
 }
 
-function missingModels(config: MergeConfig, cacheDir: string | undefined): MissingModel[] {
-  const named = [...namedModels(config).values()];
+function missingModels(named: readonly NamedModel[], cacheDir: string | undefined): MissingModel[] {
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();

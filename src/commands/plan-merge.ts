@@ -1,6 +1,7 @@
 import { loadMergeConfig } from "../config/read.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
+import { namedModels } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -29,7 +30,7 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    await fetchModels(read, options.cacheDir, { ...models, check }, report);
+    await fetchModels(namedModels(read).values(), options.cacheDir, { ...models, check }, report);
     const plan = buildPlan(read, options, outputName, report);
     report.throwIfErrors();
     return plan;
