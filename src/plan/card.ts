@@ -2,7 +2,10 @@ import { existsSync } from "node:fs";
 import type { MergeConfig } from "../config/types.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { formatModelPath, type ModelPath } from "../model/ref.ts";
+import { planHash } from "./hash.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
+import { optionText } from "./recipe.ts";
+import type { MergePlan, Recipe } from "./types.ts";
 
 /** `name` or `owner/name` as the Hub allows them: letters, digits, `-`, `_` and `.`, at most 96 characters each. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9_][\w.-]{0,95})?$/;
@@ -11,27 +14,53 @@ const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9_][\w.-]{0,95})?$/;
  * The README.md of the output: front matter that the Hub reads, the method, the models and the configuration.
  * @param name the model's name: that of the output folder.
  */
-export function modelCard(config: MergeConfig, method: MergeMethod, models: PlanModels, name: string): string {
+export function modelCard(
+  config: MergeConfig,
+  method: MergeMethod,
+  models: PlanModels,
+  name: string,
+  plan: MergePlan,
+): string {
   const base = method.base !== "member" ? models.base : undefined;
   const others = models.all.filter((model) => model !== base);
   const list = others.map((model) => `- ${linked(model)}`).join("\n");
   const from = base === undefined ? "" : `, with ${linked(base)} as the base`;
   const title = method.reference === undefined ? method.title : `[${method.title}](${method.reference})`;
-  const fence = "`".repeat(Math.max(3, ...[...config.text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
   return [
     `---\n${frontMatter(models)}---`,
     `# ${name}`,
     `Merged with Sinter by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
-    `## Configuration\n\n${fence}yaml\n${config.text.trimEnd()}\n${fence}\n`,
+    `## Configuration\n\n${fenced(config.text)}`,
+    ...(plan.recipe === undefined ? [] : [recipePart(plan.recipe, planHash(plan))]),
   ].join("\n\n");
+}
+
+/** The configuration with every default, and what it takes to make the model again and to check it. */
+function recipePart({ program, text, options }: Recipe, hash: string): string {
+  const command = program === "multi" ? "multi" : "merge";
+  const out = program === "multi" ? "--out-path OUT -I WORK" : "OUT";
+  return [
+    "## Recipe",
+    "The same with every default spelt out:",
+    fenced(text).trimEnd(),
+    `The hash of its plan is \`${hash}\`. ` +
+      `\`sinter ${command} mergekit_config.yml ${out}${optionText(options)}\` makes the model again, and ` +
+      "`sinter verify` says whether a folder holds these bytes.\n",
+  ].join("\n\n");
+}
+
+/** A block of YAML, in a fence that the text cannot close. */
+function fenced(text: string): string {
+  const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
+  return `${fence}yaml\n${text.trimEnd()}\n${fence}\n`;
 }
 
 /** Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine. */
 function frontMatter(models: PlanModels): string {
   const ids = new Set(
     models.all
-      .map(({ model }) => model.ref.model)
+      .flatMap(({ model }) => (model.made?.from ?? [model.ref]).map((ref) => ref.model))
       .filter(isHubId)
       .map(({ path }) => path),
   );
@@ -40,7 +69,14 @@ function frontMatter(models: PlanModels): string {
 }
 
 function linked({ model }: PlanModel): string {
-  const path = model.ref.model;
+  if (model.made !== undefined) {
+    const origins = model.made.from.map((ref) => linkedPath(ref.model)).join(", ");
+    return `\`${model.name}\` (merged from ${origins})`;
+  }
+  return linkedPath(model.ref.model);
+}
+
+function linkedPath(path: ModelPath): string {
   return isHubId(path)
     ? `[${formatModelPath(path)}](https://huggingface.co/${path.path})`
     : `\`${formatModelPath(path)}\``;
