@@ -1,21 +1,22 @@
 import { basename, resolve } from "node:path";
 import { type Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
-import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
-import { planMerge } from "./plan-merge.ts";
+import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
-export interface MergeRequest {
-  config: string;
+export interface MergeRequest extends PlanSource, RunRequest {}
+
+/** How a plan is carried out, and what is said of it. */
+export interface RunRequest {
   out: string;
-  options: MergeOptions;
   run: Pick<RunOptions, "force" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
@@ -39,7 +40,14 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     quiet: request.messages.quiet,
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
-  const plan = await planMerge(request.config, basename(resolve(request.out)), request.options, models);
+  return await carryOut(await planMerge(request, basename(resolve(request.out)), models), request);
+}
+
+/**
+ * Computes and writes what a plan says; prints warnings of the run, progress and a summary.
+ * @returns the exit code. @throws SinterError with everything that is wrong.
+ */
+export async function carryOut(plan: MergePlan, request: RunRequest): Promise<number> {
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
@@ -56,7 +64,7 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
-export function loadAddon({ threads, target, memory = 0 }: MergeRequest["engine"]): Addon {
+export function loadAddon({ threads, target, memory = 0 }: RunRequest["engine"]): Addon {
   const addon = loadedAddon();
   const { targets } = addon.info();
   if (target !== "auto" && !targets.includes(target)) {

@@ -7,6 +7,8 @@ import {
   JSON_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
+  RAW_OPTIONS,
+  rawChoice,
   THREADS_OPTION,
 } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues, size } from "./option.ts";
@@ -14,6 +16,7 @@ import { type CommandSpec, choice, type Options, type OptionValues, size } from 
 const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
+  ...RAW_OPTIONS,
   nan: {
     kind: "value",
     name: "nan",
@@ -79,6 +82,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge ties.yml ./merged", doc: "Merge; the result is a model folder" },
     { command: "sinter plan ties.yml ./merged", doc: "See first what that will do" },
     { command: "sinter merge ties.yml ./merged --force --out-shard-size 2B", doc: "Replace it, in files of 2 GB" },
+    { command: "sinter merge --raw unets.yml ./merged -i", doc: "Diffusion checkpoints: the tensors that all have" },
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
   ],
   notes: [
@@ -97,6 +101,7 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
     config,
     out,
     options: mergeOptions(options),
+    raw: rawChoice(options),
     run: { force: options.force, nan: options.nan, sync: options.sync },
     engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
     messages: { quiet: options.quiet, json: options.json, plan: false },

@@ -1,11 +1,20 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import {
+  FORCE_OPTION,
+  JSON_OPTION,
+  mergeOptions,
+  PLANNING_OPTIONS,
+  RAW_OPTIONS,
+  rawChoice,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
+  ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
   download: {
     kind: "flag",
@@ -51,5 +60,6 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
   const { download, force, threads, ops, json } = options;
-  return await executePlan({ config, out, options: mergeOptions(options), download, force, threads, ops, json });
+  const source = { config, options: mergeOptions(options), raw: rawChoice(options) };
+  return await executePlan({ ...source, out, download, force, threads, ops, json });
 }
