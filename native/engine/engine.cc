@@ -78,9 +78,8 @@ void Engine::submit(std::shared_ptr<Op> op) {
     if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
   }
   if (op->kernel == nullptr) throw Failure("BAD_ARGUMENT", "no kernel is named " + op->kernel_name);
-  const bool writes = writes_tensor(*op->kernel);
-  if (writes != (op->sink != nullptr)) {
-    throw Failure("BAD_ARGUMENT", op->kernel_name + (writes ? " writes a tensor" : " writes nothing"));
+  if (op->sink != nullptr && !writes_tensor(*op->kernel)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + " writes nothing");
   }
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
@@ -218,8 +217,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
       job.round++;
       return enter(op, Op::Pass::reduce);
     }
-    // Without a sink only the sums are wanted.
-    op.pass_tasks = op.sink == nullptr ? 0 : ceil_div(job.count * element_size(job.out), kDigestBytes);
+    // Kernels that write no tensor are asked for their sums only.
+    op.pass_tasks = writes_tensor(kernel) ? ceil_div(job.count * element_size(job.out), kDigestBytes) : 0;
     op.digests.resize(op.pass_tasks);
     op.crcs.resize(op.pass_tasks);
     if (op.pass_tasks == 0) enter(op, Op::Pass::finished);
@@ -324,7 +323,7 @@ void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
   }
 }
 
-/// Computes, checksums and writes one digest block of the output, piece by piece.
+/// Computes, checksums and, where there is a sink, writes one digest block of the output, piece by piece.
 void Engine::run_map_task(Op& op, uint32_t task, Scratch& scratch) {
   const Job& job = op.job;
   const uint64_t width = element_size(job.out);
@@ -348,7 +347,7 @@ void Engine::run_map_task(Op& op, uint32_t task, Scratch& scratch) {
     }
     digest.update(bytes, (to - at) * width);
     if (op.want_crc32) crc = crc32(crc, bytes, (to - at) * width);
-    op.sink->write(op.sink_offset + at * width, bytes, (to - at) * width);
+    if (op.sink != nullptr) op.sink->write(op.sink_offset + at * width, bytes, (to - at) * width);
   }
   op.digests[task] = digest.digest();
   op.crcs[task] = crc;

@@ -1,5 +1,6 @@
 import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
 import { namedModels } from "../plan/models.ts";
@@ -25,8 +26,18 @@ export async function fetchModels(
   policy: FetchPolicy,
   report: Report,
 ): Promise<void> {
+  await fetchNamed([...namedModels(config).values()], cacheDir, policy, report);
+}
+
+/** The same for models that are named elsewhere. */
+export async function fetchNamed(
+  models: readonly NamedRef[],
+  cacheDir: string | undefined,
+  policy: FetchPolicy,
+  report: Report,
+): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(config, cacheDir);
+  const missing = missingModels(models, cacheDir);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();
@@ -36,8 +47,7 @@ export async function fetchModels(
   report.throwIfErrors();
 }
 
-function missingModels(config: MergeConfig, cacheDir: string | undefined): MissingModel[] {
-  const named = [...namedModels(config).values()];
+function missingModels(named: readonly NamedRef[], cacheDir: string | undefined): MissingModel[] {
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();

@@ -33,7 +33,9 @@ export function modelCard(
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
     `## Configuration\n\n${fenced(config.text)}`,
     ...(plan.recipe === undefined ? [] : [recipePart(plan.recipe, planHash(plan))]),
-  ].join("\n\n");
+  ]
+    .join("\n\n")
+    .concat("\n");
 }
 
 /** The configuration with every default, and what it takes to make the model again and to check it. */
@@ -43,17 +45,17 @@ function recipePart({ program, text, options }: Recipe, hash: string): string {
   return [
     "## Recipe",
     "The same with every default spelt out:",
-    fenced(text).trimEnd(),
+    fenced(text),
     `The hash of its plan is \`${hash}\`. ` +
       `\`sinter ${command} mergekit_config.yml ${out}${optionText(options)}\` makes the model again, and ` +
-      "`sinter verify` says whether a folder holds these bytes.\n",
+      "`sinter verify` says whether a folder holds these bytes.",
   ].join("\n\n");
 }
 
 /** A block of YAML, in a fence that the text cannot close. */
 function fenced(text: string): string {
   const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
-  return `${fence}yaml\n${text.trimEnd()}\n${fence}\n`;
+  return `${fence}yaml\n${text.trimEnd()}\n${fence}`;
 }
 
 /** Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine. */

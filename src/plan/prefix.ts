@@ -27,3 +27,41 @@ export function sharedPrefix(whole: readonly string[], part: readonly string[]):
   }
   return best;
 }
+
+/**
+ * For names of a whole, the names that the same tensors have in a part. Most commonly one text stands before all of the
+ * part's names; where the part's own names begin with a word that the whole puts elsewhere (`model.layers.0` as
+ * `model.language_model.layers.0`), that word does not count.
+ * @param fits asked of pairs that only what is left over suggests, which may be chance.
+ */
+export function matchNames(
+  whole: readonly string[],
+  part: readonly string[],
+  fits: (whole: string, part: string) => boolean,
+): Map<string, string> {
+  const matched = new Map<string, string>();
+  const first = bestMatch(whole, part);
+  for (const [name, own] of first) matched.set(name, own);
+  const used = new Set(matched.values());
+  const left = bestMatch(
+    whole.filter((name) => !matched.has(name)),
+    part.filter((name) => !used.has(name)),
+  );
+  for (const [name, own] of left) if (matched.size > 0 && fits(name, own)) matched.set(name, own);
+  return matched;
+}
+
+/** With the part's names as they are, or without their first word: whichever the whole has more of. */
+function bestMatch(whole: readonly string[], part: readonly string[]): [whole: string, part: string][] {
+  const full = new Map(part.map((name) => [name, name]));
+  const bare = new Map(part.map((name) => [name.slice(name.indexOf(".") + 1), name]));
+  const [own, inner] = [full, bare].map((names) => ({ names, prefix: sharedPrefix(whole, [...names.keys()]) })) as [
+    { names: Map<string, string>; prefix: Prefix },
+    { names: Map<string, string>; prefix: Prefix },
+  ];
+  const { names, prefix } = inner.prefix.matches > own.prefix.matches ? inner : own;
+  return whole.flatMap((name): [string, string][] => {
+    const found = name.startsWith(prefix.before) ? names.get(name.slice(prefix.before.length)) : undefined;
+    return found === undefined ? [] : [[name, found]];
+  });
+}
