@@ -15,7 +15,9 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { name: "OUT", doc: "The folder to write the model to.", required: true },
   ],
   options: OPTIONS,
-  examples: [{ command: "sinter bakllama examples/bakllama.yml ./stacked", doc: "Stack; the result is a model folder" }],
+  examples: [
+    { command: "sinter bakllama examples/bakllama.yml ./stacked", doc: "Stack; the result is a model folder" },
+  ],
 };
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);

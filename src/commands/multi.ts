@@ -22,7 +22,9 @@ const OPTIONS = {
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter multi",
   summary: COMMANDS.multi.summary,
-  positionals: [{ name: "CONFIG", doc: "Merge configurations, divided by ---; all but one have a name.", required: true }],
+  positionals: [
+    { name: "CONFIG", doc: "Merge configurations, divided by ---; all but one have a name.", required: true },
+  ],
   options: OPTIONS,
   examples: [
     { command: "sinter multi examples/multi.yml -I ./work --out-path ./merged", doc: "All merges, in their order" },

@@ -136,7 +136,8 @@ function unknownOption(name: string, known: readonly string[]): UsageError {
 
 function optionValue(option: Option, given: unknown): unknown {
   if (option.kind === "count") return given ?? 0;
-  if (option.kind === "list" || option.kind === "repeated") return ((given ?? []) as string[]).map((text) => readValue(option, text));
+  if (option.kind === "list" || option.kind === "repeated")
+    return ((given ?? []) as string[]).map((text) => readValue(option, text));
   if (given === undefined || option.kind === "flag") return given ?? option.default;
   return readValue(option, given as string);
 }

@@ -36,7 +36,8 @@ export function readLayerStack(text: string, file: string, options: ReadOptions,
     const hint = "give layer_slices: a list of {model, start, end}";
     report.error({ code: "nothing-to-merge", message: "the configuration names no layers", at: root.at, hint });
   }
-  const embeddingSource = fields.embedding_source && readModel(fields.embedding_source.value, "embedding_source", context);
+  const embeddingSource =
+    fields.embedding_source && readModel(fields.embedding_source.value, "embedding_source", context);
   const headSource = fields.lm_head_source && readModel(fields.lm_head_source.value, "lm_head_source", context);
   report.throwIfErrors();
   return { slices, embeddingSource, headSource };

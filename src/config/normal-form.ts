@@ -45,17 +45,16 @@ export function normalForm(config: MergeConfig, defaults: ReadonlyMap<string, Sc
 
 function composition(value: Composition): Mapping {
   if (value.kind === "models") {
-    return { models: value.models.map((input) => withParameters({ model: modelValue(input.model) }, input.parameters)) };
+    return {
+      models: value.models.map((input) => withParameters({ model: modelValue(input.model) }, input.parameters)),
+    };
   }
   return {
     slices: value.slices.map((slice) =>
       withParameters(
         {
           sources: slice.sources.map((source) =>
-            withParameters(
-              { model: modelValue(source.model), layer_range: [...source.layerRange] },
-              source.parameters,
-            ),
+            withParameters({ model: modelValue(source.model), layer_range: [...source.layerRange] }, source.parameters),
           ),
           base_model: slice.baseModel && modelValue(slice.baseModel),
         },
@@ -115,9 +114,7 @@ function pathValue({ path, revision }: ModelPath): Mapping {
 function sameRef(a: ModelRef, b: ModelRef): boolean {
   const samePath = (one: ModelPath | undefined, other: ModelPath | undefined) =>
     one?.path === other?.path && one?.revision === other?.revision;
-  return (
-    samePath(a.model, b.model) && samePath(a.lora, b.lora) && a.overrideArchitecture === b.overrideArchitecture
-  );
+  return samePath(a.model, b.model) && samePath(a.lora, b.lora) && a.overrideArchitecture === b.overrideArchitecture;
 }
 
 function tokenizerValue({ source, tokens, padToMultipleOf }: TokenizerConfig): Mapping {

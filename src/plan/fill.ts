@@ -93,7 +93,10 @@ const NOT_COPIED = /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|tmp)$|\.index\.json
 
 /** Every file of the folder and of those within it that holds no weights. */
 function otherFiles(dir: string): SideFile[] {
-  const isHidden = (path: string) => relative(dir, path).split(sep).some((part) => part.startsWith("."));
+  const isHidden = (path: string) =>
+    relative(dir, path)
+      .split(sep)
+      .some((part) => part.startsWith("."));
   const path = (entry: Dirent) => join(entry.parentPath, entry.name);
   return readdirSync(dir, { withFileTypes: true, recursive: true })
     .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && !NOT_COPIED.test(entry.name))

@@ -139,7 +139,8 @@ function chooseNames(
 ): readonly string[] {
   const models = [...new Set(sources.toSorted((a, b) => Number(b.isBase) - Number(a.isBase)).map(({ from }) => from))];
   const holders = new Map<string, number>();
-  for (const { model } of models) for (const name of model.tensors.keys()) holders.set(name, (holders.get(name) ?? 0) + 1);
+  for (const { model } of models)
+    for (const name of model.tensors.keys()) holders.set(name, (holders.get(name) ?? 0) + 1);
   const names = [...holders.keys()];
   const everywhere = names.filter((name) => holders.get(name) === models.length);
   const shared = models.length === 1 || names.some((name) => (holders.get(name) as number) > 1);

@@ -1,5 +1,5 @@
-import { normalForm } from "../config/normal-form.ts";
 import type { MultiMerge } from "../config/multi.ts";
+import { normalForm } from "../config/normal-form.ts";
 import type { MergeConfig, Scalar } from "../config/types.ts";
 import { writeYaml } from "../config/write-yaml.ts";
 import { findMethod } from "../methods/index.ts";

@@ -63,7 +63,10 @@ function check({ models, densities, weights, method }: LegacyMerge, all: readonl
     ["--density", densities],
   ] as const) {
     if (values.length > Math.max(1, all.length)) {
-      problem(`${name} is given ${values.length} times, for ${all.length} models`, "one for all, or one for each --merge");
+      problem(
+        `${name} is given ${values.length} times, for ${all.length} models`,
+        "one for all, or one for each --merge",
+      );
     }
   }
   if (problems.length > 0) throw new SinterError(problems, 2);

@@ -28,7 +28,8 @@ export function standingOf(plan: MergePlan, folder: string): Standing {
 }
 
 function staleReason(plan: MergePlan, folder: string, manifest: Manifest): string | undefined {
-  if (manifest.sinter_version !== pkg.version) return `Sinter ${manifest.sinter_version} made it, and this is ${pkg.version}`;
+  if (manifest.sinter_version !== pkg.version)
+    return `Sinter ${manifest.sinter_version} made it, and this is ${pkg.version}`;
   if (manifest.plan !== planHash(plan)) return "its recipe or its inputs changed";
   for (const { file, size } of plan.shards) {
     if (sizeOf(join(folder, file)) !== size) return `${file} is not whole`;

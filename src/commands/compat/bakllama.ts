@@ -22,7 +22,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
-async function run({ fp16 }: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
+async function run(
+  { fp16 }: OptionValues<typeof OPTIONS>,
+  [config = "", out = ""]: readonly string[],
+): Promise<number> {
   const { runBakllama } = await import("../programs/run-bakllama.ts");
   return await runBakllama(config, fp16, {
     out,

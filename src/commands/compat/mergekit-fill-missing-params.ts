@@ -48,12 +48,16 @@ async function run(
   // mergekit takes what follows the last dot of a folder's name for its ending, and leaves it out.
   const beside = join(dirname(resolve(part)), `${parse(base).name}--${parse(part).name}`);
   const { runFill } = await import("../programs/run-fill.ts");
-  return await runFill({ base, part }, { ...DEFAULT_OPTIONS, outShardSize: maxShardSize }, {
-    out: outputDir ?? beside,
-    run: { force: true, nan: "warn", sync: true },
-    engine: { threads: 0, target: "auto" },
-    messages: { quiet: false, json: false, plan: false },
-  });
+  return await runFill(
+    { base, part },
+    { ...DEFAULT_OPTIONS, outShardSize: maxShardSize },
+    {
+      out: outputDir ?? beside,
+      run: { force: true, nan: "warn", sync: true },
+      engine: { threads: 0, target: "auto" },
+      messages: { quiet: false, json: false, plan: false },
+    },
+  );
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));

@@ -18,7 +18,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
       command: "mergekit-legacy ./merged --merge ./chat --merge ./code --weight 0.6 --weight 0.4 --base-model ./base",
       doc: "TIES of two fine-tunes of a base",
     },
-    { command: "mergekit-legacy ./merged --method slerp --weight 0.3 --merge ./a --merge ./b --base-model ./a", doc: "Slerp" },
+    {
+      command: "mergekit-legacy ./merged --method slerp --weight 0.3 --merge ./a --merge ./b --base-model ./a",
+      doc: "Slerp",
+    },
   ],
 };
 

@@ -29,10 +29,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
-async function run(
-  values: OptionValues<typeof OPTIONS>,
-  [config = "", out = ""]: readonly string[],
-): Promise<number> {
+async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
   const request = mergekitRequest(values);
   const { executeMerge } = await import("../execute-merge.ts");
   return await executeMerge({ config, out, raw: tensorChoice(values), ...request });

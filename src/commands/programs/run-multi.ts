@@ -65,7 +65,11 @@ function stepsOf(merges: readonly PlannedMerge[], lazy: boolean): Step[] {
   for (const merge of merges) {
     const standing = standingOf(merge.plan, merge.folder);
     const redone = merge.needs.map((index) => steps[index] as Step).find((step) => isDone(step) === false);
-    const told = lazy ? standing : standing.kind === "done" ? { kind: "stale" as const, reason: "--no-lazy" } : standing;
+    const told = lazy
+      ? standing
+      : standing.kind === "done"
+        ? { kind: "stale" as const, reason: "--no-lazy" }
+        : standing;
     steps.push({ merge, standing: told, behind: redone && titleOf(redone.merge) });
   }
   return steps;
@@ -134,7 +138,9 @@ function checkFinal({ merges }: MultiConfig, out: string | undefined, report: Re
 async function fetchAll(multi: MultiConfig, request: MultiRequest, report: Report): Promise<void> {
   const { options, messages, values, run } = request;
   const names = new Set(multi.merges.map(({ name }) => name));
-  const models = multi.merges.flatMap(({ config }) => allModels(config)).filter(({ ref }) => !names.has(ref.model.path));
+  const models = multi.merges
+    .flatMap(({ config }) => allModels(config))
+    .filter(({ ref }) => !names.has(ref.model.path));
   const check = (into: Report) => {
     const found = new Report();
     for (const { config } of multi.merges) checkRecipe(config, options, found);
