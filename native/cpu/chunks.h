@@ -112,7 +112,7 @@ bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* roo
 }
 
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
-inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
+inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t* __restrict to) {
   constexpr uint32_t blocks = kChunk / 4;
   uint64_t first[blocks];
   uint64_t second[blocks];
@@ -120,13 +120,18 @@ inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __
   const uint32_t low =
       static_cast<uint32_t>(counter);  // does not overflow within a chunk: it starts at a multiple of one
   for (uint32_t j = 0; j < blocks; j += kCounters) {
-    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream, static_cast<uint32_t>(job.key),
-                 static_cast<uint32_t>(job.key >> 32), first + j, second + j);
+    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), stream, static_cast<uint32_t>(key),
+                 static_cast<uint32_t>(key >> 32), first + j, second + j);
   }
   for (uint32_t j = 0; j < blocks; j++) {
     memcpy(to + 4 * j, first + j, 8);
     memcpy(to + 4 * j + 2, second + j, 8);
   }
+}
+
+/// The same for the stream of an input.
+inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* to) {
+  random_words(job.key, job.input[input].stream, begin, to);
 }
 
 SINTER_KERNEL_NAMESPACE_END

@@ -81,13 +81,21 @@ void Engine::submit(std::shared_ptr<Op> op) {
   if (op->sink != nullptr && !writes_tensor(*op->kernel)) {
     throw Failure("BAD_ARGUMENT", op->kernel_name + " writes nothing");
   }
+  const Job& job = op->job;
+  const InputKind kind = op->kernel->input_kind;
+  if ((job.inputs == 0) != (kind == InputKind::none)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + (kind == InputKind::none ? " takes no inputs" : " takes inputs"));
+  }
+  if (kind == InputKind::whole && job.input_count != job.count) {
+    throw Failure("BAD_ARGUMENT", "the inputs of " + op->kernel_name + " have as many elements as its output");
+  }
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
   }
   std::vector<ByteRange> ranges;
-  for (int i = 0; i < op->job.inputs; i++) {
-    const InputSpan& input = op->job.input[i];
-    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, op->job.count * element_size(input.dtype)});
+  for (int i = 0; i < job.inputs; i++) {
+    const InputSpan& input = job.input[i];
+    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, job.input_count * element_size(input.dtype)});
   }
   read_ahead_.want(std::move(ranges));
   {

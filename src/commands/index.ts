@@ -2,6 +2,7 @@ import type { CommandModule } from "./command.ts";
 
 export type CommandName =
   | "merge"
+  | "moe"
   | "plan"
   | "multi"
   | "convert"
@@ -26,6 +27,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   merge: {
     summary: "Merge models as a configuration says, and write the result as a model folder.",
     load: () => import("./merge.ts"),
+  },
+  moe: {
+    summary: "Build a mixture of experts from dense models, and write the result as a model folder.",
+    load: () => import("./moe.ts"),
   },
   plan: {
     summary: "Print everything that merge would do, without doing it.",

@@ -75,8 +75,8 @@ export function readMerge(
   };
 }
 
-/** An empty name means none, as in the reference. */
-function readDtype(entry: YamlEntry | undefined, context: Context): FloatDtype | undefined {
+/** A dtype by its name. An empty name means none, as in the reference. */
+export function readDtype(entry: YamlEntry | undefined, context: Context): FloatDtype | undefined {
   if (entry === undefined) return undefined;
   const name = readText(entry.value, entry.key.source, context);
   if (name === undefined || name === "") return undefined;

@@ -147,6 +147,7 @@ function madeInputs(models: PlanModels): MergePlan["madeInputs"] {
   return made.length === 0 ? undefined : made;
 }
 
+/** What the whole output comes to. */
 export function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
   let parameters = 0;
   let bytesRead = 0;

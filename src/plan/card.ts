@@ -31,7 +31,7 @@ export function modelCard(
     `# ${name}`,
     `Merged with Sinter by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
-    `## Configuration\n\n${fenced(config.text)}`,
+    configurationSection(config.text).trimEnd(),
     ...(plan.recipe === undefined ? [] : [recipePart(plan.recipe, planHash(plan))]),
   ]
     .join("\n\n")
@@ -52,14 +52,22 @@ function recipePart({ program, text, options }: Recipe, hash: string): string {
   ].join("\n\n");
 }
 
+/** The configuration as it was written, fenced whatever it holds. */
+export function configurationSection(text: string): string {
+  return `## Configuration\n\n${fenced(text)}\n`;
+}
+
 /** A block of YAML, in a fence that the text cannot close. */
 function fenced(text: string): string {
   const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
   return `${fence}yaml\n${text.trimEnd()}\n${fence}`;
 }
 
-/** Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine. */
-function frontMatter(models: PlanModels): string {
+/**
+ * What the Hub reads. Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine.
+ * @param tags in addition to those of every merge.
+ */
+export function frontMatter(models: Pick<PlanModels, "all">, tags: readonly string[] = []): string {
   const ids = new Set(
     models.all
       .flatMap(({ model }) => (model.made?.from ?? [model.ref]).map((ref) => ref.model))
@@ -67,10 +75,11 @@ function frontMatter(models: PlanModels): string {
       .map(({ path }) => path),
   );
   const bases = [...ids].map((id) => `- ${JSON.stringify(id)}\n`).join("");
-  return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
+  return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n${["mergekit", "merge", "sinter", ...tags].map((tag) => `- ${tag}\n`).join("")}`;
 }
 
-function linked({ model }: PlanModel): string {
+/** A model's name, and where the Hub has it a link. */
+export function linked({ model }: PlanModel): string {
   if (model.made !== undefined) {
     const origins = model.made.from.map((ref) => linkedPath(ref.model)).join(", ");
     return `\`${model.name}\` (merged from ${origins})`;

@@ -27,6 +27,8 @@ export interface MergeOp {
   kernel: string;
   inputs: readonly OpInput[];
   params: readonly number[];
+  /** The tensor's elements, where the plan has them itself (kernel `literal`); then there are no `params`. */
+  values?: Float64Array | undefined;
   /** The output tensor whose random numbers this one draws, where it is not `tensor`: a stored copy of a tied weight. */
   randomAs?: string | undefined;
   /** What native code keeps in memory for this op; undefined where that is little. */
@@ -62,6 +64,8 @@ export interface Recipe {
   > & {
     /** `raw`: what becomes of tensors that not all models have. */
     tensors?: RawTensors | undefined;
+    /** `moe`: how the experts of a layer are stored. */
+    expertLayout?: "separate" | "packed" | undefined;
   };
 }
 

@@ -3,12 +3,14 @@ import { isMulti, readMultiConfig } from "../config/multi.ts";
 import { type ReadOptions, readMergeConfig } from "../config/read.ts";
 import { parseYamlDocuments } from "../config/yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
+import { readMixtureConfig } from "../moe/config.ts";
+import { mixtureText } from "../moe/recipe.ts";
 import { multiText, normalText } from "../plan/recipe.ts";
 import { layerStackText } from "./bakllama.ts";
 
 /**
- * A configuration in normal form, whichever program it is for: of one merge, of several, or of bakllama (which becomes a
- * merge). The normal form of a normal form is itself.
+ * A configuration in normal form, whichever program it is for: of one merge, of several, of a mixture, or of bakllama (which
+ * becomes a merge). The normal form of a normal form is itself.
  * @param file names the text in positions.
  * @throws SinterError with every error of the text.
  */
@@ -16,7 +18,9 @@ export function normalise(text: string, file: string, options: ReadOptions, repo
   const documents = parseYamlDocuments(text, file, report);
   if (documents === undefined) throw new SinterError(report.errors);
   if (isMulti(documents)) return multiText(readMultiConfig(text, file, options, report).merges);
-  if (documents[0]?.root.entries.some(({ key }) => key.value === "layer_slices")) {
+  const has = (name: string) => documents[0]?.root.entries.some(({ key }) => key.value === name) === true;
+  if (has("experts")) return mixtureText(readMixtureConfig(text, file, options, report));
+  if (has("layer_slices")) {
     const stack = layerStackText(readLayerStack(text, file, options, report), false);
     return normalText(readMergeConfig(stack, `${file} as a merge`, options, report));
   }

@@ -1,8 +1,7 @@
 import { SinterError } from "../errors.ts";
-import { elementCount } from "../model/types.ts";
 import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
-import { opBytes } from "./compute.ts";
+import { computation, opBytes } from "./compute.ts";
 import { nativeProblem } from "./native-error.ts";
 import { OpenSources } from "./sources.ts";
 import type { RunEvents } from "./types.ts";
@@ -33,7 +32,7 @@ export async function computeChecksums(
       const op = plan.ops[index] as MergeOp;
       try {
         signal.throwIfAborted();
-        results[index] = await addon.checksum(nativeOp(plan, op, sources));
+        results[index] = await addon.checksum(computation(plan, op, sources));
         bytes += opBytes(op);
         events.progress({ phase: "merging", bytes, totalBytes, tensor: op.tensor });
       } catch (error) {
@@ -52,23 +51,4 @@ export async function computeChecksums(
   signal.throwIfAborted();
   if (failure !== undefined) throw failure;
   return results;
-}
-
-function nativeOp(plan: MergePlan, op: MergeOp, sources: OpenSources): Parameters<Addon["checksum"]>[0] {
-  return {
-    kernel: op.kernel,
-    inputs: op.inputs.map((input) => ({
-      source: sources.open(input, op),
-      offset: input.view.offset,
-      dtype: input.view.dtype,
-      stream: input.position,
-    })),
-    count: elementCount(op.shape),
-    rows: op.shape[0] ?? 1,
-    columns: op.shape.at(-1) ?? 1,
-    params: [...op.params],
-    seed: plan.seed,
-    tensor: op.randomAs ?? op.tensor,
-    dtype: op.dtype,
-  };
 }

@@ -5,7 +5,7 @@ import { buildFillPlan } from "../../plan/fill.ts";
 import type { MergeOptions, MergePlan } from "../../plan/types.ts";
 import { checkOutput } from "../../run/output.ts";
 import { carryOut, type RunRequest } from "../execute-merge.ts";
-import { fetchNamed } from "../fetch-models.ts";
+import { fetchModels } from "../fetch-models.ts";
 import { UsageError } from "../parse.ts";
 import { printProblems } from "../terminal.ts";
 
@@ -20,7 +20,7 @@ export async function runFill(
   const report = new Report();
   const check = (into: Report) => checkOutput(request.out, request.run.force, into);
   const policy = { download: true, quiet: request.messages.quiet, check };
-  await fetchNamed([base, part], options.cacheDir, policy, report);
+  await fetchModels([base, part], options.cacheDir, policy, report);
   return await carryOut(planFill(base, part, options, report), request);
 }
 

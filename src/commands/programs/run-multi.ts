@@ -10,7 +10,7 @@ import { type PlannedMerge, planMulti } from "../../recipes/multi-plan.ts";
 import { checkOutput, inspectOutput } from "../../run/output.ts";
 import { type Standing, standingOf } from "../../run/standing.ts";
 import { carryOut, type RunRequest } from "../execute-merge.ts";
-import { fetchNamed } from "../fetch-models.ts";
+import { fetchModels } from "../fetch-models.ts";
 import type { OptionValues } from "../option.ts";
 import { UsageError } from "../parse.ts";
 import { print, printProblems, writeError } from "../terminal.ts";
@@ -148,5 +148,5 @@ async function fetchAll(multi: MultiConfig, request: MultiRequest, report: Repor
     if (values.outPath !== undefined) checkOutput(values.outPath, run.force, into);
   };
   const download = !request.dryRun;
-  await fetchNamed(models, options.cacheDir, { download, quiet: messages.quiet, check }, report);
+  await fetchModels(models, options.cacheDir, { download, quiet: messages.quiet, check }, report);
 }

@@ -5,7 +5,7 @@ import { drawLayers, type ShuffleModel, shuffleText } from "../../recipes/shuffl
 import { onFile } from "../../run/file-error.ts";
 import { checkOutput } from "../../run/output.ts";
 import { executeMerge, type MergeRequest } from "../execute-merge.ts";
-import { fetchNamed } from "../fetch-models.ts";
+import { fetchModels } from "../fetch-models.ts";
 import { openNamedModel, understandModel } from "../open-model.ts";
 import type { OptionValues } from "../option.ts";
 import { UsageError } from "../parse.ts";
@@ -48,7 +48,7 @@ async function fetchAll(names: readonly string[], { options, messages, out, run 
     return { ref };
   });
   const check = (into: Report) => checkOutput(out, run.force, into);
-  await fetchNamed(named, options.cacheDir, { download: true, quiet: messages.quiet, check }, report);
+  await fetchModels(named, options.cacheDir, { download: true, quiet: messages.quiet, check }, report);
 }
 
 function layerCount(name: string, cacheDir: string | undefined, definitions: string | undefined): number {
