@@ -15,6 +15,7 @@ import { print, printProblems } from "./terminal.ts";
 export interface VerifyRequest {
   folder: string;
   recompute: boolean;
+  intermediateDir: string | undefined;
   cacheDir: string | undefined;
   architectures: string | undefined;
   /** 0: one per CPU. */
@@ -96,7 +97,8 @@ async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promi
   }
   let plan: MergePlan;
   try {
-    plan = replan(recipe, request, new Report());
+    const { cacheDir, architectures, intermediateDir } = request;
+    plan = replan(recipe, { cacheDir, architectures, intermediateDir }, new Report());
   } catch (error) {
     if (!(error instanceof SinterError)) throw error;
     const text = `not checked: ${error.problems[0]?.message ?? error.message}`;
@@ -111,9 +113,9 @@ async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promi
 
 async function recomputed(request: VerifyRequest, plan: MergePlan, manifest: Manifest): Promise<Finding> {
   const report = new Report();
-  if (plan.madeInputs !== undefined) {
+  if (plan.madeInputs !== undefined && request.intermediateDir === undefined) {
     const names = plan.madeInputs.map(({ model }) => model).join(", ");
-    const text = `not computed again: it is made of ${names}, which the recipe only gives on the way`;
+    const text = `not computed again: it is made of ${names}: say with --intermediate-dir where they are`;
     return { what: "bytes", outcome: "skipped", text, problems: [] };
   }
   await withTools(request, (tools) => checkRecomputed(plan, manifest, tools, report));

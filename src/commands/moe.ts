@@ -21,7 +21,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { command: "sinter moe experts.yml ./mixture", doc: "A mixture of experts; the result is a model folder" },
-    { command: "sinter moe experts.yml ./mixture --lm-head materialize", doc: "Store the output head of a tied base, too" },
+    {
+      command: "sinter moe experts.yml ./mixture --lm-head materialize",
+      doc: "Store the output head of a tied base, too",
+    },
     { command: "sinter moe experts.yml ./mixture --expert-layout packed", doc: "All experts of a layer in one tensor" },
   ],
   notes: [

@@ -1,7 +1,7 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import type { CommandSpec, Options, OptionValues } from "./option.ts";
+import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 
 const OPTIONS = {
   recompute: {
@@ -10,6 +10,16 @@ const OPTIONS = {
     negatable: false,
     default: false,
     doc: "Carry the recipe out again, without writing anything, and compare: proof that the bytes are the recipe's.",
+    group: "Checks",
+  },
+  intermediateDir: {
+    kind: "value",
+    name: "intermediate-dir",
+    short: "I",
+    metavar: "FOLDER",
+    read: text,
+    default: undefined,
+    doc: "With --recompute, for the output of sinter multi: where the merges are that it is made of.",
     group: "Checks",
   },
   cacheDir: PLANNING_OPTIONS.cacheDir,

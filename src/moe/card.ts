@@ -1,6 +1,6 @@
 import { configurationSection, frontMatter, linked } from "../plan/card.ts";
-import { promptText } from "./prompt-text.ts";
 import type { MixtureModels } from "./models.ts";
+import { promptText } from "./prompt-text.ts";
 import { isRandom, type MixtureConfig } from "./types.ts";
 
 /**

@@ -23,7 +23,9 @@ export function degenerateRouters(experts: readonly Expert[], routing: Condition
   const worst = closest.reduce((a, b) => (b.cosine > a.cosine ? b : a));
   const where =
     layers.length === routing.condition.length
-      ? layers.length === 1 ? "the routers" : "the routers of all layers"
+      ? layers.length === 1
+        ? "the routers"
+        : "the routers of all layers"
       : `the routers of ${layers.length} of ${routing.condition.length} layers (${listed(layers)})`;
   const described = [worst.first, worst.second].map((index) => {
     const expert = experts[index] as Expert;

@@ -99,12 +99,7 @@ function wholeShape({ entry, rows }: Packing, part: readonly number[]): number[]
 }
 
 /** @param position of the first of the weights within the tensor that holds them all. */
-function assembled(
-  tensor: string,
-  weights: readonly ExpertWeight[],
-  dtype: FloatDtype,
-  position: number,
-): PlacelessOp {
+function assembled(tensor: string, weights: readonly ExpertWeight[], dtype: FloatDtype, position: number): PlacelessOp {
   const inputs = weights.map(
     ({ found, from }, i): OpInput => ({
       view: found.view,

@@ -39,12 +39,7 @@ export function routerOp(
 }
 
 /** The plan with the routers' numbers in it. @param experts how many rows belong to the routed experts. */
-export function withGates(
-  plan: MergePlan,
-  routers: readonly RouterPlace[],
-  gates: Gates,
-  experts: number,
-): MergePlan {
+export function withGates(plan: MergePlan, routers: readonly RouterPlace[], gates: Gates, experts: number): MergePlan {
   const places = new Map(routers.map((place) => [place.tensor, place]));
   const ops = plan.ops.map((op) => {
     const place = places.get(op.tensor);

@@ -31,7 +31,8 @@ export async function encodePrompts(
   }
   const vocabulary = readJsonObject(join(model.dir, VOCABULARY), VOCABULARY, report);
   const settings = readOptional(model, SETTINGS, report) ?? {};
-  const bos = tokenText(settings.bos_token) ?? tokenText(readOptional(model, "special_tokens_map.json", report)?.bos_token);
+  const bos =
+    tokenText(settings.bos_token) ?? tokenText(readOptional(model, "special_tokens_map.json", report)?.bos_token);
   report.throwIfErrors();
   const { Tokenizer } = await import("@huggingface/tokenizers");
   let tokenizer: InstanceType<typeof Tokenizer>;

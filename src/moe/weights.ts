@@ -11,8 +11,8 @@ import type { MergePlan } from "../plan/types.ts";
 import type { MixtureDefinition } from "./definition.ts";
 import type { MixtureModels } from "./models.ts";
 import { copyOp, type ExpertWeight, packedOps, separateOps, zeroOp } from "./ops.ts";
-import { mixtureParts, type Part, zeroKeys } from "./parts.ts";
 import { standInWidths } from "./output.ts";
+import { mixtureParts, type Part, zeroKeys } from "./parts.ts";
 import { type RouterPlace, routerOp } from "./routers.ts";
 import { checkPlaces, type DenseWeight } from "./sources.ts";
 import { type Expert, isRandom, type MixtureConfig, type MixtureOptions } from "./types.ts";
@@ -152,7 +152,11 @@ function partOps(
     if (part.kind === "router" || part.kind === "shared gate") {
       const of = part.kind === "router" ? "experts" : "shared";
       const rows = config[of].length;
-      ops.push(rows === 0 ? zeroOp(spec.name, [1, width], written) : routerOp(spec.name, config.gateMode, [rows, width], written));
+      ops.push(
+        rows === 0
+          ? zeroOp(spec.name, [1, width], written)
+          : routerOp(spec.name, config.gateMode, [rows, width], written),
+      );
       if (rows > 0 && !isRandom(config.gateMode)) routers.push({ tensor: spec.name, layer, of });
     } else {
       const expert = part.kind === "expert" ? config.experts[part.expert] : config.shared[0];

@@ -28,11 +28,15 @@ export function canReplan({ program }: Recipe): boolean {
  */
 export function replan(
   recipe: Recipe,
-  options: Pick<MergeOptions, "cacheDir" | "architectures">,
+  options: Pick<MergeOptions, "cacheDir" | "architectures"> & {
+    /** Where a recipe of several merges has those with names; only needed where their bytes are to be read. */
+    intermediateDir?: string | undefined;
+  },
   report: Report,
 ): MergePlan {
-  const { tensors, ...recorded } = recipe.options;
-  const all: MergeOptions = { ...DEFAULT_OPTIONS, ...recorded, ...options };
+  const { tensors, expertLayout: _, ...recorded } = recipe.options;
+  const { intermediateDir = "intermediate", ...given } = options;
+  const all: MergeOptions = { ...DEFAULT_OPTIONS, ...recorded, ...given };
   const reading = { strict: false, isPath: recipe.program === "raw" ? existsSync : undefined };
   switch (recipe.program) {
     case "merge":
@@ -40,8 +44,8 @@ export function replan(
     case "raw":
       return buildRawPlan(readMergeConfig(recipe.text, FILE, reading, report), all, tensors ?? "all", report);
     case "multi": {
-      // Nothing is read from or written to these folders.
-      const folders = { intermediate: resolve("intermediate"), out: resolve("merged") };
+      // Nothing is written to these folders.
+      const folders = { intermediate: resolve(intermediateDir), out: resolve("merged") };
       const merges = planMulti(readMultiConfig(recipe.text, FILE, reading, report), all, folders, report);
       return (merges.find(({ name }) => name === undefined) ?? merges.at(-1))?.plan as MergePlan;
     }
