@@ -222,7 +222,7 @@ function sliceFor(
 ): Slice {
   const having = sources.filter(({ from }) => from.model.tensors.has(name));
   const whole = having.length === sources.length;
-  const mixed = whole && !sameKind(name, having);
+  const mixed = !sameKind(name, having);
   const merged = !mixed && (whole || (having.length > 1 && hasRightSources(having, method)));
   const first = having.find(({ isBase }) => isBase) ?? (having[0] as Source);
   if (!merged) copies.note(name, first.from.model.name, mixed ? "kind" : "missing");
