@@ -87,8 +87,33 @@ function readTensor(value: unknown): ManifestTensor | undefined {
 
 const PROGRAMS: readonly string[] = ["merge", "multi", "raw", "fill", "moe"] satisfies Recipe["program"][];
 
+/** What each option may be. */
+const OPTION_CHECKS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  seed: isCount,
+  outShardSize: isCount,
+  safeSerialization: isTruth,
+  lmHead: (value) => ["auto", "tied", "materialize"].includes(value as string),
+  allowCrimes: isTruth,
+  copyTokenizer: isTruth,
+  writeModelCard: isTruth,
+  tensors: (value) => value === undefined || ["all", "intersection", "union"].includes(value as string),
+  expertLayout: (value) => value === undefined || ["separate", "packed"].includes(value as string),
+} satisfies Record<keyof Recipe["options"], unknown>;
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isTruth(value: unknown): boolean {
+  return typeof value === "boolean";
+}
+
 /** @returns undefined where there is none, or one that this version does not know. */
 function readRecipe(value: unknown): Recipe | undefined {
   if (!isObject(value) || !isObject(value.options) || typeof value.text !== "string") return undefined;
-  return PROGRAMS.includes(value.program as string) ? (value as unknown as Recipe) : undefined;
+  const { options } = value;
+  const known =
+    PROGRAMS.includes(value.program as string) && Object.keys(options).every((name) => name in OPTION_CHECKS);
+  const right = Object.entries(OPTION_CHECKS).every(([name, check]) => check(options[name]));
+  return known && right ? (value as unknown as Recipe) : undefined;
 }

@@ -1,9 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
+import { Report } from "../errors.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
-import { MANIFEST_NAME } from "./manifest.ts";
+import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.ts";
 
 /** What a folder holds of a plan's output. */
 export type Standing =
@@ -21,15 +22,16 @@ const PROSE: ReadonlySet<string> = new Set(["README.md", "mergekit_config.yml"])
  * `sinter verify` does that.
  */
 export function standingOf(plan: MergePlan, folder: string): Standing {
-  const manifest = readManifest(folder);
-  if (manifest === undefined) return { kind: "absent" };
-  const reason = staleReason(plan, folder, manifest);
+  const written = modified(join(folder, MANIFEST_NAME));
+  const manifest = written === undefined ? undefined : readManifest(folder, new Report());
+  if (written === undefined || manifest === undefined) return { kind: "absent" };
+  const reason = staleReason(plan, folder, manifest, written);
   return reason === undefined ? { kind: "done" } : { kind: "stale", reason };
 }
 
-function staleReason(plan: MergePlan, folder: string, manifest: Manifest): string | undefined {
-  if (manifest.sinter_version !== pkg.version)
-    return `Sinter ${manifest.sinter_version} made it, and this is ${pkg.version}`;
+/** @param written when the manifest was, in milliseconds. */
+function staleReason(plan: MergePlan, folder: string, manifest: Manifest, written: number): string | undefined {
+  if (manifest.version !== pkg.version) return `Sinter ${manifest.version} made it, and this is ${pkg.version}`;
   if (manifest.plan !== planHash(plan)) return "its recipe or its inputs changed";
   for (const { file, size } of plan.shards) {
     if (sizeOf(join(folder, file)) !== size) return `${file} is not whole`;
@@ -39,27 +41,8 @@ function staleReason(plan: MergePlan, folder: string, manifest: Manifest): strin
     const same = "text" in file ? PROSE.has(file.name) || hasText(path, file.text) : sizeOf(path) !== undefined;
     if (!same) return `${file.name} is not what the recipe gives`;
   }
-  const newer = plan.inputFiles.find(({ path }) => (modified(path) ?? 0) > manifest.modified);
+  const newer = plan.inputFiles.find(({ path }) => (modified(path) ?? 0) > written);
   return newer && `${newer.path} is newer`;
-}
-
-interface Manifest {
-  plan: unknown;
-  sinter_version: unknown;
-  /** Milliseconds. */
-  modified: number;
-}
-
-function readManifest(folder: string): Manifest | undefined {
-  const path = join(folder, MANIFEST_NAME);
-  const at = modified(path);
-  if (at === undefined) return undefined;
-  try {
-    const { plan, sinter_version } = JSON.parse(readFileSync(path, "utf8"));
-    return { plan, sinter_version, modified: at };
-  } catch {
-    return undefined;
-  }
 }
 
 function modified(path: string): number | undefined {
