@@ -88,7 +88,7 @@ function readTensor(value: unknown): ManifestTensor | undefined {
 const PROGRAMS: readonly string[] = ["merge", "multi", "raw", "fill", "moe"] satisfies Recipe["program"][];
 
 /** What each option may be. */
-const OPTION_CHECKS: Readonly<Record<string, (value: unknown) => boolean>> = {
+const OPTION_CHECKS: Readonly<Record<keyof Recipe["options"], (value: unknown) => boolean>> = {
   seed: isCount,
   outShardSize: isCount,
   safeSerialization: isTruth,
@@ -98,7 +98,7 @@ const OPTION_CHECKS: Readonly<Record<string, (value: unknown) => boolean>> = {
   writeModelCard: isTruth,
   tensors: (value) => value === undefined || ["all", "intersection", "union"].includes(value as string),
   expertLayout: (value) => value === undefined || ["separate", "packed"].includes(value as string),
-} satisfies Record<keyof Recipe["options"], unknown>;
+};
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
