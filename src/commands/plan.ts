@@ -3,6 +3,7 @@ import { COMMANDS } from "./index.ts";
 import {
   FORCE_OPTION,
   JSON_OPTION,
+  MEMORY_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
   RAW_OPTIONS,
@@ -16,6 +17,7 @@ const OPTIONS = {
   ...PLANNING_OPTIONS,
   ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
+  memory: { ...MEMORY_OPTION, doc: "Memory that merge would get beyond the usual 300 MB: part of the estimate." },
   download: {
     kind: "flag",
     name: "download",
@@ -59,7 +61,7 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
-  const { download, force, threads, ops, json } = options;
+  const { download, force, threads, memory, ops, json } = options;
   const source = { config, options: mergeOptions(options), raw: rawChoice(options) };
-  return await executePlan({ ...source, out, download, force, threads, ops, json });
+  return await executePlan({ ...source, out, download, force, threads, memory, ops, json });
 }

@@ -1,7 +1,7 @@
 import { refuseDevice } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
-import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, THREADS_OPTION } from "./merge-options.ts";
-import { choice, type Options, type OptionValues, size } from "./option.ts";
+import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, MEMORY_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { choice, type Options, type OptionValues } from "./option.ts";
 
 /** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
 export const RUN_OPTIONS = {
@@ -27,16 +27,7 @@ export const RUN_OPTIONS = {
     doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
     group: "Computation",
   },
-  memory: {
-    kind: "value",
-    name: "memory",
-    metavar: "SIZE",
-    read: size,
-    default: 0,
-    shownDefault: "0",
-    doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
-    group: "Computation",
-  },
+  memory: MEMORY_OPTION,
   device: DEVICE_OPTION,
   quiet: {
     kind: "flag",
