@@ -156,6 +156,8 @@ export interface Addon {
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
+  /** The same without writing anything: the checksum of what `merge` would write. */
+  checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where

@@ -48,6 +48,7 @@ static constexpr Kernel kKernels[] = {
     kernel_of<ModelStock>(),
     kernel_of<TaskArithmetic>(),
     kernel_of<Ties>(),
+    kernel_of<TiesCount>(),
     kernel_of<DareLinear>(),
     kernel_of<DareTies>(),
     kernel_of<Breadcrumbs>(),

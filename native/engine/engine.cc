@@ -82,9 +82,8 @@ void Engine::submit(std::shared_ptr<Op> op) {
     if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
   }
   if (op->kernel == nullptr) throw Failure("BAD_ARGUMENT", "no kernel is named " + op->kernel_name);
-  const bool writes = writes_tensor(*op->kernel);
-  if (writes != (op->sink != nullptr)) {
-    throw Failure("BAD_ARGUMENT", op->kernel_name + (writes ? " writes a tensor" : " writes nothing"));
+  if (op->sink != nullptr && !writes_tensor(*op->kernel)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + " writes nothing");
   }
   const Job& job = op->job;
   const InputKind kind = op->kernel->input_kind;
@@ -238,8 +237,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
       job.round++;
       return enter(op, Op::Pass::reduce);
     }
-    // Without a sink only the sums are wanted.
-    op.pass_tasks = op.sink == nullptr ? 0 : ceil_div(job.count * element_size(job.out), kDigestBytes);
+    // Kernels that write no tensor are asked for their sums only.
+    op.pass_tasks = writes_tensor(kernel) ? ceil_div(job.count * element_size(job.out), kDigestBytes) : 0;
     op.digests.resize(op.pass_tasks);
     op.crcs.resize(op.pass_tasks);
     if (op.pass_tasks == 0) enter(op, Op::Pass::finished);
@@ -345,14 +344,15 @@ void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
   }
 }
 
-/// Computes, checksums and writes one digest block of the output, piece by piece.
+/// Computes, checksums and, where there is a sink, writes one digest block of the output, piece by piece.
 void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
   Op& op = *shared;
   const Job& job = op.job;
   const uint64_t width = element_size(job.out);
   const uint64_t begin = task * (kDigestBytes / width);
   const uint64_t end = std::min(job.count, begin + kDigestBytes / width);
-  const bool direct = op.sink->path_to_disk() == WritePath::direct && (end - begin) * width >= kLeastDirect;
+  const bool direct =
+      op.sink != nullptr && op.sink->path_to_disk() == WritePath::direct && (end - begin) * width >= kLeastDirect;
   thread_local DigestStream digest;
   digest.reset();
   uint32_t crc = 0;
@@ -380,7 +380,7 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
     }
     digest.update(bytes, count);
     if (op.want_crc32) crc = crc32(crc, bytes, count);
-    if (!direct) op.sink->write(op.sink_offset + at * width, bytes, count);
+    if (!direct && op.sink != nullptr) op.sink->write(op.sink_offset + at * width, bytes, count);
     at = to;
   }
   block.finish(write);

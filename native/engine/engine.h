@@ -26,6 +26,7 @@ struct Op {
   Job job;
   std::string kernel_name;
   std::vector<std::shared_ptr<Source>> sources;
+  /// Without one, the tensor is computed for its checksum alone.
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
   bool want_crc32 = false;

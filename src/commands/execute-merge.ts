@@ -9,14 +9,15 @@ import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
-import { planMerge } from "./plan-merge.ts";
+import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
-export interface MergeRequest {
-  config: string;
+export interface MergeRequest extends PlanSource, RunRequest {}
+
+/** How a plan is carried out, and what is said of it. */
+export interface RunRequest {
   out: string;
-  options: MergeOptions;
   run: Pick<RunOptions, "force" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
@@ -28,8 +29,8 @@ export interface MergeRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
-  /** Run a text through the result and its parents. */
-  check?: boolean;
+  /** Run a text through the result and its parents, opened with these options. */
+  checkWith?: MergeOptions | undefined;
 }
 
 /**
@@ -42,18 +43,21 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     quiet: request.messages.quiet,
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
-  const plan = await planMerge(request.config, basename(resolve(request.out)), request.options, models);
-  return await carryOut(plan, request);
+  return await carryOut(await planMerge(request, basename(resolve(request.out)), models), request);
 }
 
-/** Carries a plan out; prints progress, what was found on the way, and a summary. @returns the exit code. */
-export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "config">): Promise<number> {
+/**
+ * Computes and writes what a plan says; prints warnings of the run, progress and a summary.
+ * @returns the exit code. @throws SinterError with everything that is wrong.
+ */
+export async function carryOut(plan: MergePlan, request: RunRequest): Promise<number> {
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
-  const check = request.check ? await import("./check-merge.ts") : undefined;
-  check?.requireCheckable(plan, request.options);
+  const { checkWith } = request;
+  const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
+  check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
   const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const result = await withSignals((signal) =>
@@ -65,7 +69,7 @@ export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "con
   const outcome =
     check &&
     (await withSignals(
-      (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
+      (signal) => check.checkMerge(plan, request.out, check.options, addon, signal),
       undefined,
       "the merge is done, but was not checked",
     ));
@@ -77,7 +81,7 @@ export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "con
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
-export function loadAddon({ threads, target, memory = 0 }: MergeRequest["engine"]): Addon {
+export function loadAddon({ threads, target, memory = 0 }: RunRequest["engine"]): Addon {
   const addon = loadedAddon();
   const { targets } = addon.info();
   if (target !== "auto" && !targets.includes(target)) {

@@ -2,17 +2,15 @@ import { availableParallelism } from "node:os";
 import { basename, resolve } from "node:path";
 import { Report, SinterError } from "../errors.ts";
 import { planJson, planText } from "../plan/print.ts";
-import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { peakMemory } from "../run/memory.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
-import { planMerge } from "./plan-merge.ts";
+import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print } from "./terminal.ts";
 
-export interface PlanRequest {
-  config: string;
+export interface PlanRequest extends PlanSource {
   /** The folder to check, if any. */
   out: string | undefined;
-  options: MergeOptions;
   /** Download models that are not in the cache; else only say what that would be. */
   download?: boolean | undefined;
   force: boolean;
@@ -33,7 +31,7 @@ export async function executePlan(request: PlanRequest): Promise<number> {
       if (out !== undefined) checkOutput(out, force, into);
     };
     const models = { download: request.download ?? false, quiet: request.json, check };
-    const plan = await planMerge(request.config, basename(resolve(out ?? "merged")), request.options, models, report);
+    const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
     const memory = peakMemory(plan, threads, request.memory);

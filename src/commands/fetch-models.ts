@@ -1,5 +1,5 @@
-import type { NamedModel } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
 
@@ -19,7 +19,7 @@ export interface FetchPolicy {
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
-  models: Iterable<NamedModel>,
+  models: Iterable<NamedRef>,
   cacheDir: string | undefined,
   policy: FetchPolicy,
   report: Report,
@@ -35,7 +35,7 @@ export async function fetchModels(
   report.throwIfErrors();
 }
 
-function missingModels(named: readonly NamedModel[], cacheDir: string | undefined): MissingModel[] {
+function missingModels(named: readonly NamedRef[], cacheDir: string | undefined): MissingModel[] {
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();

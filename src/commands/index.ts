@@ -4,6 +4,13 @@ export type CommandName =
   | "merge"
   | "moe"
   | "plan"
+  | "multi"
+  | "convert"
+  | "verify"
+  | "fill"
+  | "shuffle"
+  | "bakllama"
+  | "legacy"
   | "inspect"
   | "methods"
   | "bench"
@@ -29,6 +36,34 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   plan: {
     summary: "Print everything that merge would do, without doing it.",
     load: () => import("./plan.ts"),
+  },
+  multi: {
+    summary: "Carry out several merges of one file, of which some are made of others.",
+    load: () => import("./multi.ts"),
+  },
+  convert: {
+    summary: "Print a configuration in normal form, with every default spelt out.",
+    load: () => import("./convert.ts"),
+  },
+  verify: {
+    summary: "Say whether a merged model is whole, and whether its bytes are those of its recipe.",
+    load: () => import("./verify.ts"),
+  },
+  fill: {
+    summary: "Put the weights of a part of a model into the whole, and take the rest from the whole.",
+    load: () => import("./fill.ts"),
+  },
+  shuffle: {
+    summary: "Stack layers that are drawn at random from several models.",
+    load: () => import("./shuffle.ts"),
+  },
+  bakllama: {
+    summary: "Stack layers as an old configuration (layer_slices) says.",
+    load: () => import("./bakllama.ts"),
+  },
+  legacy: {
+    summary: "Merge models that the command line names, without a configuration file.",
+    load: () => import("./legacy.ts"),
   },
   inspect: {
     summary: "Show how a model is understood: family, modules, layers, ties, dtypes, what is missing or unknown.",

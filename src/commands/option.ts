@@ -52,10 +52,23 @@ export interface List {
   group: string;
 }
 
+/** Takes one value, and may be given several times. None where it is not given. */
+export interface Repeated {
+  kind: "repeated";
+  name: string;
+  short?: string | undefined;
+  /** How `--help` writes the value. */
+  metavar: string;
+  /** Reads one of them. */
+  read: Reader<unknown>;
+  doc: string;
+  group: string;
+}
+
 /** From the text on the command line to a value, or to a sentence that says what is wrong with it. */
 export type Reader<T> = (text: string) => { value: T } | { wrong: string; hint?: string | undefined };
 
-export type Option = Flag | Count | Value | List;
+export type Option = Flag | Count | Value | List | Repeated;
 export type Options = Readonly<Record<string, Option>>;
 
 export type OptionValues<O extends Options> = {
@@ -63,7 +76,7 @@ export type OptionValues<O extends Options> = {
     ? boolean
     : O[K] extends Count
       ? number
-      : O[K] extends { kind: "list"; read: Reader<infer T> }
+      : O[K] extends { kind: "list" | "repeated"; read: Reader<infer T> }
         ? readonly T[]
         : O[K] extends { read: Reader<infer T>; default: infer D }
           ? T | Extract<D, undefined>
@@ -101,6 +114,14 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Reader<numb
     return { value: number };
   };
 }
+
+/** A finite number. */
+export const decimal: Reader<number> = (value) => {
+  const number = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value)
+    ? Number(value.replaceAll("_", ""))
+    : Number.NaN;
+  return Number.isFinite(number) ? { value: number } : { wrong: `"${value}" is not a number` };
+};
 
 const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
 

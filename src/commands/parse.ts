@@ -1,5 +1,5 @@
 import { nearest, type Problem, SinterError } from "../errors.ts";
-import type { CommandSpec, Flag, List, Option, Options, OptionValues, Value } from "./option.ts";
+import type { CommandSpec, Flag, List, Option, Options, OptionValues, Repeated, Value } from "./option.ts";
 
 /** What a command line asks for. */
 export type Parsed<O extends Options> =
@@ -81,7 +81,13 @@ function readLong(arg: string, long: ReadonlyMap<string, LongName>, rest: string
   else if (found.option.kind === "list") {
     const before = (tokens.values.get(found.option) as readonly string[] | undefined) ?? [];
     tokens.values.set(found.option, [...before, ...(attached === undefined ? nextValues(name, rest) : [attached])]);
-  } else tokens.values.set(found.option, attached ?? nextValue(name, rest));
+  } else setValue(found.option, attached ?? nextValue(name, rest), tokens);
+}
+
+/** The last of a repeated option wins, unless it is one that keeps all. */
+function setValue(option: Value | Repeated, value: string, tokens: Tokens): void {
+  const before = (tokens.values.get(option) as readonly string[] | undefined) ?? [];
+  tokens.values.set(option, option.kind === "repeated" ? [...before, value] : value);
 }
 
 function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string[], tokens: Tokens): void {
@@ -92,9 +98,9 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
       tokens.help = true;
     } else if (option === undefined) {
       throw unknownOption(name, []);
-    } else if (option.kind === "value") {
+    } else if (option.kind === "value" || option.kind === "repeated") {
       const attached = arg.slice(i + 1);
-      tokens.values.set(option, attached === "" ? nextValue(name, rest) : attached);
+      setValue(option, attached === "" ? nextValue(name, rest) : attached, tokens);
       return;
     } else if (option.kind === "count") {
       tokens.values.set(option, ((tokens.values.get(option) as number | undefined) ?? 0) + 1);
@@ -130,12 +136,13 @@ function unknownOption(name: string, known: readonly string[]): UsageError {
 
 function optionValue(option: Option, given: unknown): unknown {
   if (option.kind === "count") return given ?? 0;
-  if (option.kind === "list") return ((given ?? []) as string[]).map((text) => readValue(option, text));
+  if (option.kind === "list" || option.kind === "repeated")
+    return ((given ?? []) as string[]).map((text) => readValue(option, text));
   if (given === undefined || option.kind === "flag") return given ?? option.default;
   return readValue(option, given as string);
 }
 
-function readValue(option: Value | List, text: string): unknown {
+function readValue(option: Value | List | Repeated, text: string): unknown {
   const read = option.read(text);
   if ("value" in read) return read.value;
   const message = `Invalid value for ${optionNames(option)}: ${read.wrong}`;
@@ -143,7 +150,7 @@ function readValue(option: Value | List, text: string): unknown {
 }
 
 /** `--num-threads, -j`: every name that an option goes by, without `--no-` forms. */
-export function optionNames(option: Flag | Value | List): string {
+export function optionNames(option: Flag | Value | List | Repeated): string {
   const long = [option.name, ...(option.kind === "value" ? (option.aliases ?? []) : [])].map((name) => `--${name}`);
   return (option.short === undefined ? long : [...long, `-${option.short}`]).join(", ");
 }

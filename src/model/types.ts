@@ -29,6 +29,8 @@ export interface Model {
   weightFiles: readonly { path: string; size: number }[];
   /** Names of all other files in `dir`. */
   sideFiles: readonly string[];
+  /** Where the model is the output of an earlier merge of the same run: its plan's hash, and what it was made from. */
+  made?: { plan: string; from: readonly ModelRef[] } | undefined;
 }
 
 /** The number of elements of a shape; 1 for a 0-d tensor. */

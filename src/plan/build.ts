@@ -12,12 +12,13 @@ import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import { type PlacelessOp, tensorBytes } from "./place.ts";
+import { mergeRecipe } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
 import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
-import type { ConfigEdits, MergeOptions, MergePlan, SideFile } from "./types.ts";
+import type { ConfigEdits, MergeOptions, MergePlan, Recipe, SideFile } from "./types.ts";
 import { settleVocabulary } from "./vocabulary.ts";
 
 /**
@@ -25,6 +26,7 @@ import { settleVocabulary } from "./vocabulary.ts";
  * @param outputName the name of the output folder: the title of the model card.
  * @param report takes warnings, which the plan also carries.
  * @param open how models are found; by default in folders and the Hugging Face cache.
+ * @param origin what the plan is made from, where that is more than this configuration.
  * @throws SinterError with every problem that the last step found.
  */
 export function buildPlan(
@@ -33,6 +35,7 @@ export function buildPlan(
   outputName: string,
   report: Report,
   open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
+  origin: Recipe = mergeRecipe(config, options),
 ): MergePlan {
   const method = checkRecipe(config, options, report);
   const models = openModels(config, options, report, open);
@@ -52,18 +55,28 @@ export function buildPlan(
   const format = options.safeSerialization ? "safetensors" : "torch";
   const { folderIndexes, ...layout } = layOut(placeless, options.outShardSize, format);
   const edits = new Map([...structure, ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie)]);
-  return {
+  const files: SideFile[] = [
+    { name: "config.json", text: configText(models.donor.model, edits) },
+    ...copiedFiles(models.donor, options, report),
+    ...folderIndexes,
+  ];
+  const plan: MergePlan = {
     method: method.name,
     seed: options.seed,
     models: models.all.map(({ model }) => model.name),
     baseModel: models.base?.model.name,
+    madeInputs: madeInputs(models),
+    recipe: origin,
     inputFiles: inputFiles(placeless, models),
     ...layout,
-    sideFiles: [...sideFiles(config, method, models, edits, { options, outputName, report }), ...folderIndexes],
+    sideFiles: files,
     totals: totals(placeless, layout.shards),
     tied: shared.tied,
     warnings: [...report.warnings],
   };
+  // The card names the hash of the plan, which does not cover side files.
+  if (options.writeModelCard) files.push(...cardFiles(config, method, models, outputName, plan));
+  return plan;
 }
 
 /**
@@ -115,20 +128,23 @@ export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels,
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 
-function sideFiles(
+/** The card, and the configuration as the user wrote it. */
+function cardFiles(
   config: MergeConfig,
   method: MergeMethod,
   models: PlanModels,
-  edits: ConfigEdits,
-  { options, outputName, report }: { options: MergeOptions; outputName: string; report: Report },
+  outputName: string,
+  plan: MergePlan,
 ): SideFile[] {
-  const files: SideFile[] = [{ name: "config.json", text: configText(models.donor.model, edits) }];
-  files.push(...copiedFiles(models.donor, options, report));
-  if (options.writeModelCard) {
-    files.push({ name: "README.md", text: modelCard(config, method, models, outputName) });
-    files.push({ name: "mergekit_config.yml", text: config.text });
-  }
-  return files;
+  return [
+    { name: "README.md", text: modelCard(config, method, models, outputName, plan) },
+    { name: "mergekit_config.yml", text: config.text },
+  ];
+}
+
+function madeInputs(models: PlanModels): MergePlan["madeInputs"] {
+  const made = models.all.flatMap(({ model }) => (model.made ? [{ model: model.name, plan: model.made.plan }] : []));
+  return made.length === 0 ? undefined : made;
 }
 
 /** What the whole output comes to. */

@@ -17,6 +17,18 @@ const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, inde
  * @returns SHA-256 in hexadecimal, of all numbers as little-endian float64 and then the SHA-256 of all names as UTF-8.
  */
 export function planHash(plan: MergePlan): string {
+  let hash = HASHES.get(plan);
+  if (hash === undefined) {
+    hash = computeHash(plan);
+    HASHES.set(plan, hash);
+  }
+  return hash;
+}
+
+/** A plan is data that nobody changes: the card, the manifest and the printed plan ask for the hash of one. */
+const HASHES = new WeakMap<MergePlan, string>();
+
+function computeHash(plan: MergePlan): string {
   const writer = new Writer();
   writer.list([FORMAT, plan.seed, plan.inputFiles.length, plan.shards.length, plan.ops.length]);
   const files = new Map(plan.inputFiles.map(({ path }, index) => [path, index]));
@@ -31,6 +43,11 @@ export function planHash(plan: MergePlan): string {
     writer.number(format === "safetensors" ? 0 : 1);
   }
   for (const op of plan.ops) writeOp(writer, op, files, models);
+  // What has no such inputs keeps the hash that it had before there were any.
+  for (const { model, plan: hash } of plan.madeInputs ?? []) {
+    writer.number(models.get(model) ?? -1);
+    writer.name(hash);
+  }
   return writer.digest();
 }
 

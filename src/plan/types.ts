@@ -52,6 +52,26 @@ export type ConfigEdits = ReadonlyMap<string, unknown>;
 /** A side file of the output: copied from an input, or text made here. */
 export type SideFile = { name: string; from: string } | { name: string; text: string };
 
+/** What a plan was made from, so that it can be made again: data that goes into the output's manifest. */
+export interface Recipe {
+  /** Which program reads the text. */
+  program: "merge" | "multi" | "raw" | "fill" | "moe";
+  /** A configuration in normal form: every default spelt out. */
+  text: string;
+  options: Pick<
+    MergeOptions,
+    "seed" | "outShardSize" | "safeSerialization" | "lmHead" | "allowCrimes" | "copyTokenizer" | "writeModelCard"
+  > & {
+    /** `raw`: what becomes of tensors that not all models have. */
+    tensors?: RawTensors | undefined;
+    /** `moe`: how the experts of a layer are stored. */
+    expertLayout?: "separate" | "packed" | undefined;
+  };
+}
+
+/** Tensors that not all models have: an error, left out, or merged of those that have them. */
+export type RawTensors = "all" | "intersection" | "union";
+
 /** All ops and the exact byte layout of every output file. Pure data; printable, hashable. */
 export interface MergePlan {
   method: string;
@@ -60,6 +80,10 @@ export interface MergePlan {
   /** Display names of all models, in the order of the recipe, base included. */
   models: readonly string[];
   baseModel: string | undefined;
+  /** Models of the recipe that are themselves the output of a plan, with its hash. */
+  madeInputs?: readonly { model: string; plan: string }[] | undefined;
+  /** What the plan was made from; undefined where nothing can make it again. */
+  recipe?: Recipe | undefined;
   /** Every input file with its size, in the order of first use. */
   inputFiles: readonly { path: string; size: number }[];
   ops: readonly MergeOp[];

@@ -101,7 +101,7 @@ function checkTokenizer({ model, at }: PlanModel, rows: number, report: Report):
 }
 
 /** From tokenizer.json, else vocab.json; undefined where the model has neither or it cannot be read. */
-function largestTokenId(model: Model): number | undefined {
+export function largestTokenId(model: Model): number | undefined {
   const tokenizer = readJson(model, "tokenizer.json") as TokenizerJson | undefined;
   const vocab = tokenizer?.model?.vocab ?? (readJson(model, "vocab.json") as Record<string, number> | undefined);
   if (vocab === undefined) return undefined;

@@ -6,10 +6,12 @@ import { type Kit, valuesOf } from "./kit.ts";
  *
  * - `refuse`: there is no right answer: a clear error that matches `naming`.
  * - `like`: the tensors that the reference wrote in another case, or in this one before it failed.
+ * - `print`: nothing is written, and what is printed matches `pattern`.
  * - `values`: every tensor worked out here from the inputs.
  */
 export type Judgement = { reason: string; config?: Record<string, unknown> } & (
   | { right: "refuse"; naming: RegExp }
+  | { right: "print"; pattern: RegExp }
   | { right: "like"; other: string; part?: "expected_partial" }
   | { right: "values"; tensors(kit: Kit): Map<string, Judged> }
 );
@@ -132,6 +134,30 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     right: "values",
     tensors: (kit) => qwenMixture(kit),
     config: { num_experts: 2, shared_expert_intermediate_size: 76, tie_word_embeddings: true },
+  },
+  "x-pytorch-weight0": {
+    reason: "the reference takes a weight of 0 for none and crashes: it is the other model",
+    right: "values",
+    tensors: (kit) => mean(kit, ["llama-a", "llama-b"], [0, 1]),
+  },
+  "x-legacy-linear-noweight": {
+    reason: "the help of the reference says that weights are 1 where none is given, and then it wants one",
+    right: "values",
+    tensors: (kit) => mean(kit, ["llama-a", "llama-b"], [0.5, 0.5]),
+  },
+  "x-legacy-naive": {
+    reason: "the reference crashes on its own option --naive-count: every model has one vote on the sign",
+    right: "values",
+    tensors: (kit) =>
+      ofCommonRows(kit, "ties_count", ["llama-base", "llama-a", "llama-b"], (count) => {
+        return [1, 1, 0, ...[0.5, 0.5].flatMap((weight) => [weight, Math.trunc(0.5 * count)])];
+      }),
+  },
+  "x-layershuffle-dryrun": {
+    reason: "the reference crashes at its start: three layers, each from one of the two models",
+    right: "print",
+    pattern:
+      /^merge_method: passthrough\nslices:\n( {2}- sources:\n {6}- model: \.\/models\/llama-[ab]\n {8}layer_range: \[[0-3], [0-3]\]\n){1,3}$/,
   },
   "o-path-one-slash": {
     reason: "a folder whose name looks like a hub id: the reference asks the hub for its card, and fails offline",

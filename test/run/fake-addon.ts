@@ -111,6 +111,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       most = Math.max(most, running);
       return compute(op).finally(() => running--);
     },
+    checksum() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan computes nothing that it does not write"));
+    },
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
