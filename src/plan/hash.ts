@@ -74,8 +74,7 @@ function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<strin
     writer.list(view.shape);
   }
   writer.list(gather.rows);
-  writer.number(gather.mixes.length);
-  for (const mix of gather.mixes) writer.list(mix);
+  writer.list(gather.mixes);
 }
 
 /** Hashed in pieces of about this many characters or numbers. */

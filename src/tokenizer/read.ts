@@ -45,7 +45,7 @@ export function readTokenizer(folder: TokenizerFolder, report: Report): Tokenize
     config: config ?? {},
     specialTokensMap,
     roles: readRoles({ ...specialTokensMap, ...config }),
-    chatTemplate: readChatTemplate(folder, config ?? {}, report),
+    chatTemplate: templateIn(folder, config ?? {}, report),
   };
 }
 
@@ -103,8 +103,19 @@ function readRoles(fields: JsonObject): ReadonlyMap<string, string> {
   return roles;
 }
 
+/** A folder's default chat template. */
+export function readChatTemplate(folder: TokenizerFolder, report: Report): string | undefined {
+  return templateIn(folder, readSide(folder, "tokenizer_config.json", report) ?? {}, report);
+}
+
+/** The texts of `bos_token` and the like. */
+export function readSpecialRoles(folder: TokenizerFolder, report: Report): ReadonlyMap<string, string> {
+  const map = readSide(folder, "special_tokens_map.json", report);
+  return readRoles({ ...map, ...readSide(folder, "tokenizer_config.json", report) });
+}
+
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */
-function readChatTemplate(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
+function templateIn(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
   if (folder.files.includes("chat_template.jinja"))
     return readFileSync(join(folder.dir, "chat_template.jinja"), "utf8");
   return templateOf(readSide(folder, "chat_template.json", report)?.chat_template) ?? templateOf(config.chat_template);

@@ -1,6 +1,6 @@
 import type { Report } from "../errors.ts";
-import { some, withAdded } from "./union.ts";
 import type { Tokenizer } from "./types.ts";
+import { some, withAdded } from "./union.ts";
 
 /**
  * The tokenizer without tokens whose ids have no row in the model's matrix, with a warning that counts them. BPE loses

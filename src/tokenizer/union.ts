@@ -180,5 +180,8 @@ export function textsById(ids: ReadonlyMap<string, number>): string[] {
 /** The first tokens, and how many more there are. */
 export function some(tokens: readonly string[]): string {
   const more = tokens.length > 3 ? ` and ${tokens.length - 3} more` : "";
-  return `${tokens.slice(0, 3).map((token) => JSON.stringify(token)).join(", ")}${more}`;
+  return `${tokens
+    .slice(0, 3)
+    .map((token) => JSON.stringify(token))
+    .join(", ")}${more}`;
 }
