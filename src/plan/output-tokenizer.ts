@@ -5,10 +5,12 @@ import { readNamed } from "../model/attribute.ts";
 import { listFiles } from "../model/folder-files.ts";
 import { locateModel } from "../model/locate.ts";
 import { formatModelRef } from "../model/ref.ts";
+import { nextId, withAdded } from "../tokenizer/added.ts";
+import { anchored } from "../tokenizer/anchor.ts";
 import { readTokenizer, type TokenizerFolder } from "../tokenizer/read.ts";
 import { stripTokenizer } from "../tokenizer/strip.ts";
 import type { AddedToken, Tokenizer } from "../tokenizer/types.ts";
-import { nextId, unionTokenizer, withAdded } from "../tokenizer/union.ts";
+import { unionTokenizer } from "../tokenizer/union.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 
 /** A model of the merge, and which row of its embedding each token has. */
@@ -193,5 +195,5 @@ function withNamedTokens(
     const plain = { content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
     return { ...(known ?? plain), id: next++ };
   });
-  return withAdded(tokenizer, [...tokenizer.added, ...added]);
+  return anchored(withAdded(tokenizer, [...tokenizer.added, ...added]));
 }

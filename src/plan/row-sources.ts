@@ -1,7 +1,7 @@
 import type { TokenizerConfig, TokenSource } from "../config/types.ts";
 import { nearest, type Position, type Report } from "../errors.ts";
 import { formatModelRef } from "../model/ref.ts";
-import { some, textsById } from "../tokenizer/union.ts";
+import { someTokens, textsById } from "../tokenizer/added.ts";
 import type { OutputTokenizer, VocabularyMember } from "./output-tokenizer.ts";
 
 /** A row of a member's matrix. */
@@ -65,7 +65,7 @@ export function findRowSources(output: OutputTokenizer, wanted: TokenizerConfig,
   if (zeros.length > 0) {
     report.warn({
       code: "tokens-without-rows",
-      message: `no model has a row for ${zeros.length} tokens: their rows are zeros: ${some(zeros)}`,
+      message: `no model has a row for ${zeros.length} tokens: their rows are zeros: ${someTokens(zeros)}`,
       at: wanted.at,
       hint: "tokens: with a source gives a token the row of another",
     });

@@ -1,7 +1,7 @@
 import type { Report } from "../errors.ts";
 import { isObject } from "../model/json-file.ts";
+import { textsById } from "../tokenizer/added.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import { textsById } from "../tokenizer/union.ts";
 import type { ConfigEdits } from "./types.ts";
 
 /** Keys of config.json and generation_config.json whose value is a token's id, or a list of them. */

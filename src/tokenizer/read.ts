@@ -4,6 +4,7 @@ import type { Report } from "../errors.ts";
 import { FormatError } from "../model/format-error.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
+import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
 import { parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
 import type { JsonObject, Tokenizer } from "./types.ts";
@@ -47,14 +48,6 @@ export function readTokenizer(folder: TokenizerFolder, report: Report): Tokenize
     roles: readRoles({ ...specialTokensMap, ...config }),
     chatTemplate: templateIn(folder, config ?? {}, report),
   };
-}
-
-/** Every token's id, added ones included. */
-export function allIds({ vocab, added }: Pick<Tokenizer, "vocab" | "added">): ReadonlyMap<string, number> {
-  if (added.every(({ content }) => vocab.has(content))) return vocab;
-  const ids = new Map(vocab);
-  for (const { content, id } of added) ids.set(content, id);
-  return ids;
 }
 
 function readCore(
