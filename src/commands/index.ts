@@ -1,6 +1,6 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "architectures" | "doctor";
+export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "architectures" | "tokens" | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -32,6 +32,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",
     load: () => import("./architectures.ts"),
+  },
+  tokens: {
+    summary: "Compare the tokenizers of models.",
+    load: () => import("./tokens.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",
