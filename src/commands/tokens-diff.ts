@@ -14,7 +14,7 @@ const OPTIONS = {
     read: (text: string) => ({ value: text }),
     default: undefined,
     doc: "Also show what both make of this text.",
-    group: "",
+    group: "Output",
   },
   all: {
     kind: "flag",
@@ -22,7 +22,7 @@ const OPTIONS = {
     negatable: false,
     default: false,
     doc: "List every token that differs, and not only the first ten of each kind.",
-    group: "",
+    group: "Output",
   },
   cacheDir: PLANNING_OPTIONS.cacheDir,
   json: JSON_OPTION,

@@ -1,4 +1,3 @@
-import type { TokenizerJSON } from "@huggingface/tokenizers";
 import type { Tokenizer } from "./types.ts";
 import { tokenizerText } from "./write.ts";
 
@@ -11,7 +10,7 @@ export interface Encoder {
 /** Takes a tokenizer into use. The library is loaded on first use. */
 export function encoderOf(tokenizer: Tokenizer): Encoder {
   const { Tokenizer: Library } = require("@huggingface/tokenizers") as typeof import("@huggingface/tokenizers");
-  const json = JSON.parse(tokenizerText(tokenizer)) as TokenizerJSON;
+  const json = JSON.parse(tokenizerText(tokenizer)) as ConstructorParameters<typeof Library>[0];
   const loaded = new Library(json, { ...tokenizer.config });
   return {
     encode(text) {

@@ -129,16 +129,16 @@ function extendMerges(
   for (const other of others) {
     for (const merge of other.merges) if (isFresh.has(table.join(merge))) add(merge);
   }
-  const reaches = (token: string) => table.encode(token)?.length === 1;
-  const unreached = fresh.filter((token) => !reaches(token));
+  const unreached = fresh.filter((token) => !table.reaches(token));
   const dead = unreachedByOwners(unreached, others);
   const texts = textsById(grown.vocab);
   const isUsed = (text: string) => grown.vocab.has(text) && !dead.has(text);
   const rest = unreached.filter((token) => {
     if (dead.has(token)) return false;
     const pieces = table.encode(token)?.map((id) => texts[id] ?? "");
-    for (const merge of (pieces && waysToJoin(pieces, (pair) => table.join(pair), isUsed)) ?? []) add(merge);
-    return !reaches(token);
+    const ways = pieces && waysToJoin(pieces, (pair) => table.join(pair), isUsed);
+    for (const merge of ways ?? []) add(merge);
+    return ways === undefined || !table.reaches(token);
   });
   if (rest.length > 0) reportUnreached(rest, report);
   return { tokenizer: { ...grown, merges }, unreached: rest.map((token) => asAdded(token, grown)) };
@@ -154,7 +154,7 @@ function unreachedByOwners(tokens: readonly string[], others: readonly Tokenizer
       continue;
     }
     const table = new MergeTable(other, other.vocab);
-    for (const token of tokens) if (other.vocab.has(token) && table.encode(token)?.length === 1) dead.delete(token);
+    for (const token of tokens) if (other.vocab.has(token) && table.reaches(token)) dead.delete(token);
   }
   return dead;
 }
