@@ -36,6 +36,22 @@ export function gatherTargets(
   });
 }
 
+/** How many rows come from where: those of the first piece are the input's own. */
+export function gatherCounts({ pieces, rows }: RowGather): {
+  own: number;
+  others: number;
+  zeros: number;
+  means: number;
+} {
+  const ownRows = pieces[0]?.view.shape[0] ?? 0;
+  const counts = { own: 0, others: 0, zeros: 0, means: 0 };
+  for (const code of rows) {
+    if (code >= 0) counts[code < ownRows ? "own" : "others"]++;
+    else counts[code === ZEROS ? "zeros" : "means"]++;
+  }
+  return counts;
+}
+
 interface Gathering {
   output: OutputTokenizer;
   sources: RowSources;
