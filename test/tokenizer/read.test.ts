@@ -82,6 +82,17 @@ describe("tokenizer.json", () => {
     expect([kind, merges]).toEqual(["BPE", [["a", "b"]]]);
   });
 
+  test("has the added tokens that only tokenizer_config.json lists", () => {
+    const config = {
+      added_tokens_decoder: { "4": added, "5": { ...added, content: "<x>" }, "0": { ...added, content: "<y>" } },
+    };
+    const found = tokenizer({ "tokenizer.json": BPE, "tokenizer_config.json": config });
+    expect(found.added.map(({ content, id }) => [content, id])).toEqual([
+      ["<s>", 4],
+      ["<x>", 5],
+    ]);
+  });
+
   test("goes before older formats", () => {
     expect(tokenizer({ "tokenizer.json": BPE, "vocab.json": {}, "merges.txt": "" }).from).toBe("tokenizer.json");
   });
