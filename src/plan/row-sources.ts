@@ -65,7 +65,7 @@ export function findRowSources(output: OutputTokenizer, wanted: TokenizerConfig,
   if (zeros.length > 0) {
     report.warn({
       code: "tokens-without-rows",
-      message: `no model has a row for ${zeros.length} tokens: their rows are zeros: ${someTokens(zeros)}`,
+      message: `no model has a row for ${zeros.length === 1 ? "a token" : `${zeros.length} tokens`}, which then is zeros: ${someTokens(zeros)}`,
       at: wanted.at,
       hint: "tokens: with a source gives a token the row of another",
     });
@@ -103,7 +103,7 @@ function fallbackOf(id: number, own: readonly Int32Array[], base: number): Fallb
   return owners.length === 1 ? (owners[0] as MemberRow) : owners;
 }
 
-/** Sets what the recipe says of single tokens. @returns the tokens that got a row so. */
+/** Sets what the recipe says of single tokens. @returns the tokens that it gives a source. */
 function override(
   wanted: TokenizerConfig,
   { tokenizer, members, base }: OutputTokenizer,
@@ -115,10 +115,8 @@ function override(
   for (const [token, { source, force }] of wanted.tokens) {
     const id = tokenizer.ids.get(token) as number;
     const given = source && rowOf(token, source, members, wanted.at, report);
-    if (given !== undefined) {
-      fallbacks[id] = given;
-      settled.add(token);
-    }
+    if (given !== undefined) fallbacks[id] = given;
+    if (source !== undefined) settled.add(token);
     if (!force || (source !== undefined && given === undefined)) continue;
     // Without a source it is the one that the rule gives: the base's, or another owner's.
     fallbacks[id] ??= fallbackOf(id, own, base === undefined ? -1 : members.indexOf(base));

@@ -162,7 +162,7 @@ function unreachedByOwners(tokens: readonly string[], others: readonly Tokenizer
 function reportUnreached(tokens: readonly string[], report: Report): void {
   report.warn({
     code: "unreached-tokens",
-    message: `the base's merges keep ${tokens.length} tokens of other models from being made, so they become added tokens: ${someTokens(tokens)}`,
+    message: `the base's merges keep ${tokens.length === 1 ? "a token" : `${tokens.length} tokens`} of other models from being made; added instead: ${someTokens(tokens)}`,
   });
 }
 
