@@ -16,6 +16,7 @@ export type CommandName =
   | "bench"
   | "eval"
   | "architectures"
+  | "tokens"
   | "doctor";
 
 export interface CommandEntry {
@@ -84,6 +85,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",
     load: () => import("./architectures.ts"),
+  },
+  tokens: {
+    summary: "Compare the tokenizers of models.",
+    load: () => import("./tokens.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import type { MergeOp, MergePlan, RowGather } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
 const FORMAT = 2;
@@ -66,7 +66,7 @@ function writeOp(
   writer.number(op.inputs.length);
   writer.list(op.shape);
   writer.list(op.values ?? op.params);
-  for (const { view, model, tensor, position } of op.inputs) {
+  for (const { view, model, tensor, position, gather } of op.inputs) {
     writer.name(tensor === op.tensor ? "" : tensor);
     writer.number(models.get(model) ?? -1);
     writer.number(position);
@@ -74,7 +74,29 @@ function writeOp(
     writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
+    if (gather !== undefined) writeGather(writer, gather, files);
   }
+}
+
+/** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
+const GATHERED = -1;
+
+/** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
+export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
+  return new Bun.CryptoHasher("sha256").update(rows).update(mixes).digest("hex");
+}
+
+function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
+  writer.number(GATHERED);
+  writer.number(gather.pieces.length);
+  for (const { view } of gather.pieces) {
+    writer.number(files.get(view.file) ?? -1);
+    writer.number(view.offset);
+    writer.number(DTYPES.get(view.dtype) ?? -1);
+    writer.list(view.shape);
+  }
+  writer.number(gather.rows.length);
+  writer.name(gatherHash(gather));
 }
 
 /** Hashed in pieces of about this many characters or numbers. */
