@@ -3,7 +3,6 @@
 #include <napi.h>
 
 #include <atomic>
-#include <cmath>
 #include <deque>
 #include <map>
 #include <memory>
@@ -13,7 +12,10 @@
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "js-values.h"
 #include "numeric/digest.h"
+#include "transplant/binding.h"
+#include "transplant/well-trained.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -27,30 +29,6 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   error.Set("code", Napi::String::New(env, failure.code));
   if (failure.source >= 0) error.Set("source", Napi::Number::New(env, failure.source));
   return error;
-}
-
-[[noreturn]] void bad_argument(const std::string& message) { throw Failure("BAD_ARGUMENT", message); }
-
-/// A whole number in [0, 2^53).
-uint64_t whole(const Napi::Value& value, const char* name) {
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
-  if (!(number >= 0.0) || number >= 9007199254740992.0 || number != std::floor(number)) {
-    bad_argument(std::string(name) + " must be a whole number of at least 0");
-  }
-  return static_cast<uint64_t>(number);
-}
-
-std::string text(const Napi::Value& value, const char* name) {
-  if (!value.IsString()) bad_argument(std::string(name) + " must be text");
-  return value.As<Napi::String>().Utf8Value();
-}
-
-Dtype dtype_of(const Napi::Value& value) {
-  const std::string name = text(value, "dtype");
-  for (size_t i = 0; i < std::size(kDtypeNames); i++) {
-    if (name == kDtypeNames[i]) return static_cast<Dtype>(i);
-  }
-  bad_argument("no dtype is named " + name);
 }
 
 /// Runs what may wait for the disk, one job after the other, off the JavaScript thread and the workers.
@@ -108,11 +86,16 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
+                             InstanceMethod("transplant", &Addon::Guarded<&Addon::RunTransplant>),
+                             InstanceMethod("transplantProgress", &Addon::Guarded<&Addon::TransplantProgress>),
+                             InstanceMethod("wellTrained", &Addon::Guarded<&Addon::WellTrained>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
       engine_.reset();
+      watch_->cancelled = true;
+      numerics_.stop();
       waiter_.stop();
     });
   }
@@ -254,15 +237,88 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     if (engine_ != nullptr) engine_->cancel();
+    watch_->cancelled = true;
     return info.Env().Undefined();
   }
 
-  // ---- from JavaScript ----
+  // ---- long computations that are no ops: one after the other, each on a team of its own ----
 
-  static Napi::Object object(const Napi::Value& value) {
-    if (!value.IsObject()) bad_argument("an object is missing");
-    return value.As<Napi::Object>();
+  Napi::Value RunTransplant(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const Transplant> transplant = read_transplant(object(info[0]), handles());
+    const auto nothing = [](Napi::Env env) { return env.Undefined(); };
+    return Compute(info.Env(), nothing, [transplant](Team& team, const ProductKernels& kernels, Watch& watch) {
+      run_transplant(*transplant, team, kernels, watch);
+    });
   }
+
+  /// Steps done and steps in all (0 until known) of the transplant that was started last.
+  Napi::Value TransplantProgress(const Napi::CallbackInfo& info) {
+    Napi::Array steps = Napi::Array::New(info.Env(), 2);
+    steps.Set(0u, static_cast<double>(watch_->done.load()));
+    steps.Set(1u, static_cast<double>(watch_->total.load()));
+    return steps;
+  }
+
+  Napi::Value WellTrained(const Napi::CallbackInfo& info) {
+    const auto [embedding, source] = read_rows(object(info[0]), handles());
+    std::optional<StoredRows> head;
+    std::vector<std::shared_ptr<Source>> sources{source};
+    if (!info[1].IsUndefined()) {
+      const auto [rows, head_source] = read_rows(object(info[1]), handles());
+      head = rows;
+      sources.push_back(head_source);
+    }
+    const std::vector<uint32_t> unused = indices(info[2], "unused");
+    auto trained = std::make_shared<std::vector<uint8_t>>();
+    const auto result = [trained](Napi::Env env) -> Napi::Value {
+      Napi::Uint8Array array = Napi::Uint8Array::New(env, trained->size());
+      std::copy(trained->begin(), trained->end(), array.Data());
+      return array;
+    };
+    return Compute(info.Env(), result,
+                   [embedding = embedding, head, sources, unused, trained](Team& team, const ProductKernels&, Watch&) {
+                     *trained = well_trained(team, embedding, head, unused);
+                     for (size_t i = 0; i < sources.size(); i++) {
+                       if (!sources[i]->failed()) continue;
+                       throw Failure("SOURCE_FAILED", sources[i]->path() + " shrank or failed while it was read",
+                                     static_cast<int>(i));
+                     }
+                   });
+  }
+
+  using Computation = std::function<void(Team&, const ProductKernels&, Watch&)>;
+
+  /// Runs `compute` off the JavaScript thread; `result` makes what the promise resolves to.
+  Napi::Value Compute(Napi::Env env, std::function<Napi::Value(Napi::Env)> result, Computation compute) {
+    const unsigned threads = engine().threads();
+    const ProductKernels* kernels = find_products(engine().kernels().target);
+    const auto watch = std::make_shared<Watch>();
+    watch_ = watch;
+    auto outcome = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(env, [outcome, result](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (*outcome) return promise.Reject(to_js(env, **outcome).Value());
+      promise.Resolve(result(env));
+    });
+    numerics_.run([this, threads, kernels, watch, outcome, report, compute]() {
+      try {
+        Team team(threads);
+        compute(team, kernels == nullptr ? best_products() : *kernels, *watch);
+      } catch (const Failure& failure) {
+        *outcome = failure;
+      } catch (const std::exception& error) {
+        outcome->emplace("BAD_ARGUMENT", error.what());
+      }
+      Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Handles handles() {
+    return {[this](const Napi::Value& value) { return find(sources_, value, "source"); },
+            [this](const Napi::Value& value) { return find(sinks_, value, "sink"); }};
+  }
+
+  // ---- from JavaScript ----
 
   template <class T>
   static std::shared_ptr<T> find(const std::map<uint32_t, std::shared_ptr<T>>& handles, const Napi::Value& value,
@@ -396,6 +452,9 @@ class Addon : public Napi::Addon<Addon> {
 
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
+  Waiter numerics_;
+  /// Of the computation that was started last.
+  std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
   uint32_t next_handle_ = 1;
