@@ -51,6 +51,55 @@ export interface NativeResult {
   nonFinite: boolean[];
 }
 
+/** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
+export interface NativeMatrix {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+  rows: number;
+  width: number;
+}
+
+/** Rotary positions: `width / heads` elements a head, and the base of the frequencies. */
+export interface NativeRotary {
+  heads: number;
+  base: number;
+}
+
+/** One matrix made anew for another model's tokens; laid out as native/transplant/transplant.h says. */
+export interface NativeTransplant {
+  method: string;
+  original: NativeMatrix;
+  donor: NativeMatrix;
+  /** Rows of the tokens that both have, in the same order. */
+  sharedOriginal: Uint32Array;
+  sharedDonor: Uint32Array;
+  /** Rows of the original that are copied, and where to. */
+  copiedFrom: Uint32Array;
+  copiedTo: Uint32Array;
+  /** Rows of the output to approximate: the donor's rows have the same numbers. */
+  targets: Uint32Array;
+  /** `subword`: per target where its pieces end; all pieces (rows of the original) and their weights. */
+  pieces?: { ends: Uint32Array; rows: Uint32Array; weights: Float64Array } | undefined;
+  /** `mp_rope` only. */
+  donorRotary?: NativeRotary | undefined;
+  originalRotary?: NativeRotary | undefined;
+  k: number;
+  cosine: boolean;
+  weightScheme: string;
+  /** Targets at a time. */
+  batch: number;
+  noise: number;
+  scale: number;
+  /** Random numbers are keyed by `seed` and `tensor`. */
+  seed: number;
+  tensor: string;
+  /** `rows` rows of the original's width and dtype from `offset` on; those that nothing is written to stay zero. */
+  sink: number;
+  offset: number;
+  rows: number;
+}
+
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
 export interface Addon {
   info(): NativeInfo;
@@ -79,7 +128,13 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
-  /** Makes every op that has not finished reject with `CANCELLED`. */
+  /** Writes one matrix; transplants run one after the other. Rejects with a NativeError. */
+  transplant(job: NativeTransplant): Promise<void>;
+  /** Steps done and steps in all (0 until known) of the transplant that was started last. */
+  transplantProgress(): [done: number, total: number];
+  /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
+  wellTrained(embedding: NativeMatrix, head: NativeMatrix | undefined, unused: Uint32Array): Promise<Uint8Array>;
+  /** Makes every op and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
 

@@ -114,6 +114,13 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    transplant() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan transplants nothing"));
+    },
+    transplantProgress: () => [0, 0],
+    wellTrained() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan judges no rows"));
+    },
     cancel() {
       calls.push("cancel");
       cancelled = true;
