@@ -349,6 +349,7 @@ class Addon : public Napi::Addon<Addon> {
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
     read_inputs(from, *op);
+    read_gathers(from, *op);
     if (!from.Get("params").IsArray()) bad_argument("params must be a list");
     const Napi::Array params = from.Get("params").As<Napi::Array>();
     for (uint32_t i = 0; i < params.Length(); i++) {
@@ -383,11 +384,84 @@ class Addon : public Napi::Addon<Addon> {
     const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
     const uint64_t offset = whole(from.Get("offset"), "offset");
     const Dtype dtype = dtype_of(from.Get("dtype"));
-    check_range(offset, op.job.count * element_size(dtype), source->size(), "source");
+    const bool gathers = !from.Get("gather").IsUndefined();
+    if (!gathers) check_range(offset, op.job.count * element_size(dtype), source->size(), "source");
     if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
     op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
-    op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy";
+    op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy" && !gathers;
     op.sources.push_back(source);
+  }
+
+  /// The rows of gathered inputs. After all inputs: their sources follow those of the inputs.
+  void read_gathers(const Napi::Object& from, Op& op) {
+    const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
+    for (int i = 0; i < op.job.inputs; i++) {
+      const Napi::Value gather = object(inputs.Get(static_cast<uint32_t>(i))).Get("gather");
+      if (!gather.IsUndefined()) read_gather(object(gather), op, i);
+    }
+  }
+
+  void read_gather(const Napi::Object& from, Op& op, int input) {
+    auto gather = std::make_unique<RowGather>();
+    if (op.job.rows == 0 || op.job.count % op.job.rows != 0) bad_argument("gathered rows need a tensor of rows");
+    gather->width = op.job.count / op.job.rows;
+    if (gather->width == 0) bad_argument("gathered rows must not be empty");
+    const uint64_t rows = read_pieces(from, *gather, op, input);
+    gather->rows = row_numbers(from.Get("rows"), "rows");
+    if (gather->rows.size() != op.job.rows) bad_argument("rows must have a number for each row of the tensor");
+    if (!from.Get("mixes").IsArray()) bad_argument("mixes must be a list");
+    const Napi::Array mixes = from.Get("mixes").As<Napi::Array>();
+    for (uint32_t m = 0; m < mixes.Length(); m++) {
+      gather->mixes.push_back(row_numbers(mixes.Get(m), "mixes"));
+      check_rows(gather->mixes.back(), 0, rows);
+      if (gather->mixes.back().empty()) bad_argument("a mean needs rows");
+    }
+    check_rows(gather->rows, static_cast<int64_t>(RowGather::kMixed) - static_cast<int64_t>(mixes.Length()) + 1, rows);
+    uint64_t means = 0;
+    for (const int32_t row : gather->rows) means += row == RowGather::kMean ? 1 : 0;
+    gather->averaged = means == 0 ? 0 : op.job.rows - means;
+    if (means > 0 && gather->averaged == 0) bad_argument("a mean needs rows");
+    op.job.input[input].gather = gather.get();
+    op.gathers.push_back(std::move(gather));
+  }
+
+  /// @returns how many rows all pieces have.
+  uint64_t read_pieces(const Napi::Object& from, RowGather& gather, Op& op, int input) {
+    if (!from.Get("pieces").IsArray()) bad_argument("pieces must be a list");
+    const Napi::Array pieces = from.Get("pieces").As<Napi::Array>();
+    uint64_t rows = 0;
+    for (uint32_t p = 0; p < pieces.Length(); p++) {
+      const Napi::Object piece = object(pieces.Get(p));
+      const std::shared_ptr<Source> source = find(sources_, piece.Get("source"), "source");
+      const uint64_t offset = whole(piece.Get("offset"), "offset");
+      const Dtype dtype = dtype_of(piece.Get("dtype"));
+      const uint64_t count = whole(piece.Get("rows"), "rows");
+      if (!is_float(dtype)) bad_argument("gathered rows must be floats");
+      if (count > 0 && gather.width > source->size() / element_size(dtype) / count) {
+        bad_argument("a piece has more rows than its source has bytes");
+      }
+      check_range(offset, count * gather.width * element_size(dtype), source->size(), "source");
+      gather.pieces.push_back({source->data() + offset, dtype, count});
+      op.sources.push_back(source);
+      op.served_inputs.push_back(input);
+      op.job.wide |= dtype == Dtype::F64;
+      rows += count;
+    }
+    return rows;
+  }
+
+  static std::vector<int32_t> row_numbers(const Napi::Value& value, const char* name) {
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+      bad_argument(std::string(name) + " must be Int32Arrays");
+    }
+    const Napi::Int32Array numbers = value.As<Napi::Int32Array>();
+    return {numbers.Data(), numbers.Data() + numbers.ElementLength()};
+  }
+
+  static void check_rows(const std::vector<int32_t>& numbers, int64_t least, uint64_t rows) {
+    for (const int32_t row : numbers) {
+      if (row < least || row >= static_cast<int64_t>(rows)) bad_argument("a gathered row lies in no piece");
+    }
   }
 
   // ---- to JavaScript ----

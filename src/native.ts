@@ -21,6 +21,20 @@ export interface NativeInput {
   offset: number;
   dtype: Dtype;
   stream: number;
+  /** Where its rows lie, where they are not those at `offset` in their order. Then `source` is whom to blame first. */
+  gather?: NativeGather | undefined;
+}
+
+/** Rows of an input, each somewhere in several pieces. A row has as many elements as the tensor's after the first dimension. */
+export interface NativeGather {
+  /** Rows are counted from 0 through all pieces. */
+  pieces: { source: number; offset: number; dtype: Dtype; rows: number }[];
+  /**
+   * For each row of the tensor its number; or -1: zeros; -2: the mean of all rows that have not this code; -3 - i: the
+   * mean of the rows in `mixes[i]`.
+   */
+  rows: Int32Array;
+  mixes: Int32Array[];
 }
 
 /** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */

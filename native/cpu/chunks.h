@@ -105,12 +105,6 @@ Work* input_room(Scratch& scratch, int inputs) {
   return reinterpret_cast<Work*>(scratch.inputs.data());
 }
 
-template <class Work>
-bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* room) {
-  const InputSpan& span = job.input[input];
-  return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room + input * kChunk);
-}
-
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
 inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
   constexpr uint32_t blocks = kChunk / 4;

@@ -24,7 +24,12 @@ namespace sinter {
 struct Op {
   Job job;
   std::string kernel_name;
+  /// Of the inputs, one each; then those that gathered rows come from besides.
   std::vector<std::shared_ptr<Source>> sources;
+  /// The input that each of the latter serves.
+  std::vector<int> served_inputs;
+  /// What `job.input[i].gather` points to.
+  std::vector<std::unique_ptr<RowGather>> gathers;
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
   bool want_crc32 = false;
@@ -39,10 +44,10 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { prepare, select, reduce, map, finished };
+  enum class Pass { gather, prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
-  Pass pass = Pass::prepare;
+  Pass pass = Pass::gather;
   std::unique_ptr<Selector> selector;
   uint64_t rows_per_task = 0;        // of a pass that goes by rows
   std::vector<double> partial_sums;  // each block's own place: written without the mutex
@@ -81,6 +86,7 @@ class Engine {
   void start(unsigned threads);
   void work();
   void run_task(Op& op, uint32_t task, Scratch& scratch);
+  void run_gather_task(Op& op, uint32_t task);
   void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(Op& op, uint32_t task, Scratch& scratch);
   void enter(Op& op, Op::Pass pass);

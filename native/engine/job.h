@@ -22,11 +22,16 @@ constexpr uint64_t kDigestBytes = 4 << 20;
 /// Elements that one task of the reduce and select passes takes: a multiple of kSumBlock.
 constexpr uint64_t kTaskElements = 8 * kSumBlock;
 
+struct RowGather;
+
 struct InputSpan {
   const std::byte* data;
   Dtype dtype;
   /// Tells the random numbers of sources apart.
   uint32_t stream;
+  /// Where the rows lie, where they are not those at `data` in their order; then `data` and `dtype` are not used. Owned by
+  /// the op.
+  const RowGather* gather = nullptr;
 };
 
 /// The exact k-th largest magnitude of a selection: an element is kept when its magnitude bits exceed `bits`, or equal

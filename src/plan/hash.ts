@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import type { MergeOp, MergePlan, RowGather } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
 const FORMAT = 2;
@@ -49,7 +49,7 @@ function writeOp(
   writer.number(op.inputs.length);
   writer.list(op.shape);
   writer.list(op.params);
-  for (const { view, model, tensor, position } of op.inputs) {
+  for (const { view, model, tensor, position, gather } of op.inputs) {
     writer.name(tensor === op.tensor ? "" : tensor);
     writer.number(models.get(model) ?? -1);
     writer.number(position);
@@ -57,7 +57,25 @@ function writeOp(
     writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
+    if (gather !== undefined) writeGather(writer, gather, files);
   }
+}
+
+/** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
+const GATHERED = -1;
+
+function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
+  writer.number(GATHERED);
+  writer.number(gather.pieces.length);
+  for (const { view } of gather.pieces) {
+    writer.number(files.get(view.file) ?? -1);
+    writer.number(view.offset);
+    writer.number(DTYPES.get(view.dtype) ?? -1);
+    writer.list(view.shape);
+  }
+  writer.list(gather.rows);
+  writer.number(gather.mixes.length);
+  for (const mix of gather.mixes) writer.list(mix);
 }
 
 /** Hashed in pieces of about this many characters or numbers. */
@@ -79,7 +97,7 @@ class Writer {
   }
 
   /** A list of any length, which goes before it. */
-  list(values: readonly number[]): void {
+  list(values: ArrayLike<number>): void {
     this.number(values.length);
     for (let i = 0; i < values.length; i++) this.number(values[i] as number);
   }

@@ -3,6 +3,18 @@ import type { Scratch } from "../methods/types.ts";
 import type { Dtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
+/** Rows that an input of an op reads instead of those of its own tensor in their order. */
+export interface RowGather {
+  /** Tensors that rows come from; their rows are counted from 0 through all of them. */
+  pieces: readonly Pick<OpInput, "view" | "model" | "tensor">[];
+  /**
+   * For each row of the output its number among those of the pieces; or a code: -1 zeros, -2 the mean of all rows that
+   * have not this code (padding), -3 - i the mean of the rows in `mixes[i]`.
+   */
+  rows: Int32Array;
+  mixes: readonly Int32Array[];
+}
+
 /** One input of an op: where its bytes lie, whose they are, and its place in the recipe. */
 export interface OpInput {
   view: TensorView;
@@ -11,6 +23,8 @@ export interface OpInput {
   tensor: string;
   /** Position of the source in the recipe: tells random streams apart. */
   position: number;
+  /** Where its rows come from, where they are not those of `view` in their order. */
+  gather?: RowGather | undefined;
 }
 
 /** One output tensor: method, plain numbers, input views, place in a sink. */

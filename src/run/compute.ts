@@ -1,8 +1,8 @@
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
-import type { Addon, NativeOp, NativeResult } from "../native.ts";
-import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
+import type { Addon, NativeGather, NativeOp, NativeResult } from "../native.ts";
+import type { MergeOp, MergePlan, RowGather, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
 import { refuseNonFinite } from "./non-finite.ts";
 import { OpenShards } from "./shards.ts";
@@ -115,6 +115,7 @@ class Computation {
       offset: input.view.offset,
       dtype: input.view.dtype,
       stream: input.position,
+      gather: input.gather && this.#nativeGather(input.gather, op),
     }));
     return {
       kernel: op.kernel,
@@ -129,6 +130,19 @@ class Computation {
       offset: op.offset,
       dtype: op.dtype,
       crc32: this.#plan.shards[op.shard]?.format === "torch",
+    };
+  }
+
+  #nativeGather({ pieces, rows, mixes }: RowGather, op: MergeOp): NativeGather {
+    return {
+      pieces: pieces.map((piece) => ({
+        source: this.#sources.open(piece, op),
+        offset: piece.view.offset,
+        dtype: piece.view.dtype,
+        rows: piece.view.shape[0] ?? 0,
+      })),
+      rows,
+      mixes: [...mixes],
     };
   }
 
