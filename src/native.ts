@@ -80,7 +80,7 @@ export interface NativeRotary {
   base: number;
 }
 
-/** One matrix made anew for another model's tokens; laid out as native/transplant/transplant.h says. */
+/** Rows for tokens that a model does not have; native/transplant/transplant.h says what each of these is. */
 export interface NativeTransplant {
   method: string;
   original: NativeMatrix;
@@ -88,10 +88,7 @@ export interface NativeTransplant {
   /** Rows of the tokens that both have, in the same order. */
   sharedOriginal: Uint32Array;
   sharedDonor: Uint32Array;
-  /** Rows of the original that are copied, and where to. */
-  copiedFrom: Uint32Array;
-  copiedTo: Uint32Array;
-  /** Rows of the output to approximate: the donor's rows have the same numbers. */
+  /** Tokens to approximate, as rows of the donor. */
   targets: Uint32Array;
   /** `subword`: per target where its pieces end; all pieces (rows of the original) and their weights. */
   pieces?: { ends: Uint32Array; rows: Uint32Array; weights: Float64Array } | undefined;
@@ -108,10 +105,9 @@ export interface NativeTransplant {
   /** Random numbers are keyed by `seed` and `tensor`. */
   seed: number;
   tensor: string;
-  /** `rows` rows of the original's width and dtype from `offset` on; those that nothing is written to stay zero. */
+  /** From `offset` on, a row of the original's width and dtype for each target. */
   sink: number;
   offset: number;
-  rows: number;
 }
 
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
@@ -142,7 +138,7 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
-  /** Writes one matrix; transplants run one after the other. Rejects with a NativeError. */
+  /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
   transplant(job: NativeTransplant): Promise<void>;
   /** Steps done and steps in all (0 until known) of the transplant that was started last. */
   transplantProgress(): [done: number, total: number];

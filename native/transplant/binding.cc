@@ -66,16 +66,13 @@ std::shared_ptr<Transplant> read_transplant(const Napi::Object& from, const Hand
   }
   to->shared_original = indices(from.Get("sharedOriginal"), "sharedOriginal");
   to->shared_donor = indices(from.Get("sharedDonor"), "sharedDonor");
-  to->copied_from = indices(from.Get("copiedFrom"), "copiedFrom");
-  to->copied_to = indices(from.Get("copiedTo"), "copiedTo");
   to->targets = indices(from.Get("targets"), "targets");
   read_numerics(from, *to);
   to->sink = handles.sink(from.Get("sink"));
   to->offset = whole(from.Get("offset"), "offset");
-  to->rows = whole(from.Get("rows"), "rows");
   const uint64_t row_bytes = to->original.width * element_size(to->original.dtype);
   const uint64_t size = to->sink->size();
-  if (to->offset > size || (row_bytes > 0 && to->rows > (size - to->offset) / row_bytes)) {
+  if (to->offset > size || (row_bytes > 0 && to->targets.size() > (size - to->offset) / row_bytes)) {
     bad_argument("the rows lie beyond the end of the sink");
   }
   check_transplant(*to);

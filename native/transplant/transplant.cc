@@ -16,9 +16,6 @@ constexpr const char* kNames[] = {"omp",  "common_interpolation", "subword",    
 /// Streams of random numbers.
 constexpr uint32_t kSamples = 1, kNoise = 2;
 
-/// Rows that one task writes.
-constexpr uint64_t kTaskRows = 64;
-
 [[noreturn]] void bad(const std::string& message) { throw Failure("BAD_ARGUMENT", message); }
 
 bool uses_points(Approximation method) {
@@ -191,7 +188,7 @@ class Approximator {
     return gather_rows(team_, of_.donor, std::vector<uint32_t>(first, first + static_cast<std::ptrdiff_t>(count)));
   }
 
-  /// Adds normal numbers to a target's row. They depend on its place in the output, not on the batch.
+  /// Adds normal numbers to a target's row. They depend on its token, not on the batch.
   void draw(uint64_t target, uint32_t stream, double deviation, double* row) {
     const uint64_t width = of_.original.width;
     const uint64_t first = of_.targets[target] * width;
@@ -230,23 +227,6 @@ void check_sources(const Transplant& of) {
   }
 }
 
-/// Runs of neighbouring rows that stay neighbours go in one piece.
-void copy_rows(const Transplant& of, Team& team) {
-  const uint64_t bytes = of.original.width * element_size(of.original.dtype);
-  team.run((of.copied_to.size() + kTaskRows - 1) / kTaskRows, [&](uint64_t task) {
-    const uint64_t end = std::min<uint64_t>(of.copied_to.size(), (task + 1) * kTaskRows);
-    for (uint64_t i = task * kTaskRows; i < end;) {
-      uint64_t next = i + 1;
-      while (next < end && of.copied_to[next] == of.copied_to[next - 1] + 1 &&
-             of.copied_from[next] == of.copied_from[next - 1] + 1) {
-        next++;
-      }
-      of.sink->write(of.offset + of.copied_to[i] * bytes, of.original.row(of.copied_from[i]), (next - i) * bytes);
-      i = next;
-    }
-  });
-}
-
 }  // namespace
 
 Approximation approximation_of(const std::string& name) {
@@ -258,11 +238,7 @@ Approximation approximation_of(const std::string& name) {
 
 void check_transplant(const Transplant& of) {
   if (of.shared_original.size() != of.shared_donor.size()) bad("shared rows must be pairs");
-  if (of.copied_from.size() != of.copied_to.size()) bad("copied rows must be pairs");
   check_rows(of.shared_original, of.original.rows, "sharedOriginal");
-  check_rows(of.copied_from, of.original.rows, "copiedFrom");
-  check_rows(of.copied_to, of.rows, "copiedTo");
-  check_rows(of.targets, of.rows, "targets");
   if (of.original.width == 0) bad("rows must have elements");
   if (of.batch == 0) bad("a batch has at least one target");
   if (of.method == Approximation::subword) check_pieces(of);
@@ -280,7 +256,6 @@ void check_transplant(const Transplant& of) {
 void run_transplant(const Transplant& of, Team& team, const ProductKernels& kernels, Watch& watch) {
   const uint64_t width = of.original.width;
   const uint64_t row_bytes = width * element_size(of.original.dtype);
-  copy_rows(of, team);
   Approximator approximator(of, team, kernels, watch);
   for (uint64_t begin = 0; begin < of.targets.size(); begin += of.batch) {
     const uint64_t count = std::min<uint64_t>(of.batch, of.targets.size() - begin);
@@ -289,7 +264,7 @@ void run_transplant(const Transplant& of, Team& team, const ProductKernels& kern
     team.run(count, [&](uint64_t i) {
       std::vector<std::byte> bytes(row_bytes);
       narrow_row(rows.data() + i * width, width, of.original.dtype, bytes.data());
-      of.sink->write(of.offset + of.targets[begin + i] * row_bytes, bytes.data(), row_bytes);
+      of.sink->write(of.offset + (begin + i) * row_bytes, bytes.data(), row_bytes);
     });
     check_sources(of);
   }

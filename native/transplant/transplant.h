@@ -1,5 +1,5 @@
-// One matrix of a model (its embedding or its head) made anew for another model's tokens: rows of tokens that both have
-// are copied, the others are approximated and rounded once. The result goes to a Sink, row by row.
+// Rows of a model's embedding or head for tokens that it does not have, approximated from another model's that has them.
+// Each row is rounded once and goes to a Sink.
 #pragma once
 
 #include <memory>
@@ -35,10 +35,7 @@ struct Transplant {
   /// Rows of the tokens that both have: shared_original[i] and shared_donor[i] are the same token's.
   std::vector<uint32_t> shared_original;
   std::vector<uint32_t> shared_donor;
-  /// Rows of the original, and where they go as they are.
-  std::vector<uint32_t> copied_from;
-  std::vector<uint32_t> copied_to;
-  /// Rows of the output to approximate; the donor's rows have the same numbers.
+  /// Tokens to approximate, as rows of the donor. Random numbers depend on these numbers, too.
   std::vector<uint32_t> targets;
   /// subword: target i is the sum of rows pieces[j] of the original times piece_weights[j], j from piece_ends[i - 1] (0
   /// for the first) to piece_ends[i].
@@ -58,10 +55,9 @@ struct Transplant {
   /// Added to approximated rows: normal numbers of this deviation. Then the rows are multiplied by `scale`.
   double noise = 0.0;
   double scale = 1.0;
-  /// The output: rows of the original's width and dtype from `offset` on. Rows that nothing is written to stay zero.
+  /// The output, from `offset` on: a row of the original's width and dtype for each target, in their order.
   std::shared_ptr<Sink> sink;
   uint64_t offset = 0;
-  uint64_t rows = 0;
   /// Kept open while this runs: the original's, the donor's.
   std::vector<std::shared_ptr<Source>> sources;
 };

@@ -6,6 +6,8 @@ export interface Flag {
   /** Long name without dashes. */
   name: string;
   short?: string | undefined;
+  /** Names of several letters after one dash, as click has them: for on and for off. */
+  dashed?: { on?: string; off?: string } | undefined;
   /** Has a `--no-` form. */
   negatable: boolean;
   default: boolean;
@@ -27,6 +29,8 @@ export interface Value {
   kind: "value";
   name: string;
   short?: string | undefined;
+  /** A name of several letters after one dash, as click has them: `pm` for `-pm`. */
+  dashed?: string | undefined;
   /** Other long names for the same option. */
   aliases?: readonly string[] | undefined;
   /** What stands for the value in `--help`. */
@@ -101,6 +105,14 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Reader<numb
     return { value: number };
   };
 }
+
+/** A finite number. */
+export const decimal: Reader<number> = (value) => {
+  const number = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value)
+    ? Number(value.replaceAll("_", ""))
+    : Number.NaN;
+  return Number.isFinite(number) ? { value: number } : { wrong: `"${value}" is not a number` };
+};
 
 const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
 

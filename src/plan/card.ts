@@ -39,7 +39,13 @@ function frontMatter(models: PlanModels): string {
   return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
 }
 
-function linked({ model }: PlanModel): string {
+/** The id on the Hub that a model was named by, if it was. */
+export function hubIdOf({ model }: Pick<PlanModel, "model">): string | undefined {
+  return isHubId(model.ref.model) ? model.ref.model.path : undefined;
+}
+
+/** A model's name in Markdown, with a link where it is on the Hub. */
+export function linked({ model }: Pick<PlanModel, "model">): string {
   const path = model.ref.model;
   return isHubId(path)
     ? `[${formatModelPath(path)}](https://huggingface.co/${path.path})`

@@ -88,6 +88,8 @@ export interface MergePlan {
   };
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
+  /** Output tensors with numbers that may differ in the last place between machines: products and decompositions. */
+  machineDependent?: readonly string[] | undefined;
   warnings: readonly Problem[];
 }
 

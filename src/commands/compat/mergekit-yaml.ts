@@ -1,9 +1,7 @@
-import { type Problem, SinterError } from "../../errors.ts";
-import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
-import { gpuNotYet, isAccelerator, refuseDevice } from "../device.ts";
 import type { CommandSpec, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
+import { mergekitRequest } from "./mergekit-request.ts";
 
 export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
   name: "mergekit-yaml",
@@ -24,41 +22,13 @@ export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
-type Values = OptionValues<typeof MERGEKIT_OPTIONS>;
-
-async function run(values: Values, [config = "", out = ""]: readonly string[]): Promise<number> {
-  refuseGpu(values);
+async function run(
+  values: OptionValues<typeof MERGEKIT_OPTIONS>,
+  [config = "", out = ""]: readonly string[],
+): Promise<number> {
+  const request = mergekitRequest(values);
   const { executeMerge } = await import("../execute-merge.ts");
-  const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowCrimes } = values;
-  return await executeMerge({
-    config,
-    out,
-    options: {
-      ...DEFAULT_OPTIONS,
-      outShardSize,
-      copyTokenizer,
-      writeModelCard,
-      safeSerialization,
-      allowCrimes,
-      seed: values.randomSeed,
-      cacheDir: values.transformersCache,
-    },
-    run: { force: true, nan: "warn", sync: true },
-    engine: { threads: values.numThreads, target: "auto" },
-    messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
-  });
-}
-
-/** @throws SinterError that names every option that asks for a GPU. */
-function refuseGpu({ cuda, gpuRich, multiGpu, device }: Values): void {
-  const asked: Problem[] = [];
-  if (cuda) asked.push(gpuNotYet("--cuda"));
-  if (gpuRich) asked.push(gpuNotYet("--gpu-rich"));
-  if (multiGpu) asked.push(gpuNotYet("--multi-gpu"));
-  if (isAccelerator(device)) asked.push(gpuNotYet(`--device ${device}`));
-  if (asked.length > 0) throw new SinterError(asked);
-  // An empty device is none to mergekit.
-  refuseDevice(device === "" ? undefined : device);
+  return await executeMerge({ config, out, ...request });
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));
