@@ -10,6 +10,7 @@ import { JUDGEMENTS, type Judgement } from "./judgements.ts";
 import { type Case, type Expected, type Kit, valuesOf } from "./kit.ts";
 import { type Output, readOutput } from "./output.ts";
 import { statisticsFault, statisticsOf } from "./statistics.ts";
+import { transplantTruth } from "./transplants.ts";
 import { readView, truthOf } from "./truth.ts";
 import { unpacked } from "./unpacked.ts";
 
@@ -24,7 +25,8 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
   const { name, expect, kind } = conformanceCase;
   if (expect === "refuse")
     return { faults: refusalFaults(execution, /\S/, conformanceCase.exit_code), comparisons: [] };
-  const judgement = expect === "better" ? JUDGEMENTS[name] : undefined;
+  const known = JUDGEMENTS[name];
+  const judgement = expect === "better" || known?.overrules ? known : undefined;
   if (expect === "better" && judgement === undefined) return onlyFault("nobody has said yet what is better here");
   if (judgement?.right === "refuse") return { faults: refusalFaults(execution, judgement.naming), comparisons: [] };
   if (execution.exitCode !== 0) return onlyFault(`exit code ${execution.exitCode}: ${firstError(execution.text)}`);
@@ -37,7 +39,7 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
     const finding =
       kind === "statistical"
         ? { faults: statisticalFaults(kit, name, expected, output, plan), comparisons: [] }
-        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan));
+        : checkTensors(expected, output, (tensor) => truths(kit, conformanceCase, tensor, plan));
     return { ...finding, faults: [...finding.faults, ...folderFaults(kit, expected, output)] };
   } catch (error) {
     return onlyFault(error instanceof Error ? error.message : String(error));
@@ -66,8 +68,8 @@ function refusalFaults(execution: Execution, naming: RegExp, exitCode = 1): stri
 }
 
 /** Prefers what the reference wrote in float32 from the same inputs, which owes nothing to our planner. */
-function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefined): Truth[] {
-  const computed = plan && truthOf(plan, tensor);
+function truths(kit: Kit, { name, command }: Pick<Case, "name" | "command">, tensor: string, plan: MergePlan | undefined): Truth[] {
+  const computed = plan ? truthOf(plan, tensor) : transplantTruth(kit, command, tensor);
   if (computed === undefined) return [];
   const recorded = name.endsWith("-bf16") ? kit.expected(name.replace(/-bf16$/, "-f32")) : undefined;
   const stored = recorded?.tensors.get(tensor)?.stored;
@@ -162,7 +164,8 @@ function judgedTensors(kit: Kit, judgement: Judgement, output: Output, plan: Mer
   if (judgement.right === "like") {
     const expected = kit.expected(judgement.other, judgement.part);
     if (expected === undefined) return onlyFault(`the kit has no ${judgement.other}`);
-    return checkTensors(expected, output, (tensor) => truths(kit, judgement.other, tensor, plan));
+    const other = { name: judgement.other, command: "" };
+    return checkTensors(expected, output, (tensor) => truths(kit, other, tensor, plan));
   }
   if (judgement.right === "refuse") return { faults: [], comparisons: [] };
   const faults: string[] = [];
