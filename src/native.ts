@@ -66,7 +66,7 @@ export interface NativeResult {
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
-export interface NativeMatrix {
+export interface NativeRows {
   source: number;
   offset: number;
   dtype: Dtype;
@@ -83,8 +83,8 @@ export interface NativeRotary {
 /** Rows for tokens that a model does not have; native/transplant/transplant.h says what each of these is. */
 export interface NativeTransplant {
   method: string;
-  original: NativeMatrix;
-  donor: NativeMatrix;
+  original: NativeRows;
+  donor: NativeRows;
   /** Rows of the tokens that both have, in the same order. */
   sharedOriginal: Uint32Array;
   sharedDonor: Uint32Array;
@@ -143,7 +143,7 @@ export interface Addon {
   /** Steps done and steps in all (0 until known) of the transplant that was started last. */
   transplantProgress(): [done: number, total: number];
   /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
-  wellTrained(embedding: NativeMatrix, head: NativeMatrix | undefined, unused: Uint32Array): Promise<Uint8Array>;
+  wellTrained(embedding: NativeRows, head: NativeRows | undefined, unused: Uint32Array): Promise<Uint8Array>;
   /** Makes every op and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }

@@ -1,6 +1,6 @@
 import { Report, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
-import type { Addon, NativeMatrix } from "../native.ts";
+import type { Addon, NativeRows } from "../native.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import type { Trained } from "./matrices.ts";
 import type { TransplantOptions } from "./methods.ts";
@@ -29,7 +29,7 @@ class Handles {
     this.#addon = addon;
   }
 
-  matrix(view: TensorView): NativeMatrix {
+  matrix(view: TensorView): NativeRows {
     const { offset, dtype, shape } = view;
     return { source: this.#source(view.file), offset, dtype, rows: shape[0] ?? 0, width: shape[1] ?? 1 };
   }
