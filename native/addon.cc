@@ -4,17 +4,20 @@
 
 #include <atomic>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 
 #include "cpu/dispatch.h"
 #include "engine/engine.h"
+#include "glue/forward.h"
+#include "glue/products.h"
+#include "glue/transplant.h"
+#include "glue/values.h"
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
-#include "js-values.h"
 #include "numeric/digest.h"
-#include "transplant/binding.h"
 #include "transplant/well-trained.h"
 
 #ifndef SINTER_VERSION
@@ -31,7 +34,7 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   return error;
 }
 
-/// Runs what may wait for the disk, one job after the other, off the JavaScript thread and the workers.
+/// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
 class Waiter {
  public:
   ~Waiter() { stop(); }
@@ -89,14 +92,19 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("transplant", &Addon::Guarded<&Addon::RunTransplant>),
                              InstanceMethod("transplantProgress", &Addon::Guarded<&Addon::TransplantProgress>),
                              InstanceMethod("wellTrained", &Addon::Guarded<&Addon::WellTrained>),
+                             InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
+                             InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
+                             InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
       engine_.reset();
-      watch_->cancelled = true;
-      numerics_.stop();
       waiter_.stop();
+      leaving_ = true;
+      for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      watch_->cancelled = true;
+      calculator_.stop();
     });
   }
 
@@ -235,18 +243,47 @@ class Addon : public Napi::Addon<Addon> {
     return report->promise.Promise();
   }
 
+  /// Forward passes run one after the other, each on threads of its own.
+  Napi::Value Forward(const Napi::CallbackInfo& info) {
+    const auto job =
+        read_forward(object(info[0]), [this](const Napi::Value& handle) { return find(sources_, handle, "source"); });
+    forwards_.push_back(job);
+    auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      forwards_.remove(job);
+      if (job->failure) return promise.Reject(to_js(env, *job->failure).Value());
+      promise.Resolve(forward_result(env, *job));
+    });
+    calculator_.run([this, job, report, threads = engine().threads(), target = engine().kernels().target] {
+      job->run(threads, target);
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Napi::Value Multiply(const Napi::CallbackInfo& info) {
+    return multiply(info.Env(), object(info[0]), engine().threads(), engine().kernels().target);
+  }
+
+  Napi::Value PeakRate(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), peak_rate(engine().threads(), engine().kernels().target));
+  }
+
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
+    for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     if (engine_ != nullptr) engine_->cancel();
     watch_->cancelled = true;
     return info.Env().Undefined();
   }
 
-  // ---- long computations that are no ops: one after the other, each on a team of its own ----
-
   Napi::Value RunTransplant(const Napi::CallbackInfo& info) {
     const std::shared_ptr<const Transplant> transplant = read_transplant(object(info[0]), handles());
-    const auto nothing = [](Napi::Env env) { return env.Undefined(); };
-    return Compute(info.Env(), nothing, [transplant](Team& team, const ProductKernels& kernels, Watch& watch) {
+    const auto effort = [](Napi::Env env, const Watch& watch) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("productSeconds", static_cast<double>(watch.product_nanoseconds.load()) * 1e-9);
+      result.Set("multiplyAdds", static_cast<double>(watch.multiply_adds.load()));
+      return result;
+    };
+    return Compute(info.Env(), effort, [transplant](Team& team, const ProductKernels& kernels, Watch& watch) {
       run_transplant(*transplant, team, kernels, watch);
     });
   }
@@ -270,7 +307,7 @@ class Addon : public Napi::Addon<Addon> {
     }
     const std::vector<uint32_t> unused = indices(info[2], "unused");
     auto trained = std::make_shared<std::vector<uint8_t>>();
-    const auto result = [trained](Napi::Env env) -> Napi::Value {
+    const auto result = [trained](Napi::Env env, const Watch&) -> Napi::Value {
       Napi::Uint8Array array = Napi::Uint8Array::New(env, trained->size());
       std::copy(trained->begin(), trained->end(), array.Data());
       return array;
@@ -289,17 +326,17 @@ class Addon : public Napi::Addon<Addon> {
   using Computation = std::function<void(Team&, const ProductKernels&, Watch&)>;
 
   /// Runs `compute` off the JavaScript thread; `result` makes what the promise resolves to.
-  Napi::Value Compute(Napi::Env env, std::function<Napi::Value(Napi::Env)> result, Computation compute) {
+  Napi::Value Compute(Napi::Env env, std::function<Napi::Value(Napi::Env, const Watch&)> result, Computation compute) {
     const unsigned threads = engine().threads();
     const ProductKernels* kernels = find_products(engine().kernels().target);
     const auto watch = std::make_shared<Watch>();
     watch_ = watch;
     auto outcome = std::make_shared<std::optional<Failure>>();
-    auto report = Pending(env, [outcome, result](Napi::Env env, const Napi::Promise::Deferred& promise) {
+    auto report = Pending(env, [outcome, result, watch](Napi::Env env, const Napi::Promise::Deferred& promise) {
       if (*outcome) return promise.Reject(to_js(env, **outcome).Value());
-      promise.Resolve(result(env));
+      promise.Resolve(result(env, *watch));
     });
-    numerics_.run([this, threads, kernels, watch, outcome, report, compute]() {
+    calculator_.run([this, threads, kernels, watch, outcome, report, compute]() {
       try {
         Team team(threads);
         compute(team, kernels == nullptr ? best_products() : *kernels, *watch);
@@ -308,7 +345,7 @@ class Addon : public Napi::Addon<Addon> {
       } catch (const std::exception& error) {
         outcome->emplace("BAD_ARGUMENT", error.what());
       }
-      Report(report);
+      if (!leaving_) Report(report);
     });
     return report->promise.Promise();
   }
@@ -326,13 +363,6 @@ class Addon : public Napi::Addon<Addon> {
     const auto found = handles.find(static_cast<uint32_t>(whole(value, name)));
     if (found == handles.end()) bad_argument(std::string("no such ") + name + ": it was closed or never opened");
     return found->second;
-  }
-
-  static void check_range(uint64_t offset, uint64_t bytes, uint64_t size, const char* name) {
-    if (bytes > size || offset > size - bytes) {
-      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " +
-                   name + " of " + std::to_string(size) + " bytes");
-    }
   }
 
   std::shared_ptr<Op> read_op(const Napi::Object& from) {
@@ -526,9 +556,11 @@ class Addon : public Napi::Addon<Addon> {
 
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
-  Waiter numerics_;
-  /// Of the computation that was started last.
+  Waiter calculator_;
+  /// Of the transplant that was started last.
   std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
+  std::list<std::shared_ptr<ForwardJob>> forwards_;
+  std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
   uint32_t next_handle_ = 1;

@@ -110,6 +110,86 @@ export interface NativeTransplant {
   offset: number;
 }
 
+/** A stored tensor of floats, row-major. The sizes follow from what it is for. */
+export interface NativeWeight {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+}
+
+/** A weight of outputs x inputs, one of each kind; biases and norms are vectors. See native/forward/decoder.h. */
+export interface NativeLayer {
+  attentionNorm: NativeWeight;
+  query: NativeWeight;
+  key: NativeWeight;
+  value: NativeWeight;
+  output: NativeWeight;
+  queryBias?: NativeWeight;
+  keyBias?: NativeWeight;
+  valueBias?: NativeWeight;
+  outputBias?: NativeWeight;
+  /** Of each head. */
+  queryNorm?: NativeWeight;
+  keyNorm?: NativeWeight;
+  mlpNorm: NativeWeight;
+  gate: NativeWeight;
+  up: NativeWeight;
+  down: NativeWeight;
+  gateBias?: NativeWeight;
+  upBias?: NativeWeight;
+  downBias?: NativeWeight;
+  /** Positions that a position sees, itself included; 0: all before it. */
+  window: number;
+}
+
+/** A decoder of the llama kind. */
+export interface NativeDecoder {
+  width: number;
+  heads: number;
+  keyHeads: number;
+  headSize: number;
+  intermediate: number;
+  vocabulary: number;
+  epsilon: number;
+  /** Radians per position for each of the `headSize` / 2 pairs; what sines and cosines are multiplied by. */
+  frequencies: readonly number[];
+  rotaryScale: number;
+  embedding: NativeWeight;
+  layers: readonly NativeLayer[];
+  /** Needed for log-probabilities only. */
+  norm?: NativeWeight;
+  head?: NativeWeight;
+}
+
+/** Sequences of tokens for a decoder, and what is wanted of them. */
+export interface NativeForward extends NativeDecoder {
+  /** All sequences, one after the other, and how many tokens each has (at least one). */
+  ids: Int32Array;
+  lengths: readonly number[];
+  states: "none" | "last" | "average";
+  logProbabilities: boolean;
+}
+
+export interface NativeForwardResult {
+  /**
+   * What each layer is given, at the last token of each sequence or on the average of its tokens: layers x sequences x
+   * width. Empty where `states` is none.
+   */
+  states: Float32Array;
+  /** Of each token given those before it in its sequence, natural logarithm; 0 for the first. Empty where not wanted. */
+  logProbabilities: Float64Array;
+}
+
+/** A matrix in memory, row-major, its rows `stride` elements apart. */
+export interface NativeMatrix {
+  bytes: Uint8Array | Uint16Array | Float32Array | Float64Array;
+  dtype: Dtype;
+  rows: number;
+  columns: number;
+  stride: number;
+  transposed: boolean;
+}
+
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
 export interface Addon {
   info(): NativeInfo;
@@ -139,12 +219,25 @@ export interface Addon {
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
-  transplant(job: NativeTransplant): Promise<void>;
+  transplant(job: NativeTransplant): Promise<{
+    /** Time in large matrix products, all threads added up, and how many multiply-adds those were: for measuring. */
+    productSeconds: number;
+    multiplyAdds: number;
+  }>;
   /** Steps done and steps in all (0 until known) of the transplant that was started last. */
   transplantProgress(): [done: number, total: number];
   /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
   wellTrained(embedding: NativeRows, head: NativeRows | undefined, unused: Uint32Array): Promise<Uint8Array>;
-  /** Makes every op and transplant that has not finished reject with `CANCELLED`. */
+  /**
+   * Runs sequences through a decoder, whose files must stay open until then. Rejects with a NativeError. Float32 work:
+   * results depend on the instruction set in their last places, not on threads.
+   */
+  forward(request: NativeForward): Promise<NativeForwardResult>;
+  /** `c` = `alpha` a b + `beta` c in float32, in place; for measuring and testing matrix products. */
+  multiply(product: { a: NativeMatrix; b: NativeMatrix; c: Float32Array; alpha: number; beta: number }): void;
+  /** Float32 operations a second that multiply-adds in registers reach on all worker threads. Takes a second. */
+  peakRate(): number;
+  /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
 

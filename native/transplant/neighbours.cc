@@ -144,7 +144,7 @@ Combinations nearest_neighbours(Team& team, const PackedPoints& packed, const Ve
     Vectors part(rows, width);
     std::copy_n(targets.row(begin), rows * width, part.values.data());
     Vectors products(rows, points.rows);
-    packed.multiply(team, part, [&](const PackedPoints::Block& block) {
+    packed.multiply(team, part, watch, [&](const PackedPoints::Block& block) {
       for (uint64_t i = 0; i < block.vectors; i++) {
         std::copy_n(block.products + i * block.stride, block.points,
                     products.row(block.first_vector + i) + block.tile * PackedPoints::kTilePoints);

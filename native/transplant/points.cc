@@ -1,6 +1,7 @@
 #include "points.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace sinter {
 namespace {
@@ -29,7 +30,8 @@ PackedPoints::PackedPoints(Team& team, const Vectors& points, const ProductKerne
   });
 }
 
-void PackedPoints::multiply(Team& team, const Vectors& vectors, const std::function<void(const Block&)>& take) const {
+void PackedPoints::multiply(Team& team, const Vectors& vectors, Watch& watch,
+                            const std::function<void(const Block&)>& take) const {
   const uint64_t depths = ceil_div(width_, kDepthBlock);
   const uint64_t blocks = ceil_div(vectors.rows, kBlockVectors);
   const uint64_t panel_floats = ceil_div(kBlockVectors, kernels_.tile_rows) * kernels_.row_panel;
@@ -48,17 +50,23 @@ void PackedPoints::multiply(Team& team, const Vectors& vectors, const std::funct
     thread_local std::vector<float> products;
     products.resize(kBlockVectors * kTilePoints);
     const uint64_t points = std::min(kTilePoints, count_ - tile * kTilePoints);
+    using Clock = std::chrono::steady_clock;
+    Clock::duration spent{};
     for (uint64_t b = 0; b < blocks; b++) {
       const uint64_t first = b * kBlockVectors;
       const uint64_t rows = std::min(kBlockVectors, vectors.rows - first);
+      const Clock::time_point start = Clock::now();
       for (uint64_t d = 0; d < depths; d++) {
         kernels_.multiply(panels.data() + (b * depths + d) * panel_floats, rows,
                           packed_.data() + (tile * depths + d) * block_floats_, points,
                           std::min(kDepthBlock, width_ - d * kDepthBlock), 1.0f, d == 0 ? 0.0f : 1.0f,
                           products.data(), kTilePoints);
       }
+      spent += Clock::now() - start;
       take({tile, first, rows, points, products.data(), kTilePoints});
     }
+    watch.product_nanoseconds += static_cast<uint64_t>(std::chrono::nanoseconds(spent).count());
+    watch.multiply_adds += vectors.rows * points * width_;
   });
 }
 

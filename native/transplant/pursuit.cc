@@ -111,9 +111,9 @@ class Pursuit {
 }  // namespace
 
 std::vector<uint32_t> most_aligned(Team& team, const PackedPoints& packed, const Vectors& vectors,
-                                   const Combinations& taken) {
+                                   const Combinations& taken, Watch& watch) {
   std::vector<Best> bests(packed.tiles() * vectors.rows);
-  packed.multiply(team, vectors, [&](const PackedPoints::Block& block) {
+  packed.multiply(team, vectors, watch, [&](const PackedPoints::Block& block) {
     const uint32_t first = static_cast<uint32_t>(block.tile * PackedPoints::kTilePoints);
     for (uint64_t i = 0; i < block.vectors; i++) {
       const uint64_t vector = block.first_vector + i;
@@ -144,7 +144,7 @@ Combinations pursue(Team& team, const PackedPoints& packed, const Vectors& point
   for (uint64_t t = 0; t < targets.rows; t++) pursuits.emplace_back(points, targets.row(t), k);
   Vectors rests = targets;
   for (uint64_t step = 0; step < k; step++) {
-    const std::vector<uint32_t> next = most_aligned(team, packed, rests, result);
+    const std::vector<uint32_t> next = most_aligned(team, packed, rests, result, watch);
     std::atomic<uint64_t> active{0};
     team.run(targets.rows, [&](uint64_t t) {
       if (pursuits[t].ended()) return;

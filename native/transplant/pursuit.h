@@ -34,6 +34,6 @@ Combinations pursue(Team& team, const PackedPoints& packed, const Vectors& point
 /// products are 0 or NaN.
 constexpr uint32_t kNoPoint = ~0u;
 std::vector<uint32_t> most_aligned(Team& team, const PackedPoints& packed, const Vectors& vectors,
-                                   const Combinations& taken);
+                                   const Combinations& taken, Watch& watch);
 
 }  // namespace sinter

@@ -60,7 +60,7 @@ TurnedCombinations pursue_turned(Team& team, const PackedPoints& packed, const V
   Combinations& taken = result.combinations;
   Vectors rests = targets;
   for (uint64_t step = 0; step < k; step++) {
-    const std::vector<uint32_t> next = most_aligned(team, packed, rests, taken);
+    const std::vector<uint32_t> next = most_aligned(team, packed, rests, taken, watch);
     team.run(targets.rows, [&](uint64_t t) {
       if (next[t] == kNoPoint) return;
       thread_local std::vector<float> atom;

@@ -14,6 +14,9 @@ struct Watch {
   std::atomic<uint64_t> total{0};
   std::atomic<uint64_t> done{0};
   std::atomic<bool> cancelled{false};
+  /// Spent in matrix products by all threads together, and how many multiply-adds those were: for measuring.
+  std::atomic<uint64_t> product_nanoseconds{0};
+  std::atomic<uint64_t> multiply_adds{0};
 
   /// To be called every fraction of a second. Throws Failure CANCELLED.
   void check() const {

@@ -27,6 +27,8 @@ export interface MergeRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Run a text through the result and its parents. */
+  check?: boolean;
 }
 
 /**
@@ -44,6 +46,8 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
+  const check = request.check ? await import("./check-merge.ts") : undefined;
+  check?.requireCheckable(plan, request.options);
   const addon = loadAddon(request.engine);
   const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const result = await withSignals((signal) =>
@@ -52,7 +56,23 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
   printProblems("warning", result.warnings);
   if (request.messages.json) await print(summaryJson(plan, result));
   else if (!request.messages.quiet) await print(summaryText(plan, result));
-  return 0;
+  if (check === undefined) return 0;
+  const outcome = await withSignals(
+    (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
+    undefined,
+    "the merge is done, but was not checked",
+  );
+  writeError(outcome.text);
+  if (!outcome.broken) return 0;
+  printProblems("warning", [
+    {
+      code: "check-failed",
+      message: "the result predicts text far worse than its parents: the merge looks broken",
+      path: request.out,
+      hint: "smaller weights or densities, models of one family tree, or another method",
+    },
+  ]);
+  return check.CHECK_FAILED;
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */

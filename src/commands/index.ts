@@ -1,6 +1,15 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "tokens" | "architectures" | "doctor";
+export type CommandName =
+  | "merge"
+  | "plan"
+  | "inspect"
+  | "methods"
+  | "bench"
+  | "eval"
+  | "tokens"
+  | "architectures"
+  | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -32,6 +41,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   tokens: {
     summary: "Give a model another model's tokenizer.",
     load: () => import("./tokens/index.ts"),
+  },
+  eval: {
+    summary: "Measure a model: how well it predicts a text (perplexity).",
+    load: () => import("./eval.ts"),
   },
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",

@@ -121,6 +121,13 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     wellTrained() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan judges no rows"));
     },
+    forward() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));
+    },
+    multiply() {
+      throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
+    },
+    peakRate: () => 0,
     cancel() {
       calls.push("cancel");
       cancelled = true;

@@ -1,10 +1,22 @@
-#include "binding.h"
+#include "transplant.h"
 
-#include "../js-values.h"
+#include <vector>
+
 #include "../numeric/digest.h"
+#include "values.h"
 
 namespace sinter {
 namespace {
+
+/// The elements of a typed array.
+template <class Array, class Element>
+std::vector<Element> elements(const Napi::Value& value, napi_typedarray_type type, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    bad_argument(std::string(name) + " is not the typed array that it should be");
+  }
+  const Array array = value.As<Array>();
+  return std::vector<Element>(array.Data(), array.Data() + array.ElementLength());
+}
 
 WeightScheme scheme_of(const std::string& name) {
   if (name == "distance_proportional") return WeightScheme::distance_proportional;
@@ -14,7 +26,7 @@ WeightScheme scheme_of(const std::string& name) {
 }
 
 Rotary read_rotary(const Napi::Object& from) {
-  return {whole(from.Get("heads"), "heads"), number(from.Get("base"), "base")};
+  return {whole(from.Get("heads"), "heads"), real(from.Get("base"), "base")};
 }
 
 void read_numerics(const Napi::Object& from, Transplant& to) {
@@ -22,8 +34,8 @@ void read_numerics(const Napi::Object& from, Transplant& to) {
   to.batch = whole(from.Get("batch"), "batch");
   to.cosine = from.Get("cosine").ToBoolean();
   to.scheme = scheme_of(text(from.Get("weightScheme"), "weightScheme"));
-  to.noise = number(from.Get("noise"), "noise");
-  to.scale = number(from.Get("scale"), "scale");
+  to.noise = real(from.Get("noise"), "noise");
+  to.scale = real(from.Get("scale"), "scale");
   const std::string tensor = text(from.Get("tensor"), "tensor");
   to.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
   if (to.method == Approximation::mp_rope) {
@@ -39,6 +51,10 @@ void read_numerics(const Napi::Object& from, Transplant& to) {
 
 }  // namespace
 
+std::vector<uint32_t> indices(const Napi::Value& value, const char* name) {
+  return elements<Napi::Uint32Array, uint32_t>(value, napi_uint32_array, name);
+}
+
 std::pair<StoredRows, std::shared_ptr<Source>> read_rows(const Napi::Object& from, const Handles& handles) {
   const std::shared_ptr<Source> source = handles.source(from.Get("source"));
   StoredRows rows;
@@ -50,8 +66,7 @@ std::pair<StoredRows, std::shared_ptr<Source>> read_rows(const Napi::Object& fro
   // In two steps, so that nothing overflows.
   const uint64_t most = source->size() / element_size(rows.dtype);
   if (rows.rows > 0 && rows.width > most / rows.rows) bad_argument("rows lie beyond the end of the source");
-  const uint64_t bytes = rows.rows * rows.width * element_size(rows.dtype);
-  if (offset > source->size() - bytes) bad_argument("rows lie beyond the end of the source");
+  check_range(offset, rows.rows * rows.width * element_size(rows.dtype), source->size(), "source");
   rows.data = source->data() + offset;
   return {rows, source};
 }
@@ -71,10 +86,7 @@ std::shared_ptr<Transplant> read_transplant(const Napi::Object& from, const Hand
   to->sink = handles.sink(from.Get("sink"));
   to->offset = whole(from.Get("offset"), "offset");
   const uint64_t row_bytes = to->original.width * element_size(to->original.dtype);
-  const uint64_t size = to->sink->size();
-  if (to->offset > size || (row_bytes > 0 && to->targets.size() > (size - to->offset) / row_bytes)) {
-    bad_argument("the rows lie beyond the end of the sink");
-  }
+  check_range(to->offset, to->targets.size() * row_bytes, to->sink->size(), "sink");
   check_transplant(*to);
   return to;
 }

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "transplant.h"
+#include "../transplant/transplant.h"
 
 namespace sinter {
 
@@ -16,6 +16,9 @@ struct Handles {
   std::function<std::shared_ptr<Source>(const Napi::Value&)> source;
   std::function<std::shared_ptr<Sink>(const Napi::Value&)> sink;
 };
+
+/// The elements of a Uint32Array.
+std::vector<uint32_t> indices(const Napi::Value& value, const char* name);
 
 /// A matrix of a mapped file; its bytes are checked against the file's.
 std::pair<StoredRows, std::shared_ptr<Source>> read_rows(const Napi::Object& from, const Handles& handles);

@@ -1,0 +1,63 @@
+/**
+ * `bun run bench:transplant [missing] [shared] [width] [k]`: orthogonal matching pursuit as a tokenizer transplant runs
+ * it, by default of 500 missing tokens against 32,000 shared ones at width 896 with k = 64. Prints the rate of its matrix
+ * products against what multiply-adds in registers reach on as many threads, and the time that everything else takes.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BLOCK, fillNormal, streamKey } from "../scripts/family/noise.ts";
+import { native } from "../src/native.ts";
+
+const [missing = 500, shared = 32_000, width = 896, k = 64] = process.argv.slice(2).map(Number);
+const rows = shared + missing;
+const dir = mkdtempSync(join(tmpdir(), "sinter-transplant-"));
+try {
+  const addon = native();
+  const matrices = ["original", "donor"].map((name) => {
+    const values = new Uint16Array(rows * width);
+    for (let start = 0; start < values.length; start += BLOCK) {
+      fillNormal(values.subarray(start, start + BLOCK), streamKey(name), start, 0, 0.02);
+    }
+    return values;
+  });
+  const files = matrices.map((_, i) => join(dir, `${i}`));
+  await Promise.all(files.map((file, i) => Bun.write(file, matrices[i] as Uint16Array<ArrayBuffer>)));
+  const [original, donor] = files.map((file) => {
+    return { source: addon.openSource(file).handle, offset: 0, dtype: "BF16", rows, width } as const;
+  });
+  if (original === undefined || donor === undefined) throw new Error("no matrices");
+  const sink = addon.createSink(join(dir, "out"), missing * width * 2);
+  const peak = addon.peakRate();
+  const all = Uint32Array.from({ length: shared }, (_, i) => i);
+  const start = performance.now();
+  const { productSeconds, multiplyAdds } = await addon.transplant({
+    method: "omp",
+    original,
+    donor,
+    sharedOriginal: all,
+    sharedDonor: all,
+    targets: Uint32Array.from({ length: missing }, (_, i) => shared + i),
+    k,
+    cosine: false,
+    weightScheme: "distance_proportional",
+    batch: 512,
+    noise: 0,
+    scale: 1,
+    seed: 0,
+    tensor: "w",
+    sink,
+    offset: 0,
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const { threads, target } = addon.info();
+  const products = productSeconds / threads;
+  const rate = (2 * multiplyAdds) / products;
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  console.log(`omp, k = ${k}: ${missing} tokens against ${shared} at width ${width}, ${threads} threads, ${target}`);
+  console.log(`in all           ${seconds.toFixed(2)} s`);
+  console.log(`matrix products  ${products.toFixed(2)} s, ${(rate / 1e9).toFixed(0)} Gflop/s, ${percent(rate / peak)} of the machine's ${(peak / 1e9).toFixed(0)}`);
+  console.log(`the rest         ${(seconds - products).toFixed(2)} s, ${percent((seconds - products) / seconds)} of the time`);
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
