@@ -220,7 +220,7 @@ export interface Addon {
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
   transplant(job: NativeTransplant): Promise<{
-    /** Time in large matrix products, all threads added up, and how many multiply-adds those were: for measuring. */
+    /** CPU time of matrix products, all threads together, and how many multiply-adds those were: for measuring. */
     productSeconds: number;
     multiplyAdds: number;
   }>;

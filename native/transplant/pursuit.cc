@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "loops.h"
+
 namespace sinter {
 namespace {
 
@@ -18,21 +20,11 @@ struct Best {
 
 /// Of `count` products; the first among equals. NaN is never larger.
 Best largest(const float* products, uint64_t count, uint32_t first) {
-  constexpr uint64_t kRun = 64;
-  Best best;
-  for (uint64_t begin = 0; begin < count; begin += kRun) {
-    const uint64_t end = begin + kRun < count ? begin + kRun : count;
-    float most = 0.0f;
-    for (uint64_t i = begin; i < end; i++) {
-      const float value = std::fabs(products[i]);
-      most = value > most ? value : most;
-    }
-    if (!(most > best.value)) continue;
-    uint64_t i = begin;
-    while (std::fabs(products[i]) != most) i++;
-    best = {most, first + static_cast<uint32_t>(i)};
-  }
-  return best;
+  const float most = vector_loops().largest(products, count);
+  if (!(most > 0.0f)) return {};
+  uint32_t i = 0;
+  while (std::fabs(products[i]) != most) i++;
+  return {most, first + i};
 }
 
 /// One target under way.
@@ -88,8 +80,7 @@ class Pursuit {
     for (uint64_t i = 0; i < width; i++) sum[i] = static_cast<double>(target_[i]);
     for (uint32_t j = 0; j < count; j++) {
       const float* atom = points_.row(support[j]);
-      const double weight = weights[j];
-      for (uint64_t i = 0; i < width; i++) sum[i] -= weight * static_cast<double>(atom[i]);
+      vector_loops().add(atom, width, -weights[j], sum.data());
     }
     double left = 0.0;
     for (uint64_t i = 0; i < width; i++) {

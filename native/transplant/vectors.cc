@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "../numeric/convert.h"
+#include "loops.h"
 
 namespace sinter {
 namespace {
@@ -108,15 +109,6 @@ std::vector<double> mean_of_rows(Team& team, const Vectors& from) {
   });
 }
 
-double dot(const float* a, const float* b, uint64_t count) {
-  // Several sums side by side, so that additions do not wait for one another.
-  double sums[8] = {};
-  uint64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    for (uint64_t l = 0; l < 8; l++) sums[l] += static_cast<double>(a[i + l]) * static_cast<double>(b[i + l]);
-  }
-  for (; i < count; i++) sums[i % 8] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
+double dot(const float* a, const float* b, uint64_t count) { return vector_loops().dot(a, b, count); }
 
 }  // namespace sinter

@@ -14,7 +14,7 @@ struct Watch {
   std::atomic<uint64_t> total{0};
   std::atomic<uint64_t> done{0};
   std::atomic<bool> cancelled{false};
-  /// Spent in matrix products by all threads together, and how many multiply-adds those were: for measuring.
+  /// CPU time of matrix products, all threads together, and how many multiply-adds those were: for measuring.
   std::atomic<uint64_t> product_nanoseconds{0};
   std::atomic<uint64_t> multiply_adds{0};
 
