@@ -439,14 +439,8 @@ class Addon : public Napi::Addon<Addon> {
     const uint64_t rows = read_pieces(from, *gather, op, input);
     gather->rows = row_numbers(from.Get("rows"), "rows");
     if (gather->rows.size() != op.job.rows) bad_argument("rows must have a number for each row of the tensor");
-    if (!from.Get("mixes").IsArray()) bad_argument("mixes must be a list");
-    const Napi::Array mixes = from.Get("mixes").As<Napi::Array>();
-    for (uint32_t m = 0; m < mixes.Length(); m++) {
-      gather->mixes.push_back(row_numbers(mixes.Get(m), "mixes"));
-      check_rows(gather->mixes.back(), 0, rows);
-      if (gather->mixes.back().empty()) bad_argument("a mean needs rows");
-    }
-    check_rows(gather->rows, static_cast<int64_t>(RowGather::kMixed) - static_cast<int64_t>(mixes.Length()) + 1, rows);
+    gather->mixes = row_numbers(from.Get("mixes"), "mixes");
+    for (const int32_t row : gather->rows) check_row(row, rows, gather->mixes);
     uint64_t means = 0;
     for (const int32_t row : gather->rows) means += row == RowGather::kMean ? 1 : 0;
     gather->averaged = means == 0 ? 0 : op.job.rows - means;
@@ -488,10 +482,18 @@ class Addon : public Napi::Addon<Addon> {
     return {numbers.Data(), numbers.Data() + numbers.ElementLength()};
   }
 
-  static void check_rows(const std::vector<int32_t>& numbers, int64_t least, uint64_t rows) {
-    for (const int32_t row : numbers) {
-      if (row < least || row >= static_cast<int64_t>(rows)) bad_argument("a gathered row lies in no piece");
+  static void check_row(int32_t code, uint64_t rows, const std::vector<int32_t>& mixes) {
+    const auto is_row = [rows](int32_t row) { return row >= 0 && static_cast<uint64_t>(row) < rows; };
+    if (is_row(code) || code == RowGather::kZeros || code == RowGather::kMean) return;
+    const int64_t first = static_cast<int64_t>(RowGather::kMixed) - code;
+    const int64_t size = static_cast<int64_t>(mixes.size());
+    if (code < 0 && first < size) {
+      const int64_t count = mixes[static_cast<size_t>(first)];
+      bool fits = count > 0 && count < size - first;
+      for (int64_t m = 1; fits && m <= count; m++) fits = is_row(mixes[static_cast<size_t>(first + m)]);
+      if (fits) return;
     }
+    bad_argument("a gathered row lies in no piece");
   }
 
   // ---- to JavaScript ----

@@ -31,10 +31,10 @@ export interface NativeGather {
   pieces: { source: number; offset: number; dtype: Dtype; rows: number }[];
   /**
    * For each row of the tensor its number; or -1: zeros; -2: the mean of all rows that have not this code; -3 - i: the
-   * mean of the rows in `mixes[i]`.
+   * mean of the rows that `mixes` lists from `mixes[i]`, which is how many they are.
    */
   rows: Int32Array;
-  mixes: Int32Array[];
+  mixes: Int32Array;
 }
 
 /** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */

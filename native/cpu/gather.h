@@ -11,16 +11,16 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 
 /// Part of one row, at most kChunk elements. @returns whether a NaN or an infinity was read.
 template <class Work>
-bool gather_mixed(const RowGather& gather, const std::vector<int32_t>& mix, uint64_t column, uint32_t n, Work* to) {
+bool gather_mixed(const RowGather& gather, const int32_t* mix, uint64_t column, uint32_t n, Work* to) {
   double sum[kChunk] = {};
   double part[kChunk];
   bool non_finite = false;
-  for (const int32_t row : mix) {
-    const RowPiece piece = gather.at(row);
+  for (int32_t m = 1; m <= mix[0]; m++) {
+    const RowPiece piece = gather.at(mix[m]);
     non_finite |= widen_chunk<double>(piece.dtype, piece.data + column * element_size(piece.dtype), n, part);
     for (uint32_t i = 0; i < n; i++) sum[i] += part[i];
   }
-  const double count = static_cast<double>(mix.size());
+  const double count = static_cast<double>(mix[0]);
   for (uint32_t i = 0; i < n; i++) to[i] = static_cast<Work>(sum[i] / count);
   return non_finite;
 }
@@ -40,7 +40,7 @@ bool gather_part(const RowGather& gather, uint64_t row, uint64_t column, uint32_
     for (uint32_t i = 0; i < n; i++) to[i] = static_cast<Work>(gather.mean[column + i]);
     return false;
   }
-  return gather_mixed(gather, gather.mixes[static_cast<size_t>(RowGather::kMixed - code)], column, n, to);
+  return gather_mixed(gather, gather.mixes.data() + (RowGather::kMixed - code), column, n, to);
 }
 
 /// Widens elements [begin, begin + n) of the gathered tensor; n is at most kChunk.

@@ -197,7 +197,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
   Job& job = op.job;
   const Kernel& kernel = *op.kernel;
   if (pass == Op::Pass::gather) {
-    const bool wanted = std::any_of(op.gathers.begin(), op.gathers.end(), [](const auto& g) { return g->averaged > 0; });
+    const bool wanted =
+        std::any_of(op.gathers.begin(), op.gathers.end(), [](const auto& g) { return g->averaged > 0; });
     if (!wanted || job.count == 0) return enter(op, Op::Pass::prepare);
     op.pass_tasks = ceil_div(job.rows, kGatherRows);
     op.partial_sums.assign(op.pass_tasks * op.gathers.size() * (job.count / job.rows), 0.0);

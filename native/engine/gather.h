@@ -19,7 +19,7 @@ struct RowPiece {
 
 struct RowGather {
   /// Codes below zero: a row of zeros; the mean of all rows that have another code than this one; and from kMixed down the
-  /// mean of the rows of `mixes[kMixed - code]`.
+  /// mean of the rows that `mixes` lists from [kMixed - code] on, their number first.
   static constexpr int32_t kZeros = -1;
   static constexpr int32_t kMean = -2;
   static constexpr int32_t kMixed = -3;
@@ -28,7 +28,7 @@ struct RowGather {
   std::vector<RowPiece> pieces;
   /// One code per row of the tensor.
   std::vector<int32_t> rows;
-  std::vector<std::vector<int32_t>> mixes;
+  std::vector<int32_t> mixes;
   /// Elements of a row.
   uint64_t width = 1;
   /// Rows that have a code other than kMean; 0 where no row has kMean, and no mean is wanted.

@@ -2,7 +2,7 @@ import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
-import { namedModels } from "../plan/models.ts";
+import { neededModels } from "../plan/models.ts";
 
 /** What to do about models that are on the Hub and not here. */
 export interface FetchPolicy {
@@ -37,7 +37,7 @@ export async function fetchModels(
 }
 
 function missingModels(config: MergeConfig, cacheDir: string | undefined): MissingModel[] {
-  const named = [...namedModels(config).values()];
+  const named = [...neededModels(config).values()];
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();

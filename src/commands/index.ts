@@ -38,10 +38,6 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
   },
-  tokens: {
-    summary: "Give a model another model's tokenizer.",
-    load: () => import("./tokens/index.ts"),
-  },
   eval: {
     summary: "Measure a model: how well it predicts a text (perplexity).",
     load: () => import("./eval.ts"),
@@ -49,6 +45,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",
     load: () => import("./architectures.ts"),
+  },
+  tokens: {
+    summary: "Compare the tokenizers of models, or give a model the tokenizer of another.",
+    load: () => import("./tokens.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

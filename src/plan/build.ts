@@ -13,10 +13,12 @@ import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import { type PlacelessOp, tensorBytes } from "./place.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
-import { copiedFiles } from "./side-files.ts";
+import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
 import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
+import { chooseTemplate, withTemplate } from "./token-files.ts";
+import { type SettledTokens, settleTokens } from "./tokens.ts";
 import type { ConfigEdits, MergeOptions, MergePlan, SideFile } from "./types.ts";
 import { settleVocabulary } from "./vocabulary.ts";
 
@@ -44,14 +46,21 @@ export function buildPlan(
   const structure = structureEdits(recipe, models.donor, report);
   const output = outputArchitecture(models, structure, report);
   const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
-  const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
+  const tokens = config.tokenizer && settleTokens(config, config.tokenizer, models, shared.targets, options, report);
+  report.throwIfErrors();
+  const vocabulary = tokens ?? settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
+  const template = chooseTemplate(config, models, report);
   const carried = carriedTargets(recipe, models, structure, report);
   const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
   const format = options.safeSerialization ? "safetensors" : "torch";
   const { folderIndexes, ...layout } = layOut(placeless, options.outShardSize, format);
-  const edits = new Map([...structure, ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie)]);
+  const edits = new Map([
+    ...structure,
+    ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie),
+    ...(tokens?.edits ?? []),
+  ]);
   return {
     method: method.name,
     seed: options.seed,
@@ -59,9 +68,13 @@ export function buildPlan(
     baseModel: models.base?.model.name,
     inputFiles: inputFiles(placeless, models),
     ...layout,
-    sideFiles: [...sideFiles(config, method, models, edits, { options, outputName, report }), ...folderIndexes],
+    sideFiles: [
+      ...sideFiles(config, method, models, { edits, tokens, template }, { options, outputName, report }),
+      ...folderIndexes,
+    ],
     totals: totals(placeless, layout.shards),
     tied: shared.tied,
+    vocabulary: tokens?.summary,
     warnings: [...report.warnings],
   };
 }
@@ -71,31 +84,10 @@ export function buildPlan(
  * @returns undefined where there is no such method.
  */
 export function checkRecipe(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
-  reportLater(config, report);
   const method = findMethod(config.mergeMethod);
   if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
   else checkParameterNames(config, method, options.strict, report);
   return method;
-}
-
-/** What configurations may ask for and Sinter does not do yet. */
-function reportLater(config: MergeConfig, report: Report): void {
-  if (config.tokenizer !== undefined) {
-    report.error({
-      code: "not-yet",
-      message: "building a tokenizer (tokenizer_source, tokenizer) is not available yet",
-      at: config.tokenizer.at,
-      hint: "without it, the tokenizer of base_model, else of the first model, is copied",
-    });
-  }
-  if (config.chatTemplate !== undefined) {
-    report.error({
-      code: "not-yet",
-      message: "setting a chat_template is not available yet",
-      at: config.chatTemplate.at,
-      hint: "without it, the template of base_model, else of the first model, is copied",
-    });
-  }
 }
 
 /** How the output is laid out: as its own config.json will say. */
@@ -111,7 +103,12 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
   const used = new Set<string>();
-  for (const { inputs } of ops) for (const { view } of inputs) used.add(view.file);
+  for (const { inputs } of ops) {
+    for (const { view, gather } of inputs) {
+      used.add(view.file);
+      for (const piece of gather?.pieces ?? []) used.add(piece.view.file);
+    }
+  }
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 
@@ -119,11 +116,13 @@ function sideFiles(
   config: MergeConfig,
   method: MergeMethod,
   models: PlanModels,
-  edits: ConfigEdits,
+  { edits, tokens, template }: { edits: ConfigEdits; tokens: SettledTokens | undefined; template: string | undefined },
   { options, outputName, report }: { options: MergeOptions; outputName: string; report: Report },
 ): SideFile[] {
   const files: SideFile[] = [{ name: "config.json", text: configText(models.donor.model, edits) }];
-  files.push(...copiedFiles(models.donor, options, report));
+  const copied = copiedFiles(models.donor, { copyTokenizer: options.copyTokenizer || tokens !== undefined }, report);
+  const own = tokens === undefined ? copied : tokens.files(copied);
+  files.push(...(template === undefined ? own : templateFiles(own, template, config, report)));
   if (options.writeModelCard) {
     files.push({ name: "README.md", text: modelCard(config, method, models, outputName) });
     files.push({ name: "mergekit_config.yml", text: config.text });
@@ -131,12 +130,22 @@ function sideFiles(
   return files;
 }
 
+/** A template is part of a tokenizer: without one it is left out, with a warning. */
+function templateFiles(files: readonly SideFile[], template: string, config: MergeConfig, report: Report): SideFile[] {
+  if (files.some(({ name }) => isTextTokenizerFile(name))) return withTemplate(files, template);
+  const message = "a chat template is given, but the output has no tokenizer: it is left out";
+  report.warn({ code: "chat-template", message, at: config.chatTemplate?.at });
+  return [...files];
+}
+
 function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
   let parameters = 0;
   let bytesRead = 0;
   for (const { shape, inputs } of ops) {
     parameters += elementCount(shape);
-    for (const { view } of inputs) bytesRead += tensorBytes(view);
+    for (const { view, gather } of inputs) {
+      bytesRead += tensorBytes(gather === undefined ? view : { dtype: view.dtype, shape });
+    }
   }
   const bytesWritten = shards.reduce((sum, { size }) => sum + size, 0);
   return { tensors: ops.length, parameters, bytesRead, bytesWritten };

@@ -64,6 +64,11 @@ function writeOp(
 /** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
 const GATHERED = -1;
 
+/** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
+export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
+  return new Bun.CryptoHasher("sha256").update(rows).update(mixes).digest("hex");
+}
+
 function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
   writer.number(GATHERED);
   writer.number(gather.pieces.length);
@@ -73,9 +78,8 @@ function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<strin
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
   }
-  writer.list(gather.rows);
-  writer.number(gather.mixes.length);
-  for (const mix of gather.mixes) writer.list(mix);
+  writer.number(gather.rows.length);
+  writer.name(gatherHash(gather));
 }
 
 /** Hashed in pieces of about this many characters or numbers. */
@@ -97,7 +101,7 @@ class Writer {
   }
 
   /** A list of any length, which goes before it. */
-  list(values: ArrayLike<number>): void {
+  list(values: readonly number[]): void {
     this.number(values.length);
     for (let i = 0; i < values.length; i++) this.number(values[i] as number);
   }

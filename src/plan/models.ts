@@ -78,6 +78,16 @@ export function openModels(
   };
 }
 
+/** Every model whose files are needed: those that are merged, the base, and one that only gives its tokenizer. */
+export function neededModels(config: MergeConfig): Map<string, NamedModel> {
+  const needed = namedModels(config);
+  const source = config.tokenizer?.source;
+  if (source === undefined || typeof source === "string") return needed;
+  const key = formatModelRef(source.ref);
+  if (!needed.has(key)) needed.set(key, source);
+  return needed;
+}
+
 /** Every model that is merged or a base, by its text, at its first place. */
 export function namedModels(config: MergeConfig): Map<string, NamedModel> {
   const compositions =

@@ -1,6 +1,7 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { planHash } from "./hash.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import { gatherCounts } from "./gather.ts";
+import { gatherHash, planHash } from "./hash.ts";
+import type { MergeOp, MergePlan, RowGather, VocabularySummary } from "./types.ts";
 
 /** What a plan does, in a page of text. @param peakMemory most bytes of memory that running it takes, where known. */
 export function planText(plan: MergePlan, peakMemory?: number): string {
@@ -17,6 +18,7 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
       return ["", `${shard.file}  ${byteText(shard.size)}, ${count(shard.ops.length, "tensor")}`];
     }),
     ["beside", plan.sideFiles.map(({ name }) => name).join(", ")],
+    ...(plan.vocabulary === undefined ? [] : vocabularyRows(plan.vocabulary)),
     ...plan.tied.map(({ tensor, follows }): [string, string] => ["tied", `${tensor} follows ${follows}: not stored`]),
     ...(peakMemory === undefined ? [] : [["memory", `at most ${byteText(peakMemory)}`] as [string, string]]),
     ["seed", String(plan.seed)],
@@ -29,7 +31,22 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
 export function planJson(plan: MergePlan, peakMemory?: number): string {
   const { ops, ...rest } = plan;
   const memory = peakMemory === undefined ? {} : { peakMemory };
-  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, null, 2)}\n`;
+  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, shortened, 2)}\n`;
+}
+
+/** An index list has a number for each row: in JSON it is its counts and its hash. */
+function shortened(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("pieces" in value) || !("mixes" in value)) return value;
+  const gather = value as RowGather;
+  return { pieces: gather.pieces, ...gatherCounts(gather), sha256: gatherHash(gather) };
+}
+
+function vocabularyRows({ tokens, padding, own }: VocabularySummary): [string, string][] {
+  const rows = padding > 0 ? `, and ${padding} rows of padding` : "";
+  return [
+    ["tokens", `${tokens}${rows}`],
+    ...own.map(({ model, tokens: known }): [string, string] => ["", `${model}  has ${known} of them`]),
+  ];
 }
 
 /** Powers of 1000, as disks and shard sizes count. */

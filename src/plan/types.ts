@@ -9,10 +9,10 @@ export interface RowGather {
   pieces: readonly Pick<OpInput, "view" | "model" | "tensor">[];
   /**
    * For each row of the output its number among those of the pieces; or a code: -1 zeros, -2 the mean of all rows that
-   * have not this code (padding), -3 - i the mean of the rows in `mixes[i]`.
+   * have not this code (padding), -3 - i the mean of the rows that `mixes` lists from `mixes[i]`, which is how many they are.
    */
   rows: Int32Array;
-  mixes: readonly Int32Array[];
+  mixes: Int32Array;
 }
 
 /** One input of an op: where its bytes lie, whose they are, and its place in the recipe. */
@@ -90,7 +90,18 @@ export interface MergePlan {
   tied: readonly { tensor: string; follows: string }[];
   /** Output tensors with numbers that may differ in the last place between machines: products and decompositions. */
   machineDependent?: readonly string[] | undefined;
+  /** Where the tokenizer is built for the merge. */
+  vocabulary?: VocabularySummary | undefined;
   warnings: readonly Problem[];
+}
+
+/** What became of the models' vocabularies, in numbers. */
+export interface VocabularySummary {
+  /** The output's tokens, and the rows beyond them. */
+  tokens: number;
+  padding: number;
+  /** By model: how many of the output's tokens it has itself. */
+  own: readonly { model: string; tokens: number }[];
 }
 
 /** Everything besides the configuration that decides what a merge does. */

@@ -142,7 +142,7 @@ class Computation {
         rows: piece.view.shape[0] ?? 0,
       })),
       rows,
-      mixes: [...mixes],
+      mixes,
     };
   }
 

@@ -1,7 +1,5 @@
+import { PairTable } from "./pair-table.ts";
 import type { Merge, Tokenizer } from "./types.ts";
-
-/** Ids stay below 2^26 so that two of them fit a double's 53 bits. */
-const PAIR = 2 ** 26;
 
 /**
  * The merges of a BPE vocabulary, by the ids of the two tokens that they join. It grows: what is added later is less
@@ -9,15 +7,19 @@ const PAIR = 2 ** 26;
  */
 export class MergeTable {
   readonly #ids: ReadonlyMap<string, number>;
-  readonly #ranks = new Map<number, number>();
+  readonly #ranks: PairTable;
   /** By rank: the id of the joined token. */
   readonly #joined: number[] = [];
   readonly #prefix: string;
   readonly #suffix: string;
+  /** Room for one text's symbols, and for the ranks of the pairs that they stand in. */
+  #symbols = new Int32Array(64);
+  #found = new Int32Array(64);
 
   /** @param ids of every token that a merge names or makes; may grow while the table is used. */
   constructor({ model, merges }: Pick<Tokenizer, "model" | "merges">, ids: ReadonlyMap<string, number>) {
     this.#ids = ids;
+    this.#ranks = new PairTable(merges.length);
     this.#prefix = typeof model.continuing_subword_prefix === "string" ? model.continuing_subword_prefix : "";
     this.#suffix = typeof model.end_of_word_suffix === "string" ? model.end_of_word_suffix : "";
     for (const merge of merges) this.add(merge);
@@ -34,9 +36,8 @@ export class MergeTable {
     const right = this.#ids.get(merge[1]);
     const joined = this.#ids.get(this.join(merge));
     if (left === undefined || right === undefined || joined === undefined) return false;
-    const key = left * PAIR + right;
-    if (this.#ranks.has(key)) return false;
-    this.#ranks.set(key, this.#joined.length);
+    if (this.#ranks.get(left, right) >= 0) return false;
+    this.#ranks.set(left, right, this.#joined.length);
     this.#joined.push(joined);
     return true;
   }
@@ -46,50 +47,65 @@ export class MergeTable {
    * @returns undefined where the text has a character that is no token.
    */
   encode(token: string): number[] | undefined {
-    const symbols = this.#symbols(token);
-    if (symbols === undefined) return undefined;
+    const count = this.#encode(token);
+    return count < 0 ? undefined : Array.from(this.#symbols.subarray(0, count));
+  }
+
+  /** Whether the merges make a token of its own text. */
+  reaches(token: string): boolean {
+    return this.#encode(token) === 1;
+  }
+
+  /** Leaves the ids in the room for symbols. @returns how many they are; -1 where a character is no token. */
+  #encode(token: string): number {
+    let count = this.#split(token);
     for (;;) {
-      let best = Number.POSITIVE_INFINITY;
-      for (let i = 0; i + 1 < symbols.length; i++) {
-        const rank = this.#ranks.get((symbols[i] as number) * PAIR + (symbols[i + 1] as number));
-        if (rank !== undefined && rank < best) best = rank;
+      let best = -1;
+      for (let i = 0; i + 1 < count; i++) {
+        const rank = this.#ranks.get(this.#symbols[i] as number, this.#symbols[i + 1] as number);
+        this.#found[i] = rank;
+        if (rank >= 0 && (best < 0 || rank < best)) best = rank;
       }
-      if (best === Number.POSITIVE_INFINITY) return symbols;
-      this.#apply(symbols, best);
+      if (best < 0) return count;
+      count = this.#apply(best, count);
     }
   }
 
-  /** Joins every pair of one rank, from left to right. */
-  #apply(symbols: number[], rank: number): void {
+  /** Joins every pair of one rank, from left to right. @returns how many symbols are left. */
+  #apply(rank: number, count: number): number {
+    const joined = this.#joined[rank] as number;
     let to = 0;
-    for (let i = 0; i < symbols.length; i++, to++) {
-      const here = symbols[i] as number;
-      const found = i + 1 < symbols.length ? this.#ranks.get(here * PAIR + (symbols[i + 1] as number)) : undefined;
-      if (found === rank) {
-        symbols[to] = this.#joined[rank] as number;
-        i++;
-      } else {
-        symbols[to] = here;
-      }
+    for (let i = 0; i < count; i++, to++) {
+      const joins = i + 1 < count && this.#found[i] === rank;
+      this.#symbols[to] = joins ? joined : (this.#symbols[i] as number);
+      if (joins) i++;
     }
-    symbols.length = to;
+    return to;
   }
 
-  #symbols(token: string): number[] | undefined {
+  #split(token: string): number {
     const ends = this.#suffix !== "" && token.endsWith(this.#suffix) && token !== this.#suffix;
     const starts = this.#prefix !== "" && token.startsWith(this.#prefix) && token !== this.#prefix;
-    const body = token.slice(starts ? this.#prefix.length : 0, ends ? -this.#suffix.length : undefined);
-    const symbols: number[] = [];
-    let index = 0;
-    for (const character of body) {
-      index += character.length;
-      const continues = starts || symbols.length > 0;
-      const text = (continues ? this.#prefix : "") + character + (ends && index === body.length ? this.#suffix : "");
+    const from = starts ? this.#prefix.length : 0;
+    const end = ends ? token.length - this.#suffix.length : token.length;
+    if (end - from > this.#symbols.length) this.#makeRoom(end - from);
+    let count = 0;
+    for (let i = from; i < end; count++) {
+      const length = (token.codePointAt(i) ?? 0) > 0xffff ? 2 : 1;
+      let text = token.slice(i, i + length);
+      i += length;
+      if (starts || count > 0) text = this.#prefix + text;
+      if (ends && i === end) text += this.#suffix;
       const id = this.#ids.get(text);
-      if (id === undefined) return undefined;
-      symbols.push(id);
+      if (id === undefined) return -1;
+      this.#symbols[count] = id;
     }
-    return symbols;
+    return count;
+  }
+
+  #makeRoom(symbols: number): void {
+    this.#symbols = new Int32Array(2 * symbols);
+    this.#found = new Int32Array(2 * symbols);
   }
 }
 
@@ -102,37 +118,38 @@ export function waysToJoin(
   join: (merge: Merge) => string,
   isToken: (text: string) => boolean,
 ): Merge[] | undefined {
-  if (pieces.length > MOST_PIECES) return undefined;
-  const made = new Map<string, { text: string; merges: Merge[] }>();
-  pieces.forEach((text, i) => {
-    made.set(`${i} ${i + 1}`, { text, merges: [] });
-  });
-  for (let length = 2; length <= pieces.length; length++) {
-    for (let from = 0; from + length <= pieces.length; from++) {
-      const way = joinSpan(from, from + length, made, join, isToken);
-      if (way !== undefined) made.set(`${from} ${from + length}`, way);
+  const count = pieces.length;
+  if (count > MOST_PIECES) return undefined;
+  // By first piece and number of pieces: the joined text, and where its left part ends.
+  const texts: (string | undefined)[] = new Array(count * (count + 1));
+  const middles = new Int32Array(count * (count + 1));
+  const at = (from: number, length: number) => from * (count + 1) + length;
+  for (let i = 0; i < count; i++) texts[at(i, 1)] = pieces[i];
+  for (let length = 2; length <= count; length++) {
+    for (let from = 0; from + length <= count; from++) {
+      for (let first = 1; first < length && texts[at(from, length)] === undefined; first++) {
+        const left = texts[at(from, first)];
+        const right = left === undefined ? undefined : texts[at(from + first, length - first)];
+        if (left === undefined || right === undefined) continue;
+        const text = join([left, right]);
+        if (!isToken(text)) continue;
+        texts[at(from, length)] = text;
+        middles[at(from, length)] = first;
+      }
     }
   }
-  return made.get(`0 ${pieces.length}`)?.merges;
+  if (texts[at(0, count)] === undefined) return undefined;
+  const merges: Merge[] = [];
+  const collect = (from: number, length: number): void => {
+    if (length === 1) return;
+    const first = middles[at(from, length)] as number;
+    collect(from, first);
+    collect(from + first, length - first);
+    merges.push([texts[at(from, first)] as string, texts[at(from + first, length - first)] as string]);
+  };
+  collect(0, count);
+  return merges;
 }
 
 /** Longer ones are no words. */
 const MOST_PIECES = 24;
-
-function joinSpan(
-  from: number,
-  to: number,
-  made: ReadonlyMap<string, { text: string; merges: Merge[] }>,
-  join: (merge: Merge) => string,
-  isToken: (text: string) => boolean,
-) {
-  for (let middle = from + 1; middle < to; middle++) {
-    const left = made.get(`${from} ${middle}`);
-    const right = made.get(`${middle} ${to}`);
-    if (left === undefined || right === undefined) continue;
-    const merge: Merge = [left.text, right.text];
-    const text = join(merge);
-    if (isToken(text)) return { text, merges: [...left.merges, ...right.merges, merge] };
-  }
-  return undefined;
-}

@@ -4,6 +4,7 @@ import type { Report } from "../errors.ts";
 import { FormatError } from "../model/format-error.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
+import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
 import { parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
 import type { JsonObject, Tokenizer } from "./types.ts";
@@ -45,16 +46,8 @@ export function readTokenizer(folder: TokenizerFolder, report: Report): Tokenize
     config: config ?? {},
     specialTokensMap,
     roles: readRoles({ ...specialTokensMap, ...config }),
-    chatTemplate: readChatTemplate(folder, config ?? {}, report),
+    chatTemplate: templateIn(folder, config ?? {}, report),
   };
-}
-
-/** Every token's id, added ones included. */
-export function allIds({ vocab, added }: Pick<Tokenizer, "vocab" | "added">): ReadonlyMap<string, number> {
-  if (added.every(({ content }) => vocab.has(content))) return vocab;
-  const ids = new Map(vocab);
-  for (const { content, id } of added) ids.set(content, id);
-  return ids;
 }
 
 function readCore(
@@ -103,8 +96,19 @@ function readRoles(fields: JsonObject): ReadonlyMap<string, string> {
   return roles;
 }
 
+/** A folder's default chat template. */
+export function readChatTemplate(folder: TokenizerFolder, report: Report): string | undefined {
+  return templateIn(folder, readSide(folder, "tokenizer_config.json", report) ?? {}, report);
+}
+
+/** The texts of `bos_token` and the like. */
+export function readSpecialRoles(folder: TokenizerFolder, report: Report): ReadonlyMap<string, string> {
+  const map = readSide(folder, "special_tokens_map.json", report);
+  return readRoles({ ...map, ...readSide(folder, "tokenizer_config.json", report) });
+}
+
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */
-function readChatTemplate(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
+function templateIn(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
   if (folder.files.includes("chat_template.jinja"))
     return readFileSync(join(folder.dir, "chat_template.jinja"), "utf8");
   return templateOf(readSide(folder, "chat_template.json", report)?.chat_template) ?? templateOf(config.chat_template);

@@ -1,5 +1,5 @@
 import type { Report } from "../errors.ts";
-import { some, withAdded } from "./union.ts";
+import { someTokens, withAdded } from "./added.ts";
 import type { Tokenizer } from "./types.ts";
 
 /**
@@ -14,7 +14,7 @@ export function stripTokenizer(tokenizer: Tokenizer, rows: number, report: Repor
   if (gone.size === 0) return tokenizer;
   report.warn({
     code: "tokens-beyond-rows",
-    message: `${gone.size} tokens have ids beyond the ${rows} rows of the model's embedding and are left out: ${some([...gone])}`,
+    message: `${gone.size} tokens have ids beyond the ${rows} rows of the model's embedding and are left out: ${someTokens([...gone])}`,
     model: tokenizer.name,
   });
   const vocab = new Map([...tokenizer.vocab].filter(([token]) => !gone.has(token)));

@@ -1,10 +1,11 @@
 import type { Report } from "../errors.ts";
+import { nextId, someTokens, textsById, withAdded } from "./added.ts";
+import { anchored, withAddedInVocabulary } from "./anchor.ts";
 import { MergeTable, waysToJoin } from "./bpe.ts";
-import { allIds } from "./read.ts";
 import type { AddedToken, Merge, Tokenizer } from "./types.ts";
 import { bestScoreOf } from "./unigram.ts";
 
-/** By how much a new Unigram piece is better than the pieces that the base makes of its text. */
+/** By how much a new Unigram piece is better than the pieces that the base makes of its text; worse, if nobody uses it. */
 const MARGIN = 1e-4;
 
 /**
@@ -15,16 +16,17 @@ const MARGIN = 1e-4;
  *   merges of the others that make a new token. A merge of tokens that stand side by side in the common cut cannot be
  *   among them, or its owner would not have left them so. A token that the merges then do not reach (the base's joined
  *   its parts otherwise) gets merges from the pieces that are left, by way of other tokens; where there is no way it
- *   becomes an added token.
+ *   becomes an added token. Tokens that their own model never makes stay so.
  * - WordPiece takes the longest match: what is longest for all is so for the union.
  * - Unigram: a new piece is scored a hair above what the base makes of its text.
  *
  * Added tokens keep their flags; a token that is special in one input is special. Of flags that differ, the first's are
  * taken.
  */
-export function unionTokenizer(base: Tokenizer, others: readonly Tokenizer[], report: Report): Tokenizer {
-  const added = unionOfAdded(base, others, report);
-  const fresh = newTokens(base, others, added);
+export function unionTokenizer(first: Tokenizer, others: readonly Tokenizer[], report: Report): Tokenizer {
+  const added = unionOfAdded(first, others, report);
+  const fresh = newTokens(first, others, added);
+  const base = fresh.length > 0 ? withAddedInVocabulary(first) : first;
   let next = nextId(base);
   const vocab = new Map(base.vocab);
   for (const token of fresh) vocab.set(token, next++);
@@ -34,20 +36,7 @@ export function unionTokenizer(base: Tokenizer, others: readonly Tokenizer[], re
     const own = base.ids.get(token.content) ?? vocab.get(token.content);
     numbered.push({ ...token, id: own ?? next++ });
   }
-  return withAdded(tokenizer, numbered);
-}
-
-/** The tokenizer with these added tokens instead of its own. */
-export function withAdded(tokenizer: Tokenizer, added: readonly AddedToken[]): Tokenizer {
-  const sorted = added.toSorted((a, b) => a.id - b.id);
-  return { ...tokenizer, added: sorted, ids: allIds({ vocab: tokenizer.vocab, added: sorted }) };
-}
-
-/** The first id that no token has and no token before it lacks. */
-export function nextId({ ids }: Pick<Tokenizer, "ids">): number {
-  let largest = -1;
-  for (const id of ids.values()) if (id > largest) largest = id;
-  return largest + 1;
+  return anchored(withAdded(tokenizer, numbered));
 }
 
 function unionOfAdded(base: Tokenizer, others: readonly Tokenizer[], report: Report): Map<string, AddedToken> {
@@ -67,7 +56,7 @@ function unionOfAdded(base: Tokenizer, others: readonly Tokenizer[], report: Rep
     const names = [...differing.keys()];
     report.warn({
       code: "added-token-flags",
-      message: `added tokens have other flags in other models: ${some(names)}; the first model's are kept, but what is special in one stays special`,
+      message: `added tokens have other flags in other models: ${someTokens(names)}; the first model's are kept, but what is special in one stays special`,
       model: [...differing.values()][0],
     });
   }
@@ -104,13 +93,25 @@ function extendModel(
   report: Report,
 ): Extended {
   if (fresh.length > 0 && base.kind === "BPE") return extendMerges(grown, others, fresh, report);
-  const scored = base.kind === "Unigram" ? scorePieces(base, grown, fresh) : grown;
+  const scored = base.kind === "Unigram" ? scorePieces(base, grown, others, fresh) : grown;
   return { tokenizer: scored, unreached: [] };
 }
 
-function scorePieces(base: Tokenizer, grown: Tokenizer, fresh: readonly string[]): Tokenizer {
+function scorePieces(
+  base: Tokenizer,
+  grown: Tokenizer,
+  others: readonly Tokenizer[],
+  fresh: readonly string[],
+): Tokenizer {
   const bestScore = bestScoreOf(base);
-  return { ...grown, scores: [...base.scores, ...fresh.map((token) => bestScore(token) + MARGIN)] };
+  const owners = others.map((other) => ({ ...other, best: other.kind === "Unigram" ? bestScoreOf(other) : undefined }));
+  const isUsed = (token: string) =>
+    owners.some(({ vocab, scores, best }) => {
+      const id = vocab.get(token);
+      return id !== undefined && (best === undefined || best(token) <= (scores[id] as number));
+    });
+  const margins = fresh.map((token) => bestScore(token) + (isUsed(token) ? MARGIN : -MARGIN));
+  return { ...grown, scores: [...base.scores, ...margins] };
 }
 
 function extendMerges(
@@ -128,19 +129,19 @@ function extendMerges(
   for (const other of others) {
     for (const merge of other.merges) if (isFresh.has(table.join(merge))) add(merge);
   }
-  const reaches = (token: string) => table.encode(token)?.length === 1;
-  const unreached = fresh.filter((token) => !reaches(token));
+  const unreached = fresh.filter((token) => !table.reaches(token));
   const dead = unreachedByOwners(unreached, others);
   const texts = textsById(grown.vocab);
   const isUsed = (text: string) => grown.vocab.has(text) && !dead.has(text);
   const rest = unreached.filter((token) => {
     if (dead.has(token)) return false;
     const pieces = table.encode(token)?.map((id) => texts[id] ?? "");
-    for (const merge of (pieces && waysToJoin(pieces, (pair) => table.join(pair), isUsed)) ?? []) add(merge);
-    return !reaches(token);
+    const ways = pieces && waysToJoin(pieces, (pair) => table.join(pair), isUsed);
+    for (const merge of ways ?? []) add(merge);
+    return ways === undefined || !table.reaches(token);
   });
   if (rest.length > 0) reportUnreached(rest, report);
-  return { tokenizer: { ...grown, merges }, unreached: rest.map(asAdded) };
+  return { tokenizer: { ...grown, merges }, unreached: rest.map((token) => asAdded(token, grown)) };
 }
 
 /** Tokens that their own tokenizers never make of a text, either: bytes, unused ones. They stay so. */
@@ -153,7 +154,7 @@ function unreachedByOwners(tokens: readonly string[], others: readonly Tokenizer
       continue;
     }
     const table = new MergeTable(other, other.vocab);
-    for (const token of tokens) if (other.vocab.has(token) && table.encode(token)?.length === 1) dead.delete(token);
+    for (const token of tokens) if (other.vocab.has(token) && table.reaches(token)) dead.delete(token);
   }
   return dead;
 }
@@ -161,24 +162,15 @@ function unreachedByOwners(tokens: readonly string[], others: readonly Tokenizer
 function reportUnreached(tokens: readonly string[], report: Report): void {
   report.warn({
     code: "unreached-tokens",
-    message: `the base's merges keep ${tokens.length} tokens of other models from being made, so they become added tokens: ${some(tokens)}`,
+    message: `the base's merges keep ${tokens.length} tokens of other models from being made, so they become added tokens: ${someTokens(tokens)}`,
   });
 }
 
-/** Found as whole words only: within words the base's cut stays. */
-function asAdded(content: string): AddedToken {
-  return { id: -1, content, single_word: true, lstrip: false, rstrip: false, normalized: false, special: false };
-}
-
-/** By id the token's text. */
-export function textsById(ids: ReadonlyMap<string, number>): string[] {
-  const texts: string[] = [];
-  for (const [token, id] of ids) texts[id] = token;
-  return texts;
-}
-
-/** The first tokens, and how many more there are. */
-export function some(tokens: readonly string[]): string {
-  const more = tokens.length > 3 ? ` and ${tokens.length - 3} more` : "";
-  return `${tokens.slice(0, 3).map((token) => JSON.stringify(token)).join(", ")}${more}`;
+/**
+ * Found as whole words only: within words the base's cut stays. Where every piece of the text between added tokens gets a
+ * blank put before it, the token takes the blank that follows, which then is that one.
+ */
+function asAdded(content: string, { pipeline }: Tokenizer): AddedToken {
+  const prepends = /"type":"Prepend"|"prepend_scheme":"always"/.test(JSON.stringify(pipeline));
+  return { id: -1, content, single_word: true, lstrip: false, rstrip: prepends, normalized: false, special: false };
 }

@@ -1,11 +1,12 @@
 import { Report, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeRows } from "../native.ts";
+import { encoderOf } from "../tokenizer/encode.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import type { Trained } from "./matrices.ts";
 import type { TransplantOptions } from "./methods.ts";
 import { matrixOf, storedTokenWeights, type TokenModel } from "./models.ts";
-import { cutTokens, makeEncoder } from "./pieces.ts";
+import { cutTokens } from "./pieces.ts";
 import { type ApproximationPlan, makeScratchFolder, type TransplantPlan } from "./plan.ts";
 import type { Token } from "./vocabulary.ts";
 
@@ -137,7 +138,7 @@ function piecesOf(
 ) {
   const byId = new Map(donor.vocabulary.tokens.map((token) => [token.id, token]));
   const tokens = [...matrix.assignment.targets].map((id) => textOf(byId.get(id) as Token, donor));
-  return cutTokens(tokens, original.vocabulary, makeEncoder(original.tokenizer), {
+  return cutTokens(tokens, original.vocabulary, encoderOf(original.tokenizer), {
     method: subwordMethod,
     rows: matrix.original.shape[0] ?? 0,
     isHead: matrix.role === "head",

@@ -1,6 +1,4 @@
-import { Tokenizer as Encoder } from "@huggingface/tokenizers";
-import type { Tokenizer } from "../tokenizer/types.ts";
-import { tokenizerText } from "../tokenizer/write.ts";
+import type { Encoder } from "../tokenizer/encode.ts";
 import type { SubwordMethod } from "./methods.ts";
 import { keyOf, type Token, type Vocabulary } from "./vocabulary.ts";
 
@@ -11,12 +9,6 @@ export interface Pieces {
   weights: Float64Array;
 }
 
-/** Cuts texts as a tokenizer does, without the special tokens around them. */
-export function makeEncoder(tokenizer: Tokenizer): (text: string) => readonly number[] {
-  const encoder = new Encoder(JSON.parse(tokenizerText(tokenizer)) as object, tokenizer.config);
-  return (text) => encoder.encode(text, { add_special_tokens: false }).ids;
-}
-
 /**
  * The model's own rows that stand for the text of each token, and how much each counts.
  * @param rows that the matrix has: ids beyond them are left out.
@@ -25,19 +17,19 @@ export function makeEncoder(tokenizer: Tokenizer): (text: string) => readonly nu
 export function cutTokens(
   tokens: readonly Token[],
   own: Vocabulary,
-  encode: (text: string) => readonly number[],
+  encoder: Encoder,
   { method, rows, isHead }: { method: SubwordMethod; rows: number; isHead: boolean },
 ): Pieces {
   const ends: number[] = [];
   const all: number[] = [];
   const weights: number[] = [];
   for (const token of tokens) {
-    const ids = idsOf(token, own, encode).filter((id) => id < rows);
-    const own_weights = weigh(ids.length, method, isHead);
+    const ids = idsOf(token, own, encoder).filter((id) => id < rows);
+    const shares = weigh(ids.length, method, isHead);
     ids.forEach((id, i) => {
-      if (own_weights[i] === 0) return;
+      if (shares[i] === 0) return;
       all.push(id);
-      weights.push(own_weights[i] as number);
+      weights.push(shares[i] as number);
     });
     ends.push(all.length);
   }
@@ -45,10 +37,10 @@ export function cutTokens(
 }
 
 /** Of bytes that are no text (a part of a character), each byte's token. */
-function idsOf({ value }: Token, own: Vocabulary, encode: (text: string) => readonly number[]): readonly number[] {
+function idsOf({ value }: Token, own: Vocabulary, encoder: Encoder): readonly number[] {
   const bytes = Buffer.from(value, "latin1");
   const text = bytes.toString("utf8");
-  if (Buffer.from(text, "utf8").equals(bytes)) return encode(text);
+  if (Buffer.from(text, "utf8").equals(bytes)) return encoder.encode(text, false).ids;
   return [...value].flatMap((byte) => {
     const token = own.byKey.get(keyOf("byte", byte)) ?? own.byKey.get(keyOf("text", byte));
     return token === undefined ? [] : [token.id];

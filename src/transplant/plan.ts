@@ -130,8 +130,9 @@ function gatherRows(
     const made: TensorView = { file: scratch, offset: approximation.offset, dtype: original.dtype as Dtype, shape };
     pieces.push({ view: made, model, tensor });
   }
-  const everyRow = Int32Array.from({ length: own }, (_, row) => row);
-  return { pieces, rows: codes, mixes: isVector && targets.length > 0 ? [everyRow] : [] };
+  // How many rows a mean is of, then which: all.
+  const mixes = isVector ? Int32Array.from({ length: own + 1 }, (_, i) => (i === 0 ? own : i - 1)) : new Int32Array();
+  return { pieces, rows: codes, mixes };
 }
 
 function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {

@@ -1,6 +1,10 @@
+import { join } from "node:path";
 import { type OracleResult, oracle } from "../oracle/methods.ts";
 import type { Kit } from "./kit.ts";
 import { transplantTruth } from "./transplants.ts";
+import type { Output } from "./output.ts";
+import { meanOf, rowsOf } from "./truth.ts";
+import { tokenIds } from "./vocabulary.ts";
 
 /**
  * What is right where the reference fails or is wrong (`expect: better`). Each entry says why.
@@ -14,7 +18,7 @@ import { transplantTruth } from "./transplants.ts";
 export type Judgement = { reason: string; config?: Record<string, unknown>; overrules?: boolean } & (
   | { right: "refuse"; naming: RegExp }
   | { right: "like"; other: string; part?: "expected_partial" }
-  | { right: "values"; tensors(kit: Kit): Map<string, Judged> }
+  | { right: "values"; tensors(kit: Kit, output: Output): Map<string, Judged> }
 );
 
 type Judged = Pick<OracleResult, "values" | "alternatives">;
@@ -81,6 +85,25 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     right: "values",
     tensors: (kit) => ofCommonRows(kit, "sce", ["llama-base", "llama-a", "llama-tokc"], () => [1]),
     config: { vocab_size: 286 },
+  },
+  "k-tok-zero": {
+    reason: "kind: zero crashes the reference: the token's row is zeros in every model",
+    right: "values",
+    tensors: (kit, output) =>
+      linearByToken(kit, output, ["llama-base", "llama-tokb", "llama-tokc"], [0.4, 0.3, 0.3], new Set(["<tool>"])),
+    config: { vocab_size: 340 },
+  },
+  "k-tok-model-nonmember": {
+    reason: "tokens that no merged model has crash the reference, where zeros were meant",
+    right: "values",
+    tensors: (kit, output) => linearByToken(kit, output, ["llama-base", "llama-tokc"], [0.4, 0.3], new Set()),
+    config: { vocab_size: 298 },
+  },
+  "k-tok-mixed-tied-union": {
+    reason: "the reference stores a head and leaves config.json saying that it is tied: readers drop the head",
+    right: "like",
+    other: "k-tok-mixed-tied-union",
+    config: { tie_word_embeddings: false },
   },
   "c-breadcrumbs-gamma0": {
     reason: "where no outlier is dropped the reference keeps nothing, and returns the base",
@@ -215,6 +238,45 @@ function mean(kit: Kit, models: readonly string[], weights: readonly number[]): 
       return [name, { values, alternatives: new Map() }];
     }),
   );
+}
+
+/**
+ * linear, normalised; embedding and head by token: a model's own row, else the base's (the first model's), else the only
+ * owner's or the mean of the owners'; zeros for tokens of `zero` and those that no model has.
+ */
+function linearByToken(
+  kit: Kit,
+  output: Output,
+  models: readonly string[],
+  weights: readonly number[],
+  zero: ReadonlySet<string>,
+): Map<string, Judged> {
+  const ids = tokenIds(output.folder);
+  const known = models.map((model) => tokenIds(join(kit.folder, "models", model)));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const mixed = (parts: readonly Float64Array[]) =>
+    (parts[0] as Float64Array).map((_, i) =>
+      parts.reduce((sum, part, m) => sum + ((part[i] as number) * (weights[m] as number)) / total, 0),
+    );
+  const tensors = new Map<string, Judged>();
+  for (const name of kit.inputNames(models[0] as string)) {
+    const all = models.map((model) => kit.input(model, name));
+    if (!/embed_tokens|lm_head/.test(name)) {
+      tensors.set(name, { values: mixed(all), alternatives: new Map() });
+      continue;
+    }
+    const rows = all.map((values, m) => rowsOf(values, kit.inputShape(models[m] as string, name)[0] as number));
+    const width = rows[0]?.[0]?.length as number;
+    const values = new Float64Array(ids.size * width);
+    for (const [token, id] of ids) {
+      const own = rows.map((matrix, m) => matrix[known[m]?.get(token) ?? -1]);
+      const owners = own.filter((row) => row !== undefined);
+      const fallback = own[0] ?? (owners.length > 0 ? meanOf(owners) : new Float64Array(width));
+      if (!zero.has(token)) values.set(mixed(own.map((row) => row ?? fallback)), id * width);
+    }
+    tensors.set(name, { values, alternatives: new Map() });
+  }
+  return tensors;
 }
 
 function tiesWithItself(kit: Kit, base: string, model: string, weights: number[], density: number) {

@@ -1,9 +1,9 @@
-import { DEFAULT_OPTIONS } from "../../plan/types.ts";
-import { type CommandModule, runCommandLine } from "../command.ts";
-import { refuseDevice } from "../device.ts";
-import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "../merge-options.ts";
-import type { CommandSpec, Options, OptionValues } from "../option.ts";
-import { TRANSPLANT_OPTIONS, transplantOptions } from "../transplant-options.ts";
+import { DEFAULT_OPTIONS } from "../plan/types.ts";
+import { type CommandModule, runCommandLine } from "./command.ts";
+import { refuseDevice } from "./device.ts";
+import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
+import { TRANSPLANT_OPTIONS, transplantOptions } from "./transplant-options.ts";
 
 const { outShardSize, writeModelCard, safeSerialization, seed, cacheDir, architectures } = PLANNING_OPTIONS;
 
@@ -58,7 +58,7 @@ async function run(
   [model = "", donor = "", out = ""]: readonly string[],
 ): Promise<number> {
   refuseDevice(values.device);
-  const { executeTransplant } = await import("../execute-transplant.ts");
+  const { executeTransplant } = await import("./execute-transplant.ts");
   return await executeTransplant({
     model,
     donor,
