@@ -73,7 +73,9 @@ try {
   console.log(`omp, k = ${k}: ${missing} tokens against ${shared} at width ${width}, ${threads} threads, ${target}`);
   console.log(`wall clock       ${seconds.toFixed(2)} s`);
   console.log(`CPU time         ${cpu.toFixed(2)} s`);
-  console.log(`  products       ${productSeconds.toFixed(2)} s: ${gigaflops(rate)}, ${percent(rate / peak)} of ${gigaflops(peak)} in registers`);
+  console.log(
+    `  products       ${productSeconds.toFixed(2)} s: ${gigaflops(rate)}, ${percent(rate / peak)} of ${gigaflops(peak)} in registers`,
+  );
   console.log(`  the rest       ${(cpu - productSeconds).toFixed(2)} s: ${percent((cpu - productSeconds) / cpu)}`);
 } finally {
   rmSync(dir, { recursive: true, force: true });

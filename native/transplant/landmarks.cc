@@ -87,8 +87,7 @@ AffineMap token_basis(Team& team, const Vectors& donor, const Vectors& original,
   const MatrixXd directions = principal(crossed(team, points, points, kernels), points.width);
   watch.check();
   const PackedPoints packed(team, points, kernels);
-  const Combinations combinations =
-      pursue(team, packed, points, in_float32(directions.transpose()), k, watch);
+  const Combinations combinations = pursue(team, packed, points, in_float32(directions.transpose()), k, watch);
   const MatrixXd donor_basis = combined(combinations, donor);
   const MatrixXd original_basis = combined(combinations, original);
   const MatrixXd matrix = donor_basis.completeOrthogonalDecomposition().solve(original_basis);

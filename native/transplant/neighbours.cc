@@ -27,8 +27,8 @@ void lowest(const float* products, const std::vector<float>& squares, bool cosin
             std::vector<Candidate>& heap) {
   heap.clear();
   for (uint64_t i = 0; i < squares.size(); i++) {
-    const float score = cosine ? (squares[i] > 0.0f ? -products[i] / std::sqrt(squares[i]) : 0.0f)
-                               : squares[i] - 2.0f * products[i];
+    const float score =
+        cosine ? (squares[i] > 0.0f ? -products[i] / std::sqrt(squares[i]) : 0.0f) : squares[i] - 2.0f * products[i];
     if (heap.size() < count) {
       heap.push_back({score, static_cast<uint32_t>(i)});
       std::push_heap(heap.begin(), heap.end());
@@ -165,8 +165,10 @@ Combinations nearest_neighbours(Team& team, const PackedPoints& packed, const Ve
       if (scheme == WeightScheme::distance_proportional) return distance_weights(nearest, cosine, weights);
       atoms.resize(k * width);
       for (uint64_t j = 0; j < k; j++) std::copy_n(points.row(nearest[j].point), width, atoms.data() + j * width);
-      if (scheme == WeightScheme::barycentric) barycentric(target, atoms.data(), k, width, weights);
-      else least_squares(target, atoms.data(), k, width, weights);
+      if (scheme == WeightScheme::barycentric)
+        barycentric(target, atoms.data(), k, width, weights);
+      else
+        least_squares(target, atoms.data(), k, width, weights);
     });
     watch.advance(rows);
   }

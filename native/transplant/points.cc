@@ -31,7 +31,8 @@ PackedPoints::PackedPoints(Team& team, const Vectors& points, const ProductKerne
       // A point is a column of the right operand: its elements lie next to each other.
       const StoredBlock block{reinterpret_cast<const std::byte*>(points.row(first) + d * kDepthBlock), Dtype::F32, 1,
                               width_};
-      kernels_.pack_columns(block, std::min(kTilePoints, count_ - first), std::min(kDepthBlock, width_ - d * kDepthBlock),
+      kernels_.pack_columns(block, std::min(kTilePoints, count_ - first),
+                            std::min(kDepthBlock, width_ - d * kDepthBlock),
                             packed_.data() + (tile * depths + d) * block_floats_);
     }
   });
@@ -65,8 +66,8 @@ void PackedPoints::multiply(Team& team, const Vectors& vectors, Watch& watch,
       for (uint64_t d = 0; d < depths; d++) {
         kernels_.multiply(panels.data() + (b * depths + d) * panel_floats, rows,
                           packed_.data() + (tile * depths + d) * block_floats_, points,
-                          std::min(kDepthBlock, width_ - d * kDepthBlock), 1.0f, d == 0 ? 0.0f : 1.0f,
-                          products.data(), kTilePoints);
+                          std::min(kDepthBlock, width_ - d * kDepthBlock), 1.0f, d == 0 ? 0.0f : 1.0f, products.data(),
+                          kTilePoints);
       }
       spent += thread_nanoseconds() - start;
       take({tile, first, rows, points, products.data(), kTilePoints});

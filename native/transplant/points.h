@@ -28,8 +28,7 @@ class PackedPoints {
     float* products;
     uint64_t stride;
   };
-  void multiply(Team& team, const Vectors& vectors, Watch& watch,
-                const std::function<void(const Block&)>& take) const;
+  void multiply(Team& team, const Vectors& vectors, Watch& watch, const std::function<void(const Block&)>& take) const;
 
  private:
   uint64_t count_;

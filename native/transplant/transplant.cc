@@ -10,7 +10,7 @@
 namespace sinter {
 namespace {
 
-constexpr const char* kNames[] = {"omp",  "common_interpolation", "subword",      "mean", "zero",
+constexpr const char* kNames[] = {"omp",   "common_interpolation", "subword",      "mean", "zero",
                                   "randn", "john_hewitt",          "landmark_pca", "stb",  "mp_rope"};
 
 /// Streams of random numbers.
@@ -140,8 +140,8 @@ class Approximator {
       for (uint64_t c = 0; c < width; c++) normals.row(i)[c] = static_cast<float>(row[c]);
     });
     Vectors spread(count, width);
-    gemm(team_, Matrix::stored(normals.row(0), count, width),
-         Matrix::stored(factor_.row(0), width, width).transposed(), spread.row(0), width, 1.0f, 0.0f, kernels_);
+    gemm(team_, Matrix::stored(normals.row(0), count, width), Matrix::stored(factor_.row(0), width, width).transposed(),
+         spread.row(0), width, 1.0f, 0.0f, kernels_);
     for (uint64_t i = 0; i < count; i++) {
       for (uint64_t c = 0; c < width; c++) rows[i * width + c] = mean_[c] + static_cast<double>(spread.row(i)[c]);
     }
@@ -156,10 +156,10 @@ class Approximator {
 
   void combine(const Vectors& targets, double* rows) {
     if (of_.method == Approximation::mp_rope) return combine_turned(targets, rows);
-    const Combinations found = of_.method == Approximation::omp
-                                   ? pursue(team_, *packed_, points_, targets, of_.k, watch_)
-                                   : nearest_neighbours(team_, *packed_, points_, targets, of_.k, of_.cosine,
-                                                        of_.scheme, watch_);
+    const Combinations found =
+        of_.method == Approximation::omp
+            ? pursue(team_, *packed_, points_, targets, of_.k, watch_)
+            : nearest_neighbours(team_, *packed_, points_, targets, of_.k, of_.cosine, of_.scheme, watch_);
     each_row(targets.rows, [&](uint64_t t) {
       for (uint64_t term = t * found.most; term < t * found.most + found.count[t]; term++) {
         add_row(of_.original, of_.shared_original[found.point[term]], found.weight[term],
@@ -169,8 +169,7 @@ class Approximator {
   }
 
   void combine_turned(const Vectors& targets, double* rows) {
-    const TurnedCombinations found =
-        pursue_turned(team_, *packed_, points_, targets, of_.k, of_.donor_rotary, watch_);
+    const TurnedCombinations found = pursue_turned(team_, *packed_, points_, targets, of_.k, of_.donor_rotary, watch_);
     const uint64_t width = of_.original.width;
     each_row(targets.rows, [&](uint64_t t) {
       std::vector<float> row(width), turned(width);
@@ -222,8 +221,7 @@ class Approximator {
 void check_sources(const Transplant& of) {
   for (size_t i = 0; i < of.sources.size(); i++) {
     if (!of.sources[i]->failed()) continue;
-    throw Failure("SOURCE_FAILED", of.sources[i]->path() + " shrank or failed while it was read",
-                  static_cast<int>(i));
+    throw Failure("SOURCE_FAILED", of.sources[i]->path() + " shrank or failed while it was read", static_cast<int>(i));
   }
 }
 

@@ -67,8 +67,8 @@ std::vector<uint8_t> well_trained(Team& team, const StoredRows& embedding, const
     if (row < trained.size()) trained[row] = 0;
   }
   if (head) {
-    const std::vector<double> norms = measure(
-        team, embedding, [&](const float* row) { return std::sqrt(dot(row, row, embedding.width)); });
+    const std::vector<double> norms =
+        measure(team, embedding, [&](const float* row) { return std::sqrt(dot(row, row, embedding.width)); });
     const double limit = quantile(norms, kShare);
     for (uint64_t r = 0; r < trained.size(); r++) {
       if (norms[r] < limit) trained[r] = 0;

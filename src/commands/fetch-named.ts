@@ -1,4 +1,4 @@
-import { type Report, SinterError } from "../errors.ts";
+import { Report, SinterError } from "../errors.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing } from "../model/missing.ts";
 import { type ModelRef, parseModelRef } from "../model/ref.ts";
@@ -33,6 +33,10 @@ export async function fetchNamed(
   check(report);
   report.throwIfErrors();
   const { downloadModels } = await import("./download-models.ts");
-  await downloadModels(missing, cacheDir, quiet, report);
+  const found = new Report();
+  await downloadModels(missing, cacheDir, quiet, found);
+  // A command line has no lines that a problem could point to.
+  for (const { at: _, ...problem } of found.warnings) report.warn(problem);
+  for (const { at: _, ...problem } of found.errors) report.error(problem);
   report.throwIfErrors();
 }

@@ -1,6 +1,6 @@
 import { hubIdOf, linked } from "../plan/card.ts";
-import type { TokenModel } from "./models.ts";
 import type { TransplantOptions } from "./methods.ts";
+import type { TokenModel } from "./models.ts";
 
 /** The README.md of the output: front matter that the Hub reads, the two models, and how missing tokens were made. */
 export function transplantCard(

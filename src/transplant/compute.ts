@@ -1,8 +1,8 @@
 import { Report, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
-import type { Addon, NativeRows } from "../native.ts";
-import { encoderOf } from "../tokenizer/encode.ts";
+import type { Addon, NativeError, NativeRows } from "../native.ts";
 import { nativeProblem } from "../run/native-error.ts";
+import { encoderOf } from "../tokenizer/encode.ts";
 import type { Trained } from "./matrices.ts";
 import type { TransplantOptions } from "./methods.ts";
 import { matrixOf, storedTokenWeights, type TokenModel } from "./models.ts";
@@ -82,7 +82,7 @@ export async function computeApproximations(
         events.progress({ tensor, done: index * total + done, total: total * matrices });
       }, LOOK_MS);
       try {
-        await approximate(approximation, original, donor, options, { addon, handles, sink });
+        await approximate(approximation, original, donor, options, { addon, handles, sink, scratch: plan.scratch.path });
       } finally {
         clearInterval(looking);
       }
@@ -102,12 +102,12 @@ async function approximate(
   original: TokenModel,
   donor: TokenModel,
   options: TransplantOptions,
-  { addon, handles, sink }: { addon: Addon; handles: Handles; sink: number },
+  { addon, handles, sink, scratch }: { addon: Addon; handles: Handles; sink: number; scratch: string },
 ): Promise<void> {
   const { shared, targets } = matrix.assignment;
   const batch = options.batch > 0 ? Math.min(options.batch, targets.length) : targets.length;
   const own = handles.matrix(matrix.original);
-  await addon.transplant({
+  const job = {
     method: options.method,
     original: own,
     donor: matrix.donor === undefined ? own : handles.matrix(matrix.donor),
@@ -127,7 +127,13 @@ async function approximate(
     tensor: matrix.tensor,
     sink,
     offset,
-  });
+  };
+  try {
+    await addon.transplant(job);
+  } catch (error) {
+    const blamed = [matrix.original, matrix.donor][(error as Partial<NativeError>).source ?? -1];
+    throw new SinterError(nativeProblem(error, { path: blamed?.file ?? scratch }));
+  }
 }
 
 function piecesOf(
@@ -161,9 +167,8 @@ export async function findTrained(original: TokenModel, donor: TokenModel, addon
       const report = new Report();
       const embedding = matrixOf(model, "embedding", report);
       if (embedding === undefined) throw new SinterError(report.errors);
-      const head = storedTokenWeights(model).find(
-        ({ role, found }) => role === "head" && found.view.shape.length === 2,
-      )?.found.view;
+      const head = storedTokenWeights(model).find(({ role, found }) => role === "head" && found.view.shape.length === 2)
+        ?.found.view;
       const unused = unusedRows(model, embedding.shape[0] ?? 0);
       return addon.wellTrained(handles.matrix(embedding), head && handles.matrix(head), unused);
     };

@@ -1,6 +1,6 @@
-import { type Report } from "../errors.ts";
-import type { NativeRotary } from "../native.ts";
+import type { Report } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
+import type { NativeRotary } from "../native.ts";
 import type { Assignment } from "./assignment.ts";
 import { assign } from "./assignment.ts";
 import { APPROXIMATIONS, type Match, type TransplantOptions } from "./methods.ts";
@@ -81,8 +81,8 @@ function planMatrix(
   });
   const matrix = { tensor: spec.name, role, original: view, donor: counterpart, assignment, isVector };
   if (!isVector && assignment.targets.length > 0) checkShared(matrix, original, donor, options, report);
-  const rotary = options.method === "mp_rope" && counterpart && rotaries(original, donor, view, counterpart, report);
-  return { ...matrix, rotary: rotary === undefined ? undefined : rotary || undefined };
+  const turned = options.method === "mp_rope" && counterpart !== undefined;
+  return { ...matrix, rotary: turned ? rotaries(original, donor, view, counterpart, report) : undefined };
 }
 
 function appliesTo(match: Match, role: TokenWeight["role"]): boolean {

@@ -77,10 +77,7 @@ export function planTransplant(
       ...layout,
       method: `transplant (${describe(options)})`,
       models: [original.model.name, donor.model.name],
-      inputFiles: [
-        ...copy.inputFiles,
-        ...(scratch.size > 0 ? [scratch] : []),
-      ],
+      inputFiles: [...copy.inputFiles, ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,
       totals: totals(ops, layout.shards),
       machineDependent,
@@ -103,7 +100,8 @@ function placeScratch(
   for (const matrix of matrices) {
     if (matrix.isVector || matrix.assignment.targets.length === 0) continue;
     approximations.push({ matrix, offset: size });
-    const bytes = matrix.assignment.targets.length * (matrix.original.shape[1] ?? 0) * DTYPE_BYTES[matrix.original.dtype];
+    const bytes =
+      matrix.assignment.targets.length * (matrix.original.shape[1] ?? 0) * DTYPE_BYTES[matrix.original.dtype];
     size += Math.ceil(bytes / 64) * 64;
   }
   // The plan's hash knows a file by its name and its folder's: the same for every output folder.

@@ -14,7 +14,8 @@ export function rotaryOf({ model, architecture }: TokenModel, width: number, rep
   const prefix = architecture.keys.vocabSize.replace(/[^.]*$/, "");
   const value = (key: string) => configValue(model.config, prefix + key) ?? configValue(model.config, key);
   const heads = value("num_attention_heads") ?? value("n_head");
-  const base = value("rope_theta") ?? value("rope_parameters.rope_theta") ?? value("rope_parameters.full_attention.rope_theta");
+  const base =
+    value("rope_theta") ?? value("rope_parameters.rope_theta") ?? value("rope_parameters.full_attention.rope_theta");
   if (typeof heads === "number" && heads > 0 && width % (2 * heads) === 0) {
     return { heads, base: typeof base === "number" && base > 0 ? base : USUAL_BASE };
   }

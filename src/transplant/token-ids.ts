@@ -28,7 +28,8 @@ export function generationIds(generation: Json, donorGeneration: Json | undefine
   const result = new Map<string, unknown>();
   for (const role of ROLES) {
     const key = `${role}_token_id`;
-    const value = donorGeneration?.[key] ?? first([...edits].filter(([name]) => name.endsWith(key)).map(([, id]) => id));
+    const value =
+      donorGeneration?.[key] ?? first([...edits].filter(([name]) => name.endsWith(key)).map(([, id]) => id));
     if (key in generation || donorGeneration?.[key] !== undefined) result.set(key, value ?? null);
   }
   return result;

@@ -74,7 +74,12 @@ function refusalFaults(execution: Execution, naming: RegExp, exitCode = 1): stri
 }
 
 /** Prefers what the reference wrote in float32 from the same inputs, which owes nothing to our planner. */
-function truths(kit: Kit, { name, command }: Pick<Case, "name" | "command">, tensor: string, plan: MergePlan | undefined): Truth[] {
+function truths(
+  kit: Kit,
+  { name, command }: Pick<Case, "name" | "command">,
+  tensor: string,
+  plan: MergePlan | undefined,
+): Truth[] {
   const computed = plan ? truthOf(plan, tensor) : transplantTruth(kit, command, tensor);
   if (computed === undefined) return [];
   const recorded = name.endsWith("-bf16") ? kit.expected(name.replace(/-bf16$/, "-f32")) : undefined;

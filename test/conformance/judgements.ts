@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { type OracleResult, oracle } from "../oracle/methods.ts";
 import type { Kit } from "./kit.ts";
-import { transplantTruth } from "./transplants.ts";
 import type { Output } from "./output.ts";
+import { transplantTruth } from "./transplants.ts";
 import { meanOf, rowsOf } from "./truth.ts";
 import { tokenIds } from "./vocabulary.ts";
 
@@ -177,12 +177,10 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     "landmark_pca",
     { overrules: true },
   ),
-  ...transplants(
-    "as x-tokensurgeon-landmark_pca",
-    "x-tokensurgeon-f32-landmark_pca",
-    "landmark_pca",
-    { overrules: true, models: ["llama-fp32", "llama-tokb-f32"] },
-  ),
+  ...transplants("as x-tokensurgeon-landmark_pca", "x-tokensurgeon-f32-landmark_pca", "landmark_pca", {
+    overrules: true,
+    models: ["llama-fp32", "llama-tokb-f32"],
+  }),
 };
 
 /** Every tensor of the original as it is, and the rows of both matrices by token. @param method with its options. */

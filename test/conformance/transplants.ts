@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Rows } from "../oracle/linear.ts";
 import type { OracleResult } from "../oracle/methods.ts";
 import {
   combine,
@@ -11,7 +12,6 @@ import {
   sampleLike,
   throughBasis,
 } from "../oracle/transplant.ts";
-import type { Rows } from "../oracle/linear.ts";
 import type { Kit } from "./kit.ts";
 
 /** Weights with a row per token, of the kit's models. */
@@ -43,7 +43,8 @@ export function transplantTruth(kit: Kit, command: string, tensor: string): Orac
   };
   const ids = missing.map(([, id]) => id);
   const rotary = { donor: rotaryOf(kit, read.donor), original: rotaryOf(kit, read.original) };
-  const made = approximate(read, landmarks, { original, donor }, { ids, tensor, rotary }) ?? pieceMeans(missing, own, original);
+  const made =
+    approximate(read, landmarks, { original, donor }, { ids, tensor, rotary }) ?? pieceMeans(missing, own, original);
   const width = original[0]?.length as number;
   const values = new Float64Array(((byId.at(-1)?.[1] ?? -1) + 1) * width);
   for (const [token, id] of shared) values.set(original[own.get(token) as number] as Float64Array, id * width);
@@ -98,7 +99,9 @@ function greedyMerges(token: string, own: ReadonlyMap<string, number>): string[]
   return words.flatMap((word) => {
     const parts = [...word];
     for (;;) {
-      const joined = parts.slice(0, -1).map((part, i) => own.get(part + (parts[i + 1] as string)) ?? Number.POSITIVE_INFINITY);
+      const joined = parts
+        .slice(0, -1)
+        .map((part, i) => own.get(part + (parts[i + 1] as string)) ?? Number.POSITIVE_INFINITY);
       const best = Math.min(...joined);
       if (!Number.isFinite(best)) return parts;
       const at = joined.indexOf(best);

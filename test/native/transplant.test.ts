@@ -137,7 +137,12 @@ describe("maps from landmarks", () => {
     const turned = bench.donor.map((row) => Float64Array.of(-(row[1] as number) + 3, row[0] as number));
     const rotated = { ...bench, original: turned, sharedOriginal: bench.sharedDonor };
     const ours = await transplant(rotated, { method: "landmark_pca" });
-    expect(distance(ours, bench.targets.map((i) => turned[i] as Float64Array))).toBeLessThan(1e-6);
+    expect(
+      distance(
+        ours,
+        bench.targets.map((i) => turned[i] as Float64Array),
+      ),
+    ).toBeLessThan(1e-6);
   });
 });
 
@@ -160,7 +165,12 @@ describe("rows without the donor", () => {
     expect(ours.every((row) => row.every((value) => value === 0))).toBe(true);
     const centre = mean(bench.original);
     const means = await transplant(bench, { method: "mean" });
-    expect(distance(means, bench.targets.map(() => centre))).toBeLessThan(1e-7);
+    expect(
+      distance(
+        means,
+        bench.targets.map(() => centre),
+      ),
+    ).toBeLessThan(1e-7);
   });
 
   test("randn draws by seed, tensor and token, whatever the batches", async () => {
@@ -211,7 +221,9 @@ describe("rows without the donor", () => {
 
 test("untrained rows are those of short norm and those like unused ones", async () => {
   const { list } = numbers(11);
-  const embedding = Array.from({ length: 250 }, (_, i) => list(8, i < 3 ? 0.01 : 1).map((x) => (i > 240 ? x * 0.1 + 1 : x)));
+  const embedding = Array.from({ length: 250 }, (_, i) =>
+    list(8, i < 3 ? 0.01 : 1).map((x) => (i > 240 ? x * 0.1 + 1 : x)),
+  );
   const head = Array.from({ length: 250 }, (_, i) => list(8).map((x) => (i > 244 ? x * 0.1 - 1 : x)));
   const unused = [248, 249];
   const held = (rows: Rows) => rows.map((row) => Float64Array.from(Float32Array.from(row)));
@@ -227,9 +239,17 @@ describe("jobs that do not fit are refused", () => {
     ["k beyond the shared tokens", makeBench({ shared: 5 }), { method: "omp", k: 6 }],
     ["no shared tokens", makeBench({ shared: 0 }), { method: "landmark_pca" }],
     ["a row that is not there", { ...makeBench(), targets: [99_999] }, { method: "omp" }],
-    ["heads that do not divide", makeBench(), { method: "mp_rope", donorRotary: { heads: 5, base: 1e4 }, originalRotary: { heads: 2, base: 1e4 } }],
+    [
+      "heads that do not divide",
+      makeBench(),
+      { method: "mp_rope", donorRotary: { heads: 5, base: 1e4 }, originalRotary: { heads: 2, base: 1e4 } },
+    ],
     ["an unknown method", makeBench(), { method: "magic" }],
-    ["pieces that are missing", makeBench(), { method: "subword", pieces: { ends: Uint32Array.of(1), rows: Uint32Array.of(0), weights: Float64Array.of(1) } }],
+    [
+      "pieces that are missing",
+      makeBench(),
+      { method: "subword", pieces: { ends: Uint32Array.of(1), rows: Uint32Array.of(0), weights: Float64Array.of(1) } },
+    ],
   ];
   for (const [what, bench, job] of cases) {
     test(what, async () => {

@@ -38,7 +38,9 @@ export function makeBench({
     const from = donor[sharedPlace(row, shared)] ?? list(donorWidth);
     const noise = list(originalWidth, 0.3);
     return held(
-      Float64Array.from(map, (column, i) => column.reduce((sum, x, j) => sum + x * (from[j] as number), noise[i] as number)),
+      Float64Array.from(map, (column, i) =>
+        column.reduce((sum, x, j) => sum + x * (from[j] as number), noise[i] as number),
+      ),
     );
   });
   return {
@@ -104,11 +106,7 @@ export async function judge(
   dtype: FloatDtype = "F32",
 ): Promise<boolean[]> {
   return await withMatrices(head ? [embedding, head] : [embedding], dtype, async ([first, second]) => {
-    const trained = await native().wellTrained(
-      first as NativeTransplant["original"],
-      second,
-      Uint32Array.from(unused),
-    );
+    const trained = await native().wellTrained(first as NativeTransplant["original"], second, Uint32Array.from(unused));
     return Array.from(trained, (value) => value === 1);
   });
 }

@@ -90,7 +90,10 @@ export function eigenvectors(matrix: Rows): Float64Array[] {
       }
     }
   }
-  return v.map((row, i) => ({ row, value: at(i, i) })).sort((x, y) => y.value - x.value).map(({ row }) => row);
+  return v
+    .map((row, i) => ({ row, value: at(i, i) }))
+    .sort((x, y) => y.value - x.value)
+    .map(({ row }) => row);
 }
 
 /** U V^T of a regular square matrix U S V^T: Newton's iteration X <- (X + X^-T) / 2. */

@@ -37,7 +37,10 @@ export function pursue(target: Float64Array, points: Rows, k: number): Terms {
     chosen.push(products.indexOf(Math.max(...products)));
     const atoms = chosen.map((i) => points[i] as Float64Array);
     weights = leastSquares(target, atoms) as Float64Array<ArrayBuffer>;
-    rest = atoms.reduce((left, atom, j) => left.map((x, i) => x - (weights[j] as number) * (atom[i] as number)), target);
+    rest = atoms.reduce(
+      (left, atom, j) => left.map((x, i) => x - (weights[j] as number) * (atom[i] as number)),
+      target,
+    );
   }
   return { points: chosen, weights };
 }
@@ -223,13 +226,13 @@ export function wellTrained(embedding: Rows, head: Rows | undefined, unused: rea
   if (head !== undefined) {
     const norms = embedding.map(norm);
     const limit = quantile(norms, 0.01);
-    norms.forEach((value, i) => value < limit && bad.add(i));
+    for (const [i, value] of norms.entries()) if (value < limit) bad.add(i);
   }
   for (const rows of unused.length === 0 ? [] : [embedding, ...(head === undefined ? [] : [head])]) {
     const centre = mean(unused.map((i) => rows[i] as Float64Array));
     const cosines = rows.map((row) => dot(row, centre) / (norm(row) * norm(centre)));
     const limit = Math.max(0.5, quantile(cosines, 0.99));
-    cosines.forEach((value, i) => value > limit && bad.add(i));
+    for (const [i, value] of cosines.entries()) if (value > limit) bad.add(i);
   }
   return embedding.map((_, i) => !bad.has(i));
 }

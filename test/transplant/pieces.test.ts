@@ -8,7 +8,10 @@ import { tokenizerOf } from "./tokenizers.ts";
 const own = readVocabulary(tokenizerOf(["a", "b", "c", "<0xC3>"]));
 /** One token a letter; others are unknown. */
 const encoder: Encoder = {
-  encode: (text) => ({ ids: [...text].flatMap((letter) => ("abc".includes(letter) ? ["abc".indexOf(letter)] : [])), tokens: [] }),
+  encode: (text) => ({
+    ids: [...text].flatMap((letter) => ("abc".includes(letter) ? ["abc".indexOf(letter)] : [])),
+    tokens: [],
+  }),
   decode: () => "",
 };
 

@@ -19,7 +19,9 @@ describe("a token is what it adds to a text, however its tokenizer spells it", (
     const rest = keyOf("text", "ing");
     expect(keys(tokenizerOf(["ing"], { byteLevel: true }))).toEqual([rest]);
     expect(keys(tokenizerOf(["##ing"], { kind: "WordPiece" }))).toEqual([rest]);
-    expect(keys(tokenizerOf(["@@ing"], { kind: "WordPiece", model: { continuing_subword_prefix: "@@" } }))).toEqual([rest]);
+    expect(keys(tokenizerOf(["@@ing"], { kind: "WordPiece", model: { continuing_subword_prefix: "@@" } }))).toEqual([
+      rest,
+    ]);
   });
 
   test("any text, in both alphabets", () => {
