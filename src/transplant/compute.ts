@@ -82,7 +82,12 @@ export async function computeApproximations(
         events.progress({ tensor, done: index * total + done, total: total * matrices });
       }, LOOK_MS);
       try {
-        await approximate(approximation, original, donor, options, { addon, handles, sink, scratch: plan.scratch.path });
+        await approximate(approximation, original, donor, options, {
+          addon,
+          handles,
+          sink,
+          scratch: plan.scratch.path,
+        });
       } finally {
         clearInterval(looking);
       }
