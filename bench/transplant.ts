@@ -18,7 +18,7 @@ const rows = shared + missing;
 function measurePeak(threads: number): number {
   const addon = native();
   addon.configure({ threads: 1 });
-  const rates = Array.from({ length: 8 }, () => addon.peakRate());
+  const rates = Array.from({ length: 30 }, () => addon.peakRate());
   addon.configure({ threads });
   return threads * Math.max(...rates);
 }
