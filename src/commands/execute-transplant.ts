@@ -32,11 +32,14 @@ export async function executeTransplant(request: TransplantRequest): Promise<num
   const report = new Report();
   try {
     const [original, donor] = await openBoth(request, report);
-    planMatrices(original, donor, { ...request.transplant, magikarp: false }, undefined, report);
+    // With --magikarp once more, when it is known which rows look trained.
+    const matrices = planMatrices(original, donor, request.transplant, undefined, report);
     checkOutput(request.out, request.run.force, report);
     report.throwIfErrors();
     const addon = loadAddon(request.engine);
-    return await withSignals((signal) => transplant(original, donor, request, { addon, signal, report, start }));
+    return await withSignals((signal) =>
+      transplant(original, donor, request, { addon, signal, report, start, matrices }),
+    );
   } finally {
     printProblems("warning", report.warnings);
   }
@@ -47,18 +50,20 @@ interface Context {
   signal: AbortSignal;
   report: Report;
   start: number;
+  /** As they are without a look at the rows. */
+  matrices: readonly MatrixPlan[];
 }
 
 async function transplant(
   original: TokenModel,
   donor: TokenModel,
   request: TransplantRequest,
-  { addon, signal, report, start }: Context,
+  { addon, signal, report, start, matrices: untried }: Context,
 ): Promise<number> {
   const { transplant: options, out, messages } = request;
   const trained = options.magikarp ? await findTrained(original, donor, addon) : undefined;
   signal.throwIfAborted();
-  const matrices = planMatrices(original, donor, options, trained, report);
+  const matrices = trained === undefined ? untried : planMatrices(original, donor, options, trained, report);
   reportRows(matrices, donor, report);
   report.throwIfErrors();
   const plan = planTransplant(original, donor, matrices, options, request.options, out, report);
