@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { mean, type Rows } from "../oracle/linear.ts";
 import { combine, pursue } from "../oracle/transplant.ts";
 import { readSafetensors } from "../support/safetensors.ts";
-import { type TinyQwen2, writeTinyModel } from "../support/tiny-qwen2.ts";
+import { type TinyQwen2, writeTinyModel, writeWeights } from "../support/tiny-qwen2.ts";
 import { Workplace } from "./programs.ts";
 import { type Tensors, valuesOf } from "./values.ts";
 
@@ -128,6 +128,40 @@ describe("sinter tokens transplant", () => {
       expectRows(rowsOf(ours, HEAD), truth(rowsOf(untied, HEAD), head, 3));
     });
   }
+
+  test("a head's bias keeps the numbers of shared tokens, and has the mean of all for others", async () => {
+    const shapes: Record<string, number[]> = {
+      "bert.embeddings.word_embeddings.weight": [33, 16],
+      "bert.embeddings.position_embeddings.weight": [8, 16],
+      "bert.embeddings.token_type_embeddings.weight": [2, 16],
+      "bert.embeddings.LayerNorm.weight": [16],
+      "bert.embeddings.LayerNorm.bias": [16],
+      "cls.predictions.transform.dense.weight": [16, 16],
+      "cls.predictions.transform.dense.bias": [16],
+      "cls.predictions.transform.LayerNorm.weight": [16],
+      "cls.predictions.transform.LayerNorm.bias": [16],
+      "cls.predictions.bias": [33],
+    };
+    const tensors = new Map(
+      Object.entries(shapes).map(([name, shape]) => {
+        const count = shape.reduce((product, size) => product * size, 1);
+        const values = Float32Array.from({ length: count }, (_, i) => i / 64);
+        return [name, { dtype: "F32" as const, shape, bytes: new Uint8Array(values.buffer) }];
+      }),
+    );
+    model("bert", ORIGINAL);
+    writeWeights(work.path("bert"), tensors);
+    const config = { architectures: ["BertForMaskedLM"], model_type: "bert", num_hidden_layers: 0, vocab_size: 33 };
+    writeFileSync(work.path("bert", "config.json"), JSON.stringify(config));
+    const args = ["tokens", "transplant", "bert", "donor", "bert-out", "-a", "mean", "-q"];
+    const { exitCode, stderr } = await work.run("sinter", args);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    const bias = valuesOf(output("bert-out").get("cls.predictions.bias"));
+    expect(bias).toHaveLength(36);
+    // w2 is token 34 of the donor; w36, its first, is missing.
+    expect(bias[34]).toBe(2 / 64);
+    expect(bias[0]).toBe(16 / 64);
+  });
 
   test("the same seed gives the same bytes, in any batches and shards", async () => {
     const args = ["tokens", "transplant", "untied", "donor"];
