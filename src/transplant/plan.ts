@@ -47,7 +47,7 @@ export function planTransplant(
 ): TransplantPlan {
   const name = basename(resolve(out));
   const copy = planCopy(original, { ...merge, seed: options.seed }, name, report);
-  const { approximations, scratch } = placeScratch(matrices, out);
+  const { approximations, scratch } = placeScratch(matrices, options, out);
   const rows = outputRows(donor);
   const ops = copy.ops.map(({ shard: _, offset: __, ...op }): PlacelessOp => {
     const matrix = matrices.find(({ tensor }) => tensor === op.tensor);
@@ -77,7 +77,7 @@ export function planTransplant(
       ...layout,
       method: `transplant (${describe(options)})`,
       models: [original.model.name, donor.model.name],
-      inputFiles: [...copy.inputFiles, ...(scratch.size > 0 ? [scratch] : [])],
+      inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,
       totals: totals(ops, layout.shards),
       machineDependent,
@@ -91,8 +91,15 @@ export function outputRows({ vocabulary }: TokenModel): number {
   return (vocabulary.tokens.at(-1)?.id ?? -1) + 1;
 }
 
+/** Files of the donor that approximations go by. */
+function filesRead({ model }: TokenModel, approximations: readonly ApproximationPlan[]): MergePlan["inputFiles"] {
+  const files = new Set(approximations.map(({ matrix }) => matrix.donor?.file));
+  return model.weightFiles.filter(({ path }) => files.has(path));
+}
+
 function placeScratch(
   matrices: readonly MatrixPlan[],
+  options: TransplantOptions,
   out: string,
 ): Pick<TransplantPlan, "approximations" | "scratch"> {
   const approximations: ApproximationPlan[] = [];
@@ -104,8 +111,9 @@ function placeScratch(
       matrix.assignment.targets.length * (matrix.original.shape[1] ?? 0) * DTYPE_BYTES[matrix.original.dtype];
     size += Math.ceil(bytes / 64) * 64;
   }
-  // The plan's hash knows a file by its name and its folder's: the same for every output folder.
-  const path = join(dirname(resolve(out)), `.${basename(resolve(out))}.sinter`, "approximated", "rows.bin");
+  // The plan's hash knows a file by its name and its folder's: they say what is in it, whatever the output folder.
+  const content = describe(options).replaceAll(/[^a-z0-9._-]+/g, "-");
+  const path = join(dirname(resolve(out)), `.${basename(resolve(out))}.sinter`, "approximated", `${content}.bin`);
   return { approximations, scratch: { path, size } };
 }
 

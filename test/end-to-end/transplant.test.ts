@@ -104,6 +104,17 @@ describe("sinter tokens transplant", () => {
     expect(json("tied", "sinter_manifest.json")).toMatchObject({ machine_dependent: [EMBEDDING] });
   });
 
+  test("another method or another donor is another plan; the output folder's name is no part of it", async () => {
+    const hash = async (other: string, k: string, out: string) => {
+      await work.run("sinter", ["tokens", "transplant", "original", other, out, "-k", k, "-q"]);
+      return json(out, "sinter_manifest.json").plan;
+    };
+    const first = json("tied", "sinter_manifest.json").plan;
+    expect(await hash("donor", "4", "hash-1")).toBe(first);
+    expect(await hash("donor", "5", "hash-2")).not.toBe(first);
+    expect(await hash("headed", "4", "hash-3")).not.toBe(first);
+  });
+
   test("leaves nothing beside the output", () => {
     expect(readdirSync(work.folder).filter((name) => name.startsWith("."))).toEqual([]);
   });
