@@ -17,7 +17,7 @@ import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
 import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
-import { chooseTemplate, withTemplate } from "./token-files.ts";
+import { checkTemplateName, chooseTemplate, withTemplate } from "./token-files.ts";
 import { type SettledTokens, settleTokens } from "./tokens.ts";
 import type { ConfigEdits, MergeOptions, MergePlan, SideFile } from "./types.ts";
 import { settleVocabulary } from "./vocabulary.ts";
@@ -87,6 +87,7 @@ export function checkRecipe(config: MergeConfig, options: MergeOptions, report: 
   const method = findMethod(config.mergeMethod);
   if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
   else checkParameterNames(config, method, options.strict, report);
+  checkTemplateName(config, report);
   return method;
 }
 

@@ -38,6 +38,13 @@ function configOf({ config, added }: Tokenizer): JsonObject {
   return { ...config, added_tokens_decoder: decoder };
 }
 
+/** Reports a chat template that is neither a known name nor Jinja: said without any model. */
+export function checkTemplateName({ chatTemplate }: MergeConfig, report: Report): void {
+  if (chatTemplate === undefined || chatTemplate.text === "auto") return;
+  const named = namedTemplate(chatTemplate.text);
+  if (typeof named !== "string") report.error({ ...named, at: chatTemplate.at });
+}
+
 /**
  * The chat template that the recipe asks for, checked; undefined where it asks for none, and where it is of no use:
  * then the report says why.

@@ -6,7 +6,7 @@ import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
 import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
-import { parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
+import { addedToken, parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
 import type { JsonObject, Tokenizer } from "./types.ts";
 
 /** The files that hold a vocabulary, the first that a folder has being read. */
@@ -59,7 +59,7 @@ function readCore(
 ): TokenizerCore | undefined {
   const path = join(folder.dir, from);
   try {
-    if (from === "tokenizer.json") return parseTokenizerJson(readFileSync(path, "utf8"));
+    if (from === "tokenizer.json") return withDeclared(parseTokenizerJson(readFileSync(path, "utf8")), config);
     return readLegacy({ ...folder, from, config, specialTokensMap: specialTokensMap ?? {} });
   } catch (error) {
     if (!(error instanceof FormatError) && !(error instanceof JsonError)) throw error;
@@ -73,6 +73,21 @@ function readCore(
     });
     return undefined;
   }
+}
+
+/**
+ * With the added tokens that only tokenizer_config.json lists, as transformers adds them when it loads the folder; those
+ * whose id another token has are left out.
+ */
+function withDeclared(core: TokenizerCore, { added_tokens_decoder: declared }: JsonObject): TokenizerCore {
+  if (!isObject(declared)) return core;
+  const known = allIds(core);
+  const taken = new Set(known.values());
+  const fresh = Object.entries(declared)
+    .map(([id, token]) => addedToken(token, Number(id)))
+    .filter(({ content, id }) => !known.has(content) && !taken.has(id));
+  if (fresh.length === 0) return core;
+  return { ...core, added: [...core.added, ...fresh].toSorted((a, b) => a.id - b.id) };
 }
 
 function readSide({ dir, files, name: model }: TokenizerFolder, name: string, report: Report): JsonObject | undefined {

@@ -57,6 +57,16 @@ const CASES = [
   // Tied embeddings.
   "t-qwen2-tied-linear",
   "t-qwen2-tied-stack",
+  // Tokenizers and chat templates.
+  "k-tok-union",
+  "k-tok-union-pad",
+  "k-tok-slerp-union",
+  "k-tok-mixed-tied-union",
+  "k-tok-force",
+  "k-tok-zero",
+  "k-tok-model-nonmember",
+  "k-chat-literal",
+  "k-chat-invalid",
   // Options.
   "o-shard-20k",
   "o-no-safe-serialization",
