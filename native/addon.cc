@@ -13,11 +13,13 @@
 #include "glue/forward.h"
 #include "glue/products.h"
 #include "glue/routing.h"
+#include "glue/transplant.h"
 #include "glue/values.h"
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "numeric/digest.h"
+#include "transplant/well-trained.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -91,6 +93,9 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
+                             InstanceMethod("transplant", &Addon::Guarded<&Addon::RunTransplant>),
+                             InstanceMethod("transplantProgress", &Addon::Guarded<&Addon::TransplantProgress>),
+                             InstanceMethod("wellTrained", &Addon::Guarded<&Addon::WellTrained>),
                              InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
                              InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
                              InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
@@ -102,6 +107,7 @@ class Addon : public Napi::Addon<Addon> {
       waiter_.stop();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      watch_->cancelled = true;
       calculator_.stop();
     });
   }
@@ -284,7 +290,88 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     if (engine_ != nullptr) engine_->cancel();
+    watch_->cancelled = true;
     return info.Env().Undefined();
+  }
+
+  Napi::Value RunTransplant(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const Transplant> transplant = read_transplant(object(info[0]), handles());
+    const auto effort = [](Napi::Env env, const Watch& watch) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("productSeconds", static_cast<double>(watch.product_nanoseconds.load()) * 1e-9);
+      result.Set("multiplyAdds", static_cast<double>(watch.multiply_adds.load()));
+      return result;
+    };
+    return Compute(info.Env(), effort, [transplant](Team& team, const ProductKernels& kernels, Watch& watch) {
+      run_transplant(*transplant, team, kernels, watch);
+    });
+  }
+
+  /// Steps done and steps in all (0 until known) of the transplant that was started last.
+  Napi::Value TransplantProgress(const Napi::CallbackInfo& info) {
+    Napi::Array steps = Napi::Array::New(info.Env(), 2);
+    steps.Set(0u, static_cast<double>(watch_->done.load()));
+    steps.Set(1u, static_cast<double>(watch_->total.load()));
+    return steps;
+  }
+
+  Napi::Value WellTrained(const Napi::CallbackInfo& info) {
+    const auto [embedding, source] = read_rows(object(info[0]), handles());
+    std::optional<StoredRows> head;
+    std::vector<std::shared_ptr<Source>> sources{source};
+    if (!info[1].IsUndefined()) {
+      const auto [rows, head_source] = read_rows(object(info[1]), handles());
+      head = rows;
+      sources.push_back(head_source);
+    }
+    const std::vector<uint32_t> unused = indices(info[2], "unused");
+    auto trained = std::make_shared<std::vector<uint8_t>>();
+    const auto result = [trained](Napi::Env env, const Watch&) -> Napi::Value {
+      Napi::Uint8Array array = Napi::Uint8Array::New(env, trained->size());
+      std::copy(trained->begin(), trained->end(), array.Data());
+      return array;
+    };
+    return Compute(info.Env(), result,
+                   [embedding = embedding, head, sources, unused, trained](Team& team, const ProductKernels&, Watch&) {
+                     *trained = well_trained(team, embedding, head, unused);
+                     for (size_t i = 0; i < sources.size(); i++) {
+                       if (!sources[i]->failed()) continue;
+                       throw Failure("SOURCE_FAILED", sources[i]->path() + " shrank or failed while it was read",
+                                     static_cast<int>(i));
+                     }
+                   });
+  }
+
+  using Computation = std::function<void(Team&, const ProductKernels&, Watch&)>;
+
+  /// Runs `compute` off the JavaScript thread; `result` makes what the promise resolves to.
+  Napi::Value Compute(Napi::Env env, std::function<Napi::Value(Napi::Env, const Watch&)> result, Computation compute) {
+    const unsigned threads = engine().threads();
+    const ProductKernels* kernels = find_products(engine().kernels().target);
+    const auto watch = std::make_shared<Watch>();
+    watch_ = watch;
+    auto outcome = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(env, [outcome, result, watch](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (*outcome) return promise.Reject(to_js(env, **outcome).Value());
+      promise.Resolve(result(env, *watch));
+    });
+    calculator_.run([this, threads, kernels, watch, outcome, report, compute]() {
+      try {
+        Team team(threads);
+        compute(team, kernels == nullptr ? best_products() : *kernels, *watch);
+      } catch (const Failure& failure) {
+        *outcome = failure;
+      } catch (const std::exception& error) {
+        outcome->emplace("BAD_ARGUMENT", error.what());
+      }
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Handles handles() {
+    return {[this](const Napi::Value& value) { return find(sources_, value, "source"); },
+            [this](const Napi::Value& value) { return find(sinks_, value, "sink"); }};
   }
 
   // ---- from JavaScript ----
@@ -483,6 +570,8 @@ class Addon : public Napi::Addon<Addon> {
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
   Waiter calculator_;
+  /// Of the transplant that was started last.
+  std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   std::list<std::shared_ptr<ForwardJob>> forwards_;
   std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;

@@ -87,7 +87,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     load: () => import("./architectures.ts"),
   },
   tokens: {
-    summary: "Compare the tokenizers of models.",
+    summary: "Compare the tokenizers of models, or give a model the tokenizer of another.",
     load: () => import("./tokens.ts"),
   },
   doctor: {

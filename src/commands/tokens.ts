@@ -15,6 +15,10 @@ const SUBCOMMANDS: Readonly<Record<string, Entry>> = {
     summary: "Show what differs between the tokenizers of two models.",
     load: () => import("./tokens-diff.ts"),
   },
+  transplant: {
+    summary: "Write a model with the tokenizer of another: rows of tokens that it lacks are approximated.",
+    load: () => import("./tokens-transplant.ts"),
+  },
 };
 
 export const main: CommandModule["main"] = async (args) => {

@@ -78,8 +78,13 @@ export function frontMatter(models: Pick<PlanModels, "all">, tags: readonly stri
   return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n${["mergekit", "merge", "sinter", ...tags].map((tag) => `- ${tag}\n`).join("")}`;
 }
 
+/** The id on the Hub that a model was named by, if it was. */
+export function hubIdOf({ model }: Pick<PlanModel, "model">): string | undefined {
+  return isHubId(model.ref.model) ? model.ref.model.path : undefined;
+}
+
 /** A model's name, and where the Hub has it a link. */
-export function linked({ model }: PlanModel): string {
+export function linked({ model }: Pick<PlanModel, "model">): string {
   if (model.made !== undefined) {
     const origins = model.made.from.map((ref) => linkedPath(ref.model)).join(", ");
     return `\`${model.name}\` (merged from ${origins})`;

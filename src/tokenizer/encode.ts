@@ -1,9 +1,10 @@
 import type { Tokenizer } from "./types.ts";
 import { tokenizerText } from "./write.ts";
 
-/** Turns texts into tokens and back, special tokens of the post-processor included. */
+/** Turns texts into tokens and back. */
 export interface Encoder {
-  encode(text: string): { ids: number[]; tokens: string[] };
+  /** @param framed whether the special tokens that the post-processor puts around a text are wanted; they are by default. */
+  encode(text: string, framed?: boolean): { ids: number[]; tokens: string[] };
   decode(ids: readonly number[]): string;
 }
 
@@ -13,8 +14,8 @@ export function encoderOf(tokenizer: Tokenizer): Encoder {
   const json = JSON.parse(tokenizerText(tokenizer)) as ConstructorParameters<typeof Library>[0];
   const loaded = new Library(json, { ...tokenizer.config });
   return {
-    encode(text) {
-      const { ids, tokens } = loaded.encode(text);
+    encode(text, framed = true) {
+      const { ids, tokens } = loaded.encode(text, { add_special_tokens: framed });
       return { ids: [...ids], tokens: [...tokens] };
     },
     decode: (ids) => loaded.decode([...ids], { skip_special_tokens: false }),

@@ -11,6 +11,7 @@ import { type Case, type Expected, type Kit, valuesOf } from "./kit.ts";
 import { type Output, readOutput } from "./output.ts";
 import { isRouter, randomRouterFault, routerFault } from "./routers.ts";
 import { statisticsFault, statisticsOf } from "./statistics.ts";
+import { transplantTruth } from "./transplants.ts";
 import { readView, truthOf } from "./truth.ts";
 import { unpacked } from "./unpacked.ts";
 import { byToken, recordedIds, tokenIds, vocabularyFaults } from "./vocabulary.ts";
@@ -26,7 +27,8 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
   const { name, expect, kind } = conformanceCase;
   if (expect === "refuse")
     return { faults: refusalFaults(execution, /\S/, conformanceCase.exit_code), comparisons: [] };
-  const judgement = expect === "better" ? JUDGEMENTS[name] : undefined;
+  const known = JUDGEMENTS[name];
+  const judgement = expect === "better" || known?.overrules ? known : undefined;
   if (expect === "better" && judgement === undefined) return onlyFault("nobody has said yet what is better here");
   if (judgement?.right === "print") return { faults: printFaults(execution, judgement.pattern), comparisons: [] };
   if (judgement?.right === "refuse") return { faults: refusalFaults(execution, judgement.naming), comparisons: [] };
@@ -44,7 +46,12 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
       // Of mixtures with random routers, all but these is exact.
       kind === "statistical" && kit.statistics(name) !== undefined
         ? { faults: statisticalFaults(kit, name, expected, output, plan), comparisons: [] }
-        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan), kind === "statistical");
+        : checkTensors(
+            expected,
+            output,
+            (tensor) => truths(kit, conformanceCase, tensor, plan),
+            kind === "statistical",
+          );
     const folder = folderFaults(kit, name, expected, output, conformanceCase.config_donor !== undefined);
     const vocabulary = vocabularyFaults(theirIds, ourIds, conformanceCase.compare === "by_token");
     return { ...finding, faults: [...finding.faults, ...folder, ...vocabulary] };
@@ -83,8 +90,13 @@ function printFaults(execution: Execution, pattern: RegExp): string[] {
 }
 
 /** Prefers what the reference wrote in float32 from the same inputs, which owes nothing to our planner. */
-function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefined): Truth[] {
-  const computed = plan && truthOf(plan, tensor);
+function truths(
+  kit: Kit,
+  { name, command }: Pick<Case, "name" | "command">,
+  tensor: string,
+  plan: MergePlan | undefined,
+): Truth[] {
+  const computed = plan ? truthOf(plan, tensor) : transplantTruth(kit, command, tensor);
   if (computed === undefined) return [];
   const recorded = name.endsWith("-bf16") ? kit.expected(name.replace(/-bf16$/, "-f32")) : undefined;
   const stored = recorded?.tensors.get(tensor)?.stored;
@@ -191,7 +203,8 @@ function judgedTensors(kit: Kit, judgement: Judgement, output: Output, plan: Mer
   if (judgement.right === "like") {
     const expected = kit.expected(judgement.other, judgement.part);
     if (expected === undefined) return onlyFault(`the kit has no ${judgement.other}`);
-    return checkTensors(expected, output, (tensor) => truths(kit, judgement.other, tensor, plan));
+    const other = { name: judgement.other, command: "" };
+    return checkTensors(expected, output, (tensor) => truths(kit, other, tensor, plan));
   }
   if (judgement.right !== "values") return { faults: [], comparisons: [] };
   const faults: string[] = [];

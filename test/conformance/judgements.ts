@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type OracleResult, oracle } from "../oracle/methods.ts";
 import { type Kit, valuesOf } from "./kit.ts";
 import type { Output } from "./output.ts";
+import { transplantTruth } from "./transplants.ts";
 import { meanOf, rowsOf } from "./truth.ts";
 import { tokenIds } from "./vocabulary.ts";
 
@@ -12,8 +13,10 @@ import { tokenIds } from "./vocabulary.ts";
  * - `like`: the tensors that the reference wrote in another case, or in this one before it failed.
  * - `print`: nothing is written, and what is printed matches `pattern`.
  * - `values`: every tensor worked out here from the inputs.
+ *
+ * With `overrules` an entry holds although the kit wants a match: what the reference wrote there is arbitrary.
  */
-export type Judgement = { reason: string; config?: Record<string, unknown> } & (
+export type Judgement = { reason: string; config?: Record<string, unknown>; overrules?: boolean } & (
   | { right: "refuse"; naming: RegExp }
   | { right: "print"; pattern: RegExp }
   | { right: "like"; other: string; part?: "expected_partial" }
@@ -187,6 +190,34 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     right: "like",
     other: "o-verbose",
   },
+  ...transplants(
+    "the reference multiplies float32 coefficients with bfloat16 points, and fails",
+    "x-tokensurgeon-common_interpolation",
+    "common_interpolation --k 8",
+  ),
+  ...transplants("the reference passes its options where k is wanted, and fails", "x-tokensurgeon-stb", "stb --k 8"),
+  ...transplants(
+    "the reference looks for rope_theta where transformers 5 does not keep it, and fails",
+    "x-tokensurgeon-mp_rope",
+    "mp_rope --k 8",
+  ),
+  ...transplants(
+    "the reference's rows are random and not recorded: ours are held to the same distribution's formula",
+    "x-tokensurgeon-john_hewitt",
+    "john_hewitt --random-seed 42",
+    { overrules: true },
+  ),
+  ...transplants(
+    "the reference applies the rotation the wrong way round, so that its rows depend on the signs that a decomposition " +
+      "gives its vectors, which change with the seed of its random start",
+    "x-tokensurgeon-landmark_pca",
+    "landmark_pca",
+    { overrules: true },
+  ),
+  ...transplants("as x-tokensurgeon-landmark_pca", "x-tokensurgeon-f32-landmark_pca", "landmark_pca", {
+    overrules: true,
+    models: ["llama-fp32", "llama-tokb-f32"],
+  }),
 };
 
 /** The tensors of the same mixture with a shared expert, but for the latter, which is zero. */
@@ -200,6 +231,25 @@ function qwenMixture(kit: Kit): Map<string, Judged> {
       return [name, { values: isZero ? new Float64Array(count) : valuesOf(stored), alternatives: new Map() }];
     }),
   );
+}
+
+/** Every tensor of the original as it is, and the rows of both matrices by token. @param method with its options. */
+function transplants(
+  reason: string,
+  name: string,
+  method: string,
+  { overrules = false, models = ["llama-base", "llama-tokb"] } = {},
+): Record<string, Judgement> {
+  const command = `mergekit-tokensurgeon ${models.map((model) => `./models/${model}`).join(" ")} OUT --approximation-method ${method}`;
+  const tensors = (kit: Kit) => {
+    const [original = ""] = models;
+    const all = kit.inputNames(original).map((tensor): [string, Judged] => {
+      const values = kit.input(original, tensor);
+      return [tensor, transplantTruth(kit, command, tensor) ?? { values, alternatives: new Map() }];
+    });
+    return new Map(all);
+  };
+  return { [name]: { reason, overrules, right: "values", tensors, config: { vocab_size: 298 } } };
 }
 
 /** linear, weights 1 and 1, of layers i and i + 1 of one model; embeddings, norm and head meet themselves. */
