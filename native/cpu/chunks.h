@@ -108,7 +108,8 @@ Work* input_room(Scratch& scratch, int inputs) {
 template <class Work>
 bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* room) {
   const InputSpan& span = job.input[input];
-  return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room + input * kChunk);
+  std::byte gathered[kChunk * sizeof(uint64_t)];
+  return widen_chunk(span.dtype, elements_of(span, begin, n, gathered), n, room + input * kChunk);
 }
 
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.

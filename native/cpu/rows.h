@@ -14,9 +14,10 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 template <class Work>
 void load_row(const Job& job, int input, uint64_t begin, uint64_t n, Work* to) {
   const InputSpan& span = job.input[input];
+  std::byte gathered[kChunk * sizeof(uint64_t)];
   for (uint64_t i = 0; i < n; i += kChunk) {
     const uint32_t count = static_cast<uint32_t>(n - i < kChunk ? n - i : kChunk);
-    widen_chunk(span.dtype, span.data + (begin + i) * element_size(span.dtype), count, to + i);
+    widen_chunk(span.dtype, elements_of(span, begin + i, count, gathered), count, to + i);
   }
 }
 

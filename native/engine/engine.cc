@@ -88,7 +88,8 @@ void Engine::submit(std::shared_ptr<Op> op) {
   std::vector<ByteRange> ranges;
   for (int i = 0; i < op->job.inputs; i++) {
     const InputSpan& input = op->job.input[i];
-    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, op->job.count * element_size(input.dtype)});
+    const uint64_t elements = input.layout == nullptr ? op->job.count : input.layout->extent();
+    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
   }
   read_ahead_.want(std::move(ranges));
   {
@@ -338,11 +339,11 @@ void Engine::run_map_task(Op& op, uint32_t task, Scratch& scratch) {
   for (uint64_t at = begin; at < end; at += piece) {
     const uint64_t to = std::min(end, at + piece);
     const std::byte* bytes;
+    if (scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
     if (op.kernel->map == nullptr) {
-      bytes = job.input[0].data + at * width;
+      bytes = elements_of(job.input[0], at, to - at, scratch.out.data());
       non_finite |= op.kernels->has_non_finite(bytes, job.out, to - at) ? 1u : 0u;
     } else {
-      if (scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
       op.kernel->map(job, scratch, at, to, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }

@@ -5,6 +5,9 @@ import type { MergeOp, MergePlan } from "./types.ts";
 /** Changes when equal plans get another hash. */
 const FORMAT = 2;
 
+/** Added to the number of a dtype where strides follow the shape. */
+const WITH_STRIDES = 100;
+
 const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, index]));
 
 /**
@@ -55,8 +58,9 @@ function writeOp(
     writer.number(position);
     writer.number(files.get(view.file) ?? -1);
     writer.number(view.offset);
-    writer.number(DTYPES.get(view.dtype) ?? -1);
+    writer.number((DTYPES.get(view.dtype) ?? -1) + (view.strides === undefined ? 0 : WITH_STRIDES));
     writer.list(view.shape);
+    if (view.strides !== undefined) writer.list(view.strides);
   }
 }
 

@@ -1,6 +1,6 @@
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { elementCount } from "../model/types.ts";
+import { elementCount, layoutOf } from "../model/types.ts";
 import type { Addon, NativeOp, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
@@ -115,6 +115,7 @@ class Computation {
       offset: input.view.offset,
       dtype: input.view.dtype,
       stream: input.position,
+      layout: layoutOf(input.view),
     }));
     return {
       kernel: op.kernel,
