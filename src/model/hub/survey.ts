@@ -4,6 +4,7 @@ import { expandHome } from "../hub-cache.ts";
 import { isObject } from "../json-file.ts";
 import { didYouMean } from "../locate.ts";
 import type { MissingModel } from "../missing.ts";
+import { parsePythonJson } from "../python-json.ts";
 import { quantisedConfig } from "../quantised.ts";
 import { formatModelPath } from "../ref.ts";
 import { modelWeightFiles } from "../weight-files.ts";
@@ -86,7 +87,7 @@ async function readIndex(
 /** Empty where the file holds something else: what that means is said when the model is read. */
 function readObject(bytes: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const value: unknown = parsePythonJson(new TextDecoder().decode(bytes));
     return isObject(value) ? value : {};
   } catch {
     return {};
