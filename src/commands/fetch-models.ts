@@ -1,7 +1,7 @@
 import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
 import { isOffline } from "../model/hub-cache.ts";
-import { findMissing, type MissingModel } from "../model/missing.ts";
+import { type FoldersOf, findMissing, type MissingModel } from "../model/missing.ts";
 import { namedModels } from "../plan/models.ts";
 
 /** What to do about models that are on the Hub and not here. */
@@ -12,6 +12,8 @@ export interface FetchPolicy {
   quiet: boolean;
   /** Reports what would make the download a waste. Called only where there is something to download. */
   check: (report: Report) => void;
+  /** The folders that hold parts of a model, by its config.json. */
+  foldersOf?: FoldersOf;
 }
 
 /**
@@ -26,23 +28,28 @@ export async function fetchModels(
   report: Report,
 ): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(config, cacheDir);
+  const missing = missingModels(config, cacheDir, policy.foldersOf);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();
   const { downloadModels, describeDownload } = await import("./download-models.ts");
-  if (policy.download) await downloadModels(missing, cacheDir, policy.quiet, report);
-  else await describeDownload(missing, cacheDir, report);
+  const foldersOf = policy.foldersOf ?? (() => []);
+  if (policy.download) await downloadModels(missing, cacheDir, policy.quiet, foldersOf, report);
+  else await describeDownload(missing, cacheDir, foldersOf, report);
   report.throwIfErrors();
 }
 
-function missingModels(config: MergeConfig, cacheDir: string | undefined): MissingModel[] {
+function missingModels(
+  config: MergeConfig,
+  cacheDir: string | undefined,
+  foldersOf: FoldersOf | undefined,
+): MissingModel[] {
   const named = [...namedModels(config).values()];
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();
   for (const { ref, at } of named) {
-    const model = findMissing({ path: ref.model, at }, cacheDir);
+    const model = findMissing({ path: ref.model, at }, cacheDir, foldersOf);
     if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
   }
   return [...missing.values()];
