@@ -2,7 +2,7 @@ import type { Report } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import type { BoundModule } from "./bind.ts";
 import { countOf, type LayerPosition } from "./config-values.ts";
-import { type ConditionalWeight, countWeights, sectionWeights } from "./entries.ts";
+import { ALWAYS, type ConditionalWeight, countWeights, sectionWeights } from "./entries.ts";
 import { firstName, orderPrefixes, type SpelledWeight, spellings, spellWeight } from "./spelling.ts";
 import { fillNumber, layerNames, numberNames, templateKey } from "./template.ts";
 import type { ModuleSpec, Packing, WeightLayout, WeightSpec } from "./types.ts";
@@ -26,6 +26,7 @@ interface LoopedWeight extends Omit<WeightSpec, "layer"> {
 /**
  * The weights of a module, in the model's own spelling of names.
  * @param split take weights apart that the model stores packed.
+ * @param shared layers that other models have: where they are the same, they are not made again.
  * @returns undefined where config.json lacks a count: then the report has an error.
  */
 export function expandModule(
@@ -33,6 +34,7 @@ export function expandModule(
   layers: number,
   model: Model,
   split: boolean,
+  shared: SharedLayers,
   report: Report,
 ): ExpandedModule | undefined {
   const { before = [], layer = [], after = [] } = bound.templates;
@@ -53,7 +55,7 @@ export function expandModule(
     family: bound.family,
     subfolder: bound.templates.subfolder,
     before: first.map(outsideLayers),
-    layers: inLayers(repeated, layers),
+    layers: sharedLayers(repeated, layers, shared),
     after: last.map(outsideLayers),
   };
   return { spec, layout: { kind: naming.kind, fixed: naming.fixed }, renamed: naming.renamed };
@@ -232,6 +234,26 @@ function packingOf(
 
 function outsideLayers({ inLayer: _, ...spec }: LoopedWeight): WeightSpec {
   return spec;
+}
+
+/** Weights of layers by all that they are made of. Most models of a merge have the same. */
+export type SharedLayers = Map<string, readonly (readonly WeightSpec[])[]>;
+
+function sharedLayers(
+  weights: readonly LoopedWeight[],
+  layers: number,
+  shared: SharedLayers,
+): readonly (readonly WeightSpec[])[] {
+  const key = JSON.stringify([layers, weights.map(({ inLayer, ...spec }) => [spec, layersOf(inLayer, layers)])]);
+  const known = shared.get(key) ?? inLayers(weights, layers);
+  shared.set(key, known);
+  return known;
+}
+
+/** The layers that a weight is in, as text; empty where it is in all. */
+function layersOf(inLayer: LoopedWeight["inLayer"], layers: number): string {
+  if (inLayer === ALWAYS) return "";
+  return Array.from({ length: layers }, (_, layer) => (inLayer({ layer, layers }) ? "1" : "0")).join("");
 }
 
 function inLayers(weights: readonly LoopedWeight[], layers: number): WeightSpec[][] {

@@ -66,15 +66,37 @@ export function parseSafetensorsHeader(
 ): SafetensorsHeader | undefined {
   const length = headerLength(bytes, fileSize, path, report);
   if (length === undefined) return undefined;
-  const found = new Report();
   const dataStart = LENGTH_BYTES + length;
-  const header = readJson(bytes.subarray(LENGTH_BYTES, dataStart), found);
-  const tensors = header === undefined ? undefined : checkedViews(header, path, dataStart, fileSize - dataStart, found);
-  if (header === undefined || tensors === undefined || found.errors.length > 0) {
+  const header = readHeader(bytes.subarray(LENGTH_BYTES, dataStart), fileSize - dataStart, path, report);
+  if (header === undefined) return undefined;
+  const tensors = new Map<string, TensorView>();
+  for (const { name, dtype, shape, begin } of header.entries) {
+    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
+  }
+  return { tensors, metadata: header.metadata, size: fileSize };
+}
+
+type CheckedHeader = Pick<HeaderEntries, "entries" | "metadata">;
+
+/** Headers that were right, by what they say: fine-tunes of one model mostly have the same. The latest ones are kept. */
+const known = new Map<string, CheckedHeader>();
+const MOST_KNOWN = 64;
+
+/** The tensors in the order of their offsets, checked. @returns undefined where something is wrong: the report says what. */
+function readHeader(bytes: Uint8Array, dataBytes: number, path: string, report: Report): CheckedHeader | undefined {
+  const key = `${dataBytes} ${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const found = new Report();
+  const header = readJson(bytes, found);
+  if (header !== undefined) check(header, dataBytes, found);
+  if (header === undefined || found.errors.length > 0) {
     tell(found, path, report);
     return undefined;
   }
-  return { tensors, metadata: header.metadata, size: fileSize };
+  if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
+  known.set(key, header);
+  return header;
 }
 
 /** The first `count` bytes of an open file, or all of it where it is shorter. */
@@ -140,15 +162,8 @@ function readJson(bytes: Uint8Array, report: Report): HeaderEntries | undefined 
   return undefined;
 }
 
-/** The tensors in the order of their offsets. What is wrong with them goes to the report: then they are of no use. */
-function checkedViews(
-  header: HeaderEntries,
-  path: string,
-  dataStart: number,
-  dataBytes: number,
-  report: Report,
-): Map<string, TensorView> {
-  const { entries, malformed, metadataIsValid } = header;
+/** Puts the tensors into the order of their offsets. What is wrong with them goes to the report. */
+function check({ entries, malformed, metadataIsValid }: HeaderEntries, dataBytes: number, report: Report): void {
   if (!metadataIsValid) {
     report.error({ code: "safetensors-metadata", message: "__metadata__ must be one object whose values are texts" });
   }
@@ -161,23 +176,19 @@ function checkedViews(
   }
   const offsetsAreUsable = checkEntries(entries, report);
   if (offsetsAreUsable) sortByOffset(entries);
-  const tensors = new Map<string, TensorView>();
-  for (const { name, dtype, shape, begin } of entries) {
-    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
-  }
-  if (tensors.size < entries.length) reportRepeated(entries, report);
-  else if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
-  return tensors;
+  if (reportRepeated(entries, report)) return;
+  if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
 }
 
-function reportRepeated(entries: readonly HeaderEntry[], report: Report): void {
-  const seen = new Set<string>();
+/** @returns whether a name stands twice. */
+function reportRepeated(entries: readonly HeaderEntry[], report: Report): boolean {
+  const names = new Set(entries.map(({ name }) => name));
+  if (names.size === entries.length) return false;
   for (const { name } of entries) {
-    if (seen.has(name)) {
-      report.error({ code: "safetensors-duplicate-name", message: "the header names the tensor twice", tensor: name });
-    }
-    seen.add(name);
+    if (names.delete(name)) continue;
+    report.error({ code: "safetensors-duplicate-name", message: "the header names the tensor twice", tensor: name });
   }
+  return true;
 }
 
 /** Most files are in order already, and a sort of 100,000 entries would cost more than all other checks. */

@@ -3,6 +3,7 @@ import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { DTYPE_BYTES } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
@@ -11,7 +12,7 @@ import { applyEdits, configText, structureEdits, weightEdits } from "./config-js
 import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { checkParameterNames } from "./parameter-names.ts";
-import { type PlacelessOp, tensorBytes } from "./place.ts";
+import type { PlacelessOp } from "./place.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
@@ -43,9 +44,10 @@ export function buildPlan(
   report.throwIfErrors();
   const structure = structureEdits(recipe, models.donor, report);
   const output = outputArchitecture(models, structure, report);
-  const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
+  const targets = findTargets(recipe, output);
+  const shared = settleSharedWeights(targets, options.lmHead, report);
   const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
-  const carried = carriedTargets(recipe, models, structure, report);
+  const carried = carriedTargets(recipe, models, { targets, structure }, report);
   const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
@@ -135,8 +137,11 @@ function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): Merge
   let parameters = 0;
   let bytesRead = 0;
   for (const { shape, inputs } of ops) {
-    parameters += elementCount(shape);
-    for (const { view } of inputs) bytesRead += tensorBytes(view);
+    const count = elementCount(shape);
+    parameters += count;
+    for (const { view } of inputs) {
+      bytesRead += (view.shape === shape ? count : elementCount(view.shape)) * DTYPE_BYTES[view.dtype];
+    }
   }
   const bytesWritten = shards.reduce((sum, { size }) => sum + size, 0);
   return { tensors: ops.length, parameters, bytesRead, bytesWritten };

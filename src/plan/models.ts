@@ -56,6 +56,7 @@ export function openModels(
       options.architectures,
       report,
     ),
+    shared: new Map(),
   };
   for (const [key, { model: found, at }] of opened) {
     const model = withSubfolders(found, expandOptions.families, report);
