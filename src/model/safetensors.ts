@@ -67,36 +67,39 @@ export function parseSafetensorsHeader(
   const length = headerLength(bytes, fileSize, path, report);
   if (length === undefined) return undefined;
   const dataStart = LENGTH_BYTES + length;
-  const header = readHeader(bytes.subarray(LENGTH_BYTES, dataStart), fileSize - dataStart, path, report);
-  if (header === undefined) return undefined;
-  const tensors = new Map<string, TensorView>();
-  for (const { name, dtype, shape, begin } of header.entries) {
-    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
-  }
-  return { tensors, metadata: header.metadata, size: fileSize };
-}
-
-type CheckedHeader = Pick<HeaderEntries, "entries" | "metadata">;
-
-/** Headers that were right, by what they say: fine-tunes of one model mostly have the same. The latest ones are kept. */
-const known = new Map<string, CheckedHeader>();
-const MOST_KNOWN = 64;
-
-/** The tensors in the order of their offsets, checked. @returns undefined where something is wrong: the report says what. */
-function readHeader(bytes: Uint8Array, dataBytes: number, path: string, report: Report): CheckedHeader | undefined {
-  const key = `${dataBytes} ${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
-  const before = known.get(key);
-  if (before !== undefined) return before;
+  const text = bytes.subarray(LENGTH_BYTES, dataStart);
+  const key = `${fileSize} ${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
   const found = new Report();
-  const header = readJson(bytes, found);
-  if (header !== undefined) check(header, dataBytes, found);
-  if (header === undefined || found.errors.length > 0) {
+  const header = known.get(key) ?? readJson(text, found);
+  const tensors = header === undefined ? undefined : viewsOf(header, path, dataStart);
+  if (header !== undefined && tensors !== undefined && !known.has(key)) {
+    check(header, tensors, fileSize - dataStart, found);
+  }
+  if (header === undefined || tensors === undefined || found.errors.length > 0) {
     tell(found, path, report);
     return undefined;
   }
-  if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
+  remember(key, header);
+  return { tensors, metadata: header.metadata, size: fileSize };
+}
+
+/** Headers that were right, by what they say: fine-tunes of one model mostly have the same. The latest ones are kept. */
+const known = new Map<string, HeaderEntries>();
+const MOST_KNOWN = 64;
+
+function remember(key: string, header: HeaderEntries): void {
+  if (known.size === MOST_KNOWN && !known.has(key)) known.delete(known.keys().next().value as string);
   known.set(key, header);
-  return header;
+}
+
+/** The tensors in the order of their offsets. */
+function viewsOf({ entries }: HeaderEntries, path: string, dataStart: number): Map<string, TensorView> {
+  sortByOffset(entries);
+  const tensors = new Map<string, TensorView>();
+  for (const { name, dtype, shape, begin } of entries) {
+    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
+  }
+  return tensors;
 }
 
 /** The first `count` bytes of an open file, or all of it where it is shorter. */
@@ -162,8 +165,13 @@ function readJson(bytes: Uint8Array, report: Report): HeaderEntries | undefined 
   return undefined;
 }
 
-/** Puts the tensors into the order of their offsets. What is wrong with them goes to the report. */
-function check({ entries, malformed, metadataIsValid }: HeaderEntries, dataBytes: number, report: Report): void {
+/** What is wrong with the tensors goes to the report: then they are of no use. */
+function check(
+  { entries, malformed, metadataIsValid }: HeaderEntries,
+  tensors: ReadonlyMap<string, TensorView>,
+  dataBytes: number,
+  report: Report,
+): void {
   if (!metadataIsValid) {
     report.error({ code: "safetensors-metadata", message: "__metadata__ must be one object whose values are texts" });
   }
@@ -175,20 +183,18 @@ function check({ entries, malformed, metadataIsValid }: HeaderEntries, dataBytes
     });
   }
   const offsetsAreUsable = checkEntries(entries, report);
-  if (offsetsAreUsable) sortByOffset(entries);
-  if (reportRepeated(entries, report)) return;
-  if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
+  if (tensors.size < entries.length) reportRepeated(entries, report);
+  else if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
 }
 
-/** @returns whether a name stands twice. */
-function reportRepeated(entries: readonly HeaderEntry[], report: Report): boolean {
-  const names = new Set(entries.map(({ name }) => name));
-  if (names.size === entries.length) return false;
+function reportRepeated(entries: readonly HeaderEntry[], report: Report): void {
+  const seen = new Set<string>();
   for (const { name } of entries) {
-    if (names.delete(name)) continue;
-    report.error({ code: "safetensors-duplicate-name", message: "the header names the tensor twice", tensor: name });
+    if (seen.has(name)) {
+      report.error({ code: "safetensors-duplicate-name", message: "the header names the tensor twice", tensor: name });
+    }
+    seen.add(name);
   }
-  return true;
 }
 
 /** Most files are in order already, and a sort of 100,000 entries would cost more than all other checks. */

@@ -68,18 +68,18 @@ function writeOp(
 const PIECE = 1 << 15;
 
 class Writer {
-  readonly #numberHash = new Bun.CryptoHasher("sha256");
-  readonly #nameHash = new Bun.CryptoHasher("sha256");
-  readonly #numbers = new Float64Array(PIECE);
-  #used = 0;
-  #names = "";
+  private readonly numberHash = new Bun.CryptoHasher("sha256");
+  private readonly nameHash = new Bun.CryptoHasher("sha256");
+  private readonly numbers = new Float64Array(PIECE);
+  private used = 0;
+  private names = "";
 
   number(value: number): void {
-    if (this.#used === PIECE) {
-      this.#numberHash.update(this.#numbers);
-      this.#used = 0;
+    if (this.used === PIECE) {
+      this.numberHash.update(this.numbers);
+      this.used = 0;
     }
-    this.#numbers[this.#used++] = value;
+    this.numbers[this.used++] = value;
   }
 
   /** A list of any length, which goes before it. */
@@ -90,15 +90,15 @@ class Writer {
 
   name(name: string): void {
     this.number(name.length);
-    this.#names += name;
-    if (this.#names.length < PIECE) return;
-    this.#nameHash.update(this.#names);
-    this.#names = "";
+    this.names += name;
+    if (this.names.length < PIECE) return;
+    this.nameHash.update(this.names);
+    this.names = "";
   }
 
   digest(): string {
-    this.#numberHash.update(this.#numbers.subarray(0, this.#used));
-    const names = this.#nameHash.update(this.#names).digest();
-    return this.#numberHash.update(names).digest("hex");
+    this.numberHash.update(this.numbers.subarray(0, this.used));
+    const names = this.nameHash.update(this.names).digest();
+    return this.numberHash.update(names).digest("hex");
   }
 }

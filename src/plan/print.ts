@@ -54,9 +54,9 @@ function dtypes(plan: MergePlan): string {
 }
 
 /** How often each value comes. */
-function counted<T extends string>(ops: readonly MergeOp[], valueOf: (op: MergeOp) => T): Map<T, number> {
+function counted<T extends string>(ops: readonly MergeOp[], read: (op: MergeOp) => T): Map<T, number> {
   const counts = new Map<T, number>();
-  for (const op of ops) counts.set(valueOf(op), (counts.get(valueOf(op)) ?? 0) + 1);
+  for (const op of ops) counts.set(read(op), (counts.get(read(op)) ?? 0) + 1);
   return counts;
 }
 
