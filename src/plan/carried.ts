@@ -11,6 +11,10 @@ import type { ConfigEdits } from "./types.ts";
 /** A number between dots: the tensor belongs to a layer. */
 const LAYER = /(^|\.)\d+\./;
 
+/** Constants that classes compute, and that checkpoints of older versions of them store: copied, and not worth a word. */
+const CONSTANT =
+  /(^|\.)(rotary_(pos_)?emb\.(inv_freq|cos_cached|sin_cached)|embeddings\.position_ids|attn\.masked_bias)$/;
+
 /**
  * Tensors that the models store and no module of their family has: prediction layers beyond the last, old buffers, a
  * part that another library names. They go along to the output: merged by name where every source has them in one
@@ -39,7 +43,8 @@ export function carriedTargets(
   const isLeftOut = (name: string) => structure.size > 0 && LAYER.test(name);
   const carried = [...holders].filter(([name]) => !isLeftOut(name));
   reportUnknown([...holders.keys()].filter(isLeftOut), holders, "left out, because layers are stacked", report);
-  const noted = carried.map(([name]) => name).filter((name) => !byName.some((pattern) => matchesGlob(pattern, name)));
+  const isExpected = (name: string) => CONSTANT.test(name) || byName.some((pattern) => matchesGlob(pattern, name));
+  const noted = carried.map(([name]) => name).filter((name) => !isExpected(name));
   reportUnknown(noted, holders, "carried along", report);
   const whole = wholeSlice(recipe);
   return carried.map(([name, having]) => target(name, having, recipe[0] as RecipeModule, whole));
@@ -75,7 +80,7 @@ function wholeSlice(recipe: readonly RecipeModule[]): Slice | undefined {
 }
 
 function target(name: string, having: readonly PlanModel[], module: RecipeModule, whole: Slice | undefined): Target {
-  const spec: WeightSpec = { name, key: name, aliases: [], optional: true };
+  const spec: WeightSpec = { name, key: name, aliases: [], optional: true, buffer: CONSTANT.test(name) };
   const found = ({ model }: PlanModel) => {
     const view = model.tensors.get(name);
     return view && { view, name, via: "own" as const };
