@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { MergeConfig } from "../config/types.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { parseHubId } from "../model/hub-cache.ts";
 import { formatModelPath, type ModelPath } from "../model/ref.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 
@@ -29,24 +30,21 @@ export function modelCard(config: MergeConfig, method: MergeMethod, models: Plan
 
 /** Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine. */
 function frontMatter(models: PlanModels): string {
-  const ids = new Set(
-    models.all
-      .map(({ model }) => model.ref.model)
-      .filter(isHubId)
-      .map(({ path }) => path),
-  );
+  const ids = new Set(models.all.flatMap(({ model }) => hubId(model.ref.model) ?? []));
   const bases = [...ids].map((id) => `- ${JSON.stringify(id)}\n`).join("");
   return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
 }
 
 function linked({ model }: PlanModel): string {
   const path = model.ref.model;
-  return isHubId(path)
-    ? `[${formatModelPath(path)}](https://huggingface.co/${path.path})`
-    : `\`${formatModelPath(path)}\``;
+  const id = hubId(path);
+  return id === undefined
+    ? `\`${formatModelPath(path)}\``
+    : `[${formatModelPath({ ...path, path: id })}](https://huggingface.co/${id})`;
 }
 
-/** A name that could be either is the folder, if there is one. */
-function isHubId({ path }: ModelPath): boolean {
-  return HUB_ID.test(path) && !existsSync(path);
+/** A name that could be either is the folder, if there is one; `hf://` before it rules that out. */
+function hubId({ path }: ModelPath): string | undefined {
+  const id = parseHubId(path);
+  return id !== undefined && HUB_ID.test(id) && (id !== path || !existsSync(path)) ? id : undefined;
 }

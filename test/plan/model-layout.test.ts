@@ -98,9 +98,13 @@ describe("a projection fused in one tensor", () => {
     expect(merged.warned).toEqual([]);
   });
 
-  test("is not put together: the error says which model must come first", () => {
-    expect(problems(linear("b", "a"), [llama("a"), phi3("b")], { allowCrimes: true })).toMatchObject([
+  test("is not put together: a warning says which model must come first, and the fused ones are copied", () => {
+    const merged = plan(linear("b", "a"), [llama("a"), phi3("b")], { allowCrimes: true });
+    expect(merged.op(QKV).inputs.map(({ model }) => model)).toEqual(["b"]);
+    expect(merged.op("model.layers.0.self_attn.o_proj.weight").inputs).toHaveLength(2);
+    expect(merged.report.warnings).toMatchObject([
       { code: "packed-weights", model: "b", hint: expect.stringContaining("name a as base_model") },
+      { code: "copied-weights", model: "b" },
     ]);
   });
 
