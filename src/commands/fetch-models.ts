@@ -1,8 +1,10 @@
-import type { MergeConfig } from "../config/types.ts";
-import type { Report } from "../errors.ts";
+import { describedFamilies } from "../architecture/families.ts";
+import { BUILT_IN } from "../architecture/registry.ts";
+import { moduleFolders } from "../architecture/subfolders.ts";
+import { Report } from "../errors.ts";
+import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { type FoldersOf, findMissing, type MissingModel } from "../model/missing.ts";
-import { namedModels } from "../plan/models.ts";
 
 /** What to do about models that are on the Hub and not here. */
 export interface FetchPolicy {
@@ -12,39 +14,34 @@ export interface FetchPolicy {
   quiet: boolean;
   /** Reports what would make the download a waste. Called only where there is something to download. */
   check: (report: Report) => void;
-  /** The folders that hold parts of a model, by its config.json. */
-  foldersOf?: FoldersOf;
+  /** The user's definitions of families: a file or a folder. */
+  definitions?: string | undefined;
 }
 
 /**
- * Puts every model that the recipe names by a hub id into the Hugging Face cache. Where all of them are there, nothing
+ * Puts every one of the models that is named by a hub id into the Hugging Face cache. Where all of them are there, nothing
  * of this is even loaded.
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
-  config: MergeConfig,
+  models: Iterable<NamedRef>,
   cacheDir: string | undefined,
   policy: FetchPolicy,
   report: Report,
 ): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(config, cacheDir, policy.foldersOf);
+  const foldersOf = moduleFoldersOf(policy.definitions);
+  const missing = missingModels([...models], cacheDir, foldersOf);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();
   const { downloadModels, describeDownload } = await import("./download-models.ts");
-  const foldersOf = policy.foldersOf ?? (() => []);
   if (policy.download) await downloadModels(missing, cacheDir, policy.quiet, foldersOf, report);
   else await describeDownload(missing, cacheDir, foldersOf, report);
   report.throwIfErrors();
 }
 
-function missingModels(
-  config: MergeConfig,
-  cacheDir: string | undefined,
-  foldersOf: FoldersOf | undefined,
-): MissingModel[] {
-  const named = [...namedModels(config).values()];
+function missingModels(named: readonly NamedRef[], cacheDir: string | undefined, foldersOf: FoldersOf): MissingModel[] {
   // Planning refuses recipes with adapters: nothing of them is worth a download.
   if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();
@@ -53,4 +50,14 @@ function missingModels(
     if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
   }
   return [...missing.values()];
+}
+
+/** The folders of a model's modules, as the user's definitions of families say. Sinter's own families have none. */
+function moduleFoldersOf(definitions: string | undefined): FoldersOf {
+  return ({ architectures, model_type: type }) => {
+    // What is wrong with the definitions is reported when the models are opened.
+    const families = describedFamilies(definitions, new Report());
+    if (families === BUILT_IN) return [];
+    return moduleFolders(Array.isArray(architectures) ? String(architectures[0]) : undefined, type, families);
+  };
 }

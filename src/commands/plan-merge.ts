@@ -1,10 +1,7 @@
-import { describedFamilies } from "../architecture/families.ts";
-import { BUILT_IN } from "../architecture/registry.ts";
-import { moduleFolders } from "../architecture/subfolders.ts";
 import { loadMergeConfig } from "../config/read.ts";
 import { Report } from "../errors.ts";
-import type { FoldersOf } from "../model/missing.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
+import { namedModels } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -33,22 +30,12 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    const foldersOf = moduleFoldersOf(options.architectures);
-    await fetchModels(read, options.cacheDir, { ...models, check, foldersOf }, report);
+    const policy = { ...models, check, definitions: options.architectures };
+    await fetchModels(namedModels(read).values(), options.cacheDir, policy, report);
     const plan = buildPlan(read, options, outputName, report);
     report.throwIfErrors();
     return plan;
   } finally {
     printProblems("warning", report.warnings);
   }
-}
-
-/** The folders of a model's modules, as the user's definitions of families say. Sinter's own families have none. */
-function moduleFoldersOf(definitions: string | undefined): FoldersOf {
-  return ({ architectures, model_type: type }) => {
-    // What is wrong with the definitions is reported when the models are opened.
-    const families = describedFamilies(definitions, new Report());
-    if (families === BUILT_IN) return [];
-    return moduleFolders(Array.isArray(architectures) ? String(architectures[0]) : undefined, type, families);
-  };
 }
