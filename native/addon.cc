@@ -181,7 +181,7 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value CreateSink(const Napi::CallbackInfo& info) {
-    sinks_[next_handle_] = Sink::create(text(info[0], "path"), whole(info[1], "size"));
+    sinks_[next_handle_] = Sink::create(text(info[0], "path"), whole(info[1], "size"), info[2].ToBoolean());
     return Napi::Number::New(info.Env(), next_handle_++);
   }
 

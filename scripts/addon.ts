@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
+import { findEigen } from "./eigen.ts";
 import { BUILD_DIR, ROOT } from "./paths.ts";
 import { SetupError } from "./setup-error.ts";
 import { findToolchain } from "./toolchain.ts";
@@ -36,6 +37,7 @@ export async function buildAddon(build: AddonBuild = RELEASE): Promise<void> {
   const wanted = sourceHash(build);
   if (existsSync(addonFile(build)) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   const tools = await findToolchain();
+  const eigen = await findEigen();
   dropForeignCache(build.dir);
   mkdirSync(build.dir, { recursive: true });
   rmSync(stamp, { force: true });
@@ -57,6 +59,7 @@ export async function buildAddon(build: AddonBuild = RELEASE): Promise<void> {
       `--cxx=${tools.cxx}`,
       `--cc=${tools.cc}`,
       `--parallel=${cpus}`,
+      `--CDSINTER_EIGEN=${eigen}`,
       ...build.defines.map((define) => `--CD${define}`),
     ],
     { cwd: ROOT, stdin: "ignore", stdout: Bun.file(log), stderr: "pipe" },

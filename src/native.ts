@@ -64,10 +64,11 @@ export interface Addon {
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**
-   * Creates a file of `size` bytes, its blocks reserved on the disk.
+   * Creates a file of `size` bytes, its blocks reserved on the disk. `durable`: it will be synced, so that writing to the
+   * disk starts with the first byte, around the page cache where a short trial finds that faster.
    * @returns a sink handle. @throws `SINK_EXISTS` where the path exists, `NO_SPACE` where the disk is too small.
    */
-  createSink(path: string, size: number): number;
+  createSink(path: string, size: number, durable?: boolean): number;
   writeSink(sink: number, offset: number, bytes: Uint8Array): void;
   /** Waits for the disk to have every byte (unless `sync` is false), then closes the file. */
   commitSink(sink: number, sync: boolean): Promise<void>;

@@ -130,4 +130,38 @@ inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __
   }
 }
 
+/// The 16-bit numbers of one chunk of a random mask (numeric/philox.h), kChunk of them; `begin` is a multiple of kChunk.
+inline void mask_numbers(const Job& job, int input, uint64_t begin, uint16_t* to) {
+  static_assert(kChunk == kMaskChunk);
+  constexpr uint32_t blocks = kMaskChunk / 8;
+  uint64_t lanes[2 * blocks];
+  const uint64_t counter = begin / 8;
+  for (uint32_t j = 0; j < blocks; j += kCounters) {
+    philox_lanes(static_cast<uint32_t>(counter) + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream,
+                 static_cast<uint32_t>(job.key), static_cast<uint32_t>(job.key >> 32), lanes + j, lanes + blocks + j);
+  }
+  memcpy(to, lanes, sizeof(lanes));
+}
+
+/// Numbers of a chunk that keep an element where they are at most `kept_below(limit)`: where one equals the upper half of
+/// the limit it is replaced by one that says what the lower half decides.
+inline void random_mask_chunk(const Job& job, int input, uint64_t begin, uint32_t n, uint32_t limit, uint16_t* to) {
+  mask_numbers(job, input, begin, to);
+  const uint32_t high = limit >> 16;
+  const uint32_t low = limit & 0xFFFFu;
+  if (low == 0) return;
+  uint16_t equal = 0;
+  for (uint32_t i = 0; i < kChunk; i++) equal |= to[i] == high ? 1 : 0;
+  if (equal == 0) return;
+  for (uint32_t i = 0; i < n; i++) {
+    if (to[i] != high) continue;
+    const bool kept = mask_number(begin + i, 1, job.input[input].stream, job.key) < low;
+    if (high == 0) {
+      to[i] = kept ? 0 : 0xFFFFu;
+    } else {
+      to[i] = static_cast<uint16_t>(kept ? 0 : high);
+    }
+  }
+}
+
 SINTER_KERNEL_NAMESPACE_END

@@ -6,7 +6,7 @@
 SINTER_KERNEL_NAMESPACE_BEGIN
 
 template <class Method, class Work, int N, class Function>
-void map_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+void map_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n, int inputs,
                int extra, Work* __restrict out) {
   constexpr int room = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
   const int width = N > 0 ? N + kExtraOf<Function> : inputs + extra;
@@ -36,7 +36,7 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
     if constexpr (kExtraOf < Function >> 0) {
       load_groups(job, Method::group_table(job), extra, at, n, room + static_cast<size_t>(job.inputs) * kChunk);
     }
-    const uint32_t* words = load_words<Method>(job, scratch, at, n);
+    const uint16_t* words = load_words<Method>(job, scratch, at, n);
     f.at(at);
     map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
     narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));

@@ -16,7 +16,7 @@ namespace sinter {
 /// Buffers of one worker thread, reused from task to task.
 struct Scratch {
   std::vector<std::byte> inputs;
-  std::vector<uint32_t> random;
+  std::vector<uint16_t> random;
   std::vector<double> terms;
   std::vector<double> lanes;
   std::vector<std::byte> out;

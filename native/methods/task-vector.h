@@ -32,6 +32,7 @@
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -54,11 +55,15 @@ SINTER_HD typename BitsOf<Work>::type difference_magnitude(Work base, Work x) {
   return bits < nan ? bits : nan;
 }
 
-/// A random word below this keeps an element whose probability is `p` < 1.
+/// A random word of 32 bits below this keeps an element whose probability is `p` < 1.
 inline uint32_t keep_limit(double p) {
   const double bound = p * 4294967296.0;
   return bound <= 0.0 ? 0u : bound >= 4294967295.0 ? 0xFFFFFFFFu : static_cast<uint32_t>(bound);
 }
+
+/// The largest number of a random mask that keeps an element (cpu/chunks.h: below the upper half of the limit, or a zero
+/// that the lower half decided).
+inline uint32_t most_kept(uint32_t limit) { return limit >> 16 == 0 ? 0u : (limit >> 16) - 1u; }
 
 /// della: the limit for the element of rank `rank` (from 0) of `n`.
 inline uint32_t ranked_limit(double density, double epsilon, uint64_t rank, uint64_t n) {
@@ -104,7 +109,7 @@ struct Keep {
   struct Nothing {};
   [[no_unique_address]] std::conditional_t<kRanks, Within<Work, kRoom>, Nothing> largest;
   [[no_unique_address]] std::conditional_t<kSparsify == Sparsify::outliers, Within<Work, kRoom>, Nothing> dropped;
-  /// random: kept where the word is at most this. ranked: kept where the mask's word is at least this.
+  /// random: kept where the mask's number is at most this. ranked: kept where the mask's word is at least this.
   uint32_t limit[kWords ? kRoom : 1] = {};
 
   explicit Keep(const Job& job) {
@@ -115,10 +120,8 @@ struct Keep {
         dropped.set(m, job.thresholds[2 * m - 1]);
       }
       if constexpr (kSparsify == Sparsify::random) {
-        // word < floor(p 2^32) as word <= floor(p 2^32) - 1; where nothing is kept `solve` sets the scale to zero.
         const double p = job.params[first_number(kSparsify, m) + 1];
-        const uint32_t words = keep_limit(p);
-        limit[m] = p >= 1.0 ? 0xFFFFFFFFu : words == 0 ? 0u : words - 1u;
+        limit[m] = p >= 1.0 ? 0xFFFFFFFFu : most_kept(keep_limit(p));
       }
       if constexpr (kSparsify == Sparsify::ranked) {
         limit[m] = job.params[first_number(kSparsify, m) + 1] >= 1.0 ? 0u : 1u;
@@ -138,12 +141,21 @@ struct Keep {
     } else if constexpr (kSparsify == Sparsify::outliers) {
       const Bits bits = difference_magnitude<Work>(base, x);
       return (largest(m, bits, i) & !dropped(m, bits, i)) ? Work{1} : Work{0};
-    } else if constexpr (kSparsify == Sparsify::random) {
-      return r[m] <= limit[m] ? Work{1} : Work{0};
-    } else if constexpr (kSparsify == Sparsify::ranked) {
-      return r[m] >= limit[m] ? Work{1} : Work{0};
+    } else if constexpr (kWords) {
+      return drawn<Work>(m, r);
     } else {
       return Work{1};
+    }
+  }
+
+  /// The same from the words alone; also for whole groups of lanes.
+  template <class Value, class Word>
+  SINTER_HD Value drawn(int m, const Word* r) const {
+    constexpr Value zero = {};
+    if constexpr (kSparsify == Sparsify::random) {
+      return r[m] <= limit[m] ? zero + 1 : zero;
+    } else {
+      return r[m] >= limit[m] ? zero + 1 : zero;
     }
   }
 };
@@ -175,6 +187,9 @@ struct TaskVector {
     return input > 0 && number(job, input, 1) < 1.0 && !keeps_none(job, input);
   }
 
+  /// Of a random mask.
+  static uint32_t limit(const Job& job, int m) { return keep_limit(number(job, m, 1)); }
+
   static bool keeps_none(const Job& job, int m) {
     if (kRanked) return number(job, m, 1) <= 0.0;
     return kRandom && keep_limit(number(job, m, 1)) == 0;
@@ -202,19 +217,25 @@ struct TaskVector {
   template <class Work, int N>
   struct Reduce {
     static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
+    static constexpr bool kLanewise = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
     int inputs;
     Keep<Work, N, kSparsify> keep;
 
     explicit Reduce(const Job& job) : inputs(job.inputs), keep(job) {}
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    SINTER_HD void operator()(const Work* x, const uint32_t* r, int32_t i, double* sums) const {
+    template <class Value, class Word, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word* r, int32_t i, Sum* sums) const {
       const int n = N > 0 ? N : inputs;
       for (int m = 1; m < n; m++) {
-        const Work difference = x[m] - x[0];
-        const Work magnitude = difference < 0 ? -difference : difference;
-        sums[2 * m - 2] = static_cast<double>(magnitude);
-        sums[2 * m - 1] = static_cast<double>(magnitude * keep(m, x[0], x[m], r, i));
+        const Value difference = x[m] - x[0];
+        const Value magnitude = difference < 0 ? -difference : difference;
+        sums[2 * m - 2] = to_double(magnitude);
+        if constexpr (kLanewise) {
+          sums[2 * m - 1] = to_double(magnitude * keep.template drawn<Value>(m, r));
+        } else {
+          sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
+        }
       }
     }
   };

@@ -5,11 +5,12 @@ import {
   DEVICE_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
+  MEMORY_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
   THREADS_OPTION,
 } from "./merge-options.ts";
-import { type CommandSpec, choice, type Options, type OptionValues, size } from "./option.ts";
+import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -35,16 +36,7 @@ const OPTIONS = {
     doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
     group: "Computation",
   },
-  memory: {
-    kind: "value",
-    name: "memory",
-    metavar: "SIZE",
-    read: size,
-    default: 0,
-    shownDefault: "0",
-    doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
-    group: "Computation",
-  },
+  memory: MEMORY_OPTION,
   device: DEVICE_OPTION,
   quiet: {
     kind: "flag",

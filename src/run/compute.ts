@@ -48,7 +48,7 @@ class Computation {
     this.#addon = addon;
     this.#events = events;
     this.#sources = new OpenSources(plan, addon);
-    this.#shards = new OpenShards(plan, folder, addon);
+    this.#shards = new OpenShards(plan, folder, addon, options.sync);
     this.#results = new Array(plan.ops.length);
     this.#totalBytes = plan.ops.reduce((sum, op) => sum + opBytes(op), 0);
   }
