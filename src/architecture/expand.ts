@@ -51,7 +51,7 @@ export function expandDefinition(
   definition: FamilyDefinition,
   model: Model,
   report: Report,
-  { families = BUILT_IN, split = false, shared = new Map() }: ExpandOptions = {},
+  { families = BUILT_IN, split = false, shared }: ExpandOptions = {},
 ): Architecture | undefined {
   const architecture = effectiveArchitecture(family, definition, model, report);
   const valueAt = familyValues(definition, architecture, model.config);
