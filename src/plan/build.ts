@@ -11,6 +11,7 @@ import { carriedTargets } from "./carried.ts";
 import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
 import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
+import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import type { PlacelessOp } from "./place.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
@@ -44,7 +45,7 @@ export function buildPlan(
   report.throwIfErrors();
   const structure = structureEdits(recipe, models.donor, report);
   const output = outputArchitecture(models, structure, report);
-  const targets = findTargets(recipe, output);
+  const targets = settleOrientation(findTargets(recipe, output), models.donor, report);
   const shared = settleSharedWeights(targets, options.lmHead, report);
   const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
   const carried = carriedTargets(recipe, models, { targets, structure }, report);
