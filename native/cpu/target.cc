@@ -12,6 +12,8 @@
 #include "../methods/sce.h"
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
+#include "assemble.h"
+#include "generate.h"
 #include "kernel-of.h"
 
 #define SINTER_JOIN_(a, b) a##b
@@ -31,6 +33,11 @@ static constexpr Kernel copy_kernel() {
 
 static constexpr Kernel kKernels[] = {
     copy_kernel(),
+    assemble_kernel(),
+    generator<Constant>(),
+    generator<Literal>(),
+    generator<Normal>(),
+    generator<Uniform>(),
     kernel_of<Linear>(),
     kernel_of<Slerp>(),
     kernel_of<NuSlerp>(),

@@ -86,13 +86,21 @@ void Engine::submit(std::shared_ptr<Op> op) {
   if (writes != (op->sink != nullptr)) {
     throw Failure("BAD_ARGUMENT", op->kernel_name + (writes ? " writes a tensor" : " writes nothing"));
   }
+  const Job& job = op->job;
+  const InputKind kind = op->kernel->input_kind;
+  if ((job.inputs == 0) != (kind == InputKind::none)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + (kind == InputKind::none ? " takes no inputs" : " takes inputs"));
+  }
+  if (kind == InputKind::whole && job.input_count != job.count) {
+    throw Failure("BAD_ARGUMENT", "the inputs of " + op->kernel_name + " have as many elements as its output");
+  }
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
   }
   std::vector<ByteRange> ranges;
-  for (int i = 0; i < op->job.inputs; i++) {
-    const InputSpan& input = op->job.input[i];
-    const uint64_t elements = input.layout == nullptr ? op->job.count : input.layout->extent();
+  for (int i = 0; i < job.inputs; i++) {
+    const InputSpan& input = job.input[i];
+    const uint64_t elements = input.layout == nullptr ? job.input_count : input.layout->extent();
     ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
   }
   read_ahead_.want(std::move(ranges));

@@ -27,7 +27,7 @@ interface LoopedWeight extends Omit<WeightSpec, "layer"> {
 
 /**
  * The weights of a module, in the model's own spelling of names.
- * @param split take weights apart that the model stores packed.
+ * @param split take weights apart that the model stores packed; `always`: say of every weight how it would be packed.
  * @param shared layers that other models have: where they are the same, they are not made again.
  * @returns undefined where config.json lacks a count: then the report has an error.
  */
@@ -35,7 +35,7 @@ export function expandModule(
   bound: BoundModule,
   layers: number,
   model: Model,
-  split: boolean,
+  split: boolean | "always",
   shared: SharedLayers | undefined,
   report: Report,
 ): ExpandedModule | undefined {
@@ -79,7 +79,7 @@ interface Naming {
   model: Model;
   report: Report;
   layers: number;
-  split: boolean;
+  split: boolean | "always";
   spell: (weight: ConditionalWeight) => SpelledWeight;
   prefixes: BoundModule["prefixes"];
   loopCount: (name: string) => number;
@@ -96,7 +96,7 @@ function startNaming(
   weights: readonly ConditionalWeight[],
   layers: number,
   model: Model,
-  split: boolean,
+  split: boolean | "always",
   report: Report,
 ): Naming {
   const probe = (template: string, weight: ConditionalWeight) =>
@@ -113,7 +113,8 @@ function startNaming(
     spell: (weight) => {
       const layer = firstLayer(weight, layers) ?? 0;
       const isStored = (template: string) => model.tensors.has(firstName(template, layer, layers));
-      return spellWeight(weight, prefixes, bound.valueAt, isStored);
+      const isPacked = split === "always" ? () => true : isStored;
+      return spellWeight(weight, prefixes, bound.valueAt, isStored, isPacked);
     },
     loopCount: (name) => {
       const known = counts.get(name);
@@ -160,7 +161,7 @@ function nameWeights(weights: readonly ConditionalWeight[], naming: Naming): Loo
       naming.fixed ||= one.weight.packed.only === true;
     }
     const looped =
-      spelled.whole !== undefined && !naming.split
+      spelled.whole !== undefined && naming.split === false
         ? runLoops(spelled.whole.names, one.weight.packed?.name ?? "", one, undefined, naming)
         : runLoops(spelled.names, one.weight.name, one, spelled, naming);
     // A packed tensor comes once for each of its parts.

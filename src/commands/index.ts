@@ -1,6 +1,15 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "architectures" | "doctor";
+export type CommandName =
+  | "merge"
+  | "moe"
+  | "plan"
+  | "inspect"
+  | "methods"
+  | "bench"
+  | "eval"
+  | "architectures"
+  | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -12,6 +21,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   merge: {
     summary: "Merge models as a configuration says, and write the result as a model folder.",
     load: () => import("./merge.ts"),
+  },
+  moe: {
+    summary: "Build a mixture of experts from dense models, and write the result as a model folder.",
+    load: () => import("./moe.ts"),
   },
   plan: {
     summary: "Print everything that merge would do, without doing it.",
@@ -28,6 +41,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   bench: {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
+  },
+  eval: {
+    summary: "Measure a model: how well it predicts a text (perplexity).",
+    load: () => import("./eval.ts"),
   },
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",

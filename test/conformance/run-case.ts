@@ -21,7 +21,7 @@ export async function runCase(kit: Kit, conformanceCase: Case): Promise<Verdict>
 /** What a case that ran came to: missing features are pending, whatever else is wrong. */
 export function judge(kit: Kit, conformanceCase: Case, execution: Execution): Verdict {
   const { name } = conformanceCase;
-  const planned = planOrProblems(execution.args);
+  const planned = planOrProblems(conformanceCase.command.split(" ", 1)[0] as string, execution.args);
   const problems = Array.isArray(planned) ? planned : [];
   const missing = execution.exitCode === 0 ? [] : missingFeatures(problems);
   if (missing.length > 0) return { name, outcome: "pending", feature: missing.join(" and ") };

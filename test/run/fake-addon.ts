@@ -114,6 +114,19 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    gatherRows() {
+      throw nativeError("BAD_ARGUMENT", "running a plan gathers no rows");
+    },
+    route() {
+      throw nativeError("BAD_ARGUMENT", "running a plan makes no routing vectors");
+    },
+    forward() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));
+    },
+    multiply() {
+      throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
+    },
+    peakRate: () => 0,
     cancel() {
       calls.push("cancel");
       cancelled = true;
