@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <list>
@@ -34,6 +35,9 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   if (failure.source >= 0) error.Set("source", Napi::Number::New(env, failure.source));
   return error;
 }
+
+/// More than any file has.
+constexpr uint64_t kMostElements = uint64_t{1} << 53;
 
 /// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
 class Waiter {
@@ -430,11 +434,40 @@ class Addon : public Napi::Addon<Addon> {
     const uint64_t offset = whole(from.Get("offset"), "offset");
     const Dtype dtype = dtype_of(from.Get("dtype"));
     const bool gathers = !from.Get("gather").IsUndefined();
-    if (!gathers) check_range(offset, op.job.input_count * element_size(dtype), source->size(), "source");
+    std::shared_ptr<const StridedLayout> layout = layout_of(from.Get("layout"), op.job.input_count);
+    if (gathers && layout != nullptr) bad_argument("rows are gathered from pieces that lie one after another");
+    const uint64_t elements = layout == nullptr ? op.job.input_count : std::min(layout->extent(), kMostElements);
+    if (!gathers) check_range(offset, elements * element_size(dtype), source->size(), "source");
     if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
     op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
+    op.job.input[i].layout = std::move(layout);
     op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy" && !gathers;
     op.sources.push_back(source);
+  }
+
+  /// Null where there is none, and where the elements lie one after another all the same.
+  static std::shared_ptr<const StridedLayout> layout_of(const Napi::Value& value, uint64_t count) {
+    if (value.IsUndefined()) return nullptr;
+    const Napi::Object from = object(value);
+    StridedLayout given{numbers_of(from.Get("sizes"), "sizes"), numbers_of(from.Get("strides"), "strides")};
+    if (given.sizes.size() != given.strides.size()) bad_argument("a layout has a stride for each size");
+    uint64_t elements = 1;
+    for (const uint64_t size : given.sizes) {
+      if (__builtin_mul_overflow(elements, size, &elements)) bad_argument("a layout has too many elements");
+    }
+    if (elements != count) bad_argument("a layout has as many elements as the op");
+    StridedLayout layout = given.simplified();
+    const bool is_plain = layout.sizes.empty() || (layout.sizes.size() == 1 && layout.strides[0] == 1);
+    return is_plain ? nullptr : std::make_shared<const StridedLayout>(std::move(layout));
+  }
+
+  static std::vector<uint64_t> numbers_of(const Napi::Value& value, const char* name) {
+    if (!value.IsArray()) bad_argument(std::string(name) + " must be a list");
+    const Napi::Array list = value.As<Napi::Array>();
+    if (list.Length() > kMaxDimensions) bad_argument(std::string(name) + " has too many entries");
+    std::vector<uint64_t> numbers;
+    for (uint32_t i = 0; i < list.Length(); i++) numbers.push_back(whole(list.Get(i), name));
+    return numbers;
   }
 
   /// The rows of gathered inputs. After all inputs: their sources follow those of the inputs.

@@ -15,12 +15,14 @@ export interface NativeInfo {
   kernels: string[];
 }
 
-/** One input of `NativeOp`. `stream` tells the random numbers of sources apart. */
+/** One input of `NativeOp`: elements from byte `offset` of its source. `stream` tells the random numbers of sources apart. */
 export interface NativeInput {
   source: number;
   offset: number;
   dtype: Dtype;
   stream: number;
+  /** Where the elements do not lie one after another: sizes and strides (in elements), the last dimension fastest. */
+  layout?: { sizes: readonly number[]; strides: readonly number[] } | undefined;
   /** Where its rows lie, where they are not those at `offset` in their order. Then `source` is whom to blame first. */
   gather?: NativeGather | undefined;
 }
@@ -37,7 +39,7 @@ export interface NativeGather {
   mixes: Int32Array;
 }
 
-/** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */
+/** One output tensor. Each input has `count` elements. */
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];

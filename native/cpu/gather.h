@@ -75,7 +75,8 @@ template <class Work>
 bool load_elements(const Job& job, int input, uint64_t begin, uint32_t n, Work* to) {
   const InputSpan& span = job.input[input];
   if (span.gather != nullptr) return gather_chunk(*span.gather, begin, n, to);
-  return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, to);
+  std::byte strided[kChunk * sizeof(uint64_t)];
+  return widen_chunk(span.dtype, elements_of(span, begin, n, strided), n, to);
 }
 
 /// One chunk of one input, at its place in the room for inputs.

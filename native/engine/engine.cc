@@ -107,7 +107,8 @@ void Engine::submit(std::shared_ptr<Op> op) {
       throw Failure("BAD_ARGUMENT", op->kernel_name + " takes no gathered rows");
     }
     if (input.gather == nullptr) {
-      ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, job.input_count * element_size(input.dtype)});
+      const uint64_t elements = input.layout == nullptr ? job.input_count : input.layout->extent();
+      ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
     }
   }
   // Gathered rows come in any order: all of each piece is asked for.
@@ -417,16 +418,16 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
     const uint64_t to = std::min(end, at + kPieceBytes / width);
     const uint64_t count = (to - at) * width;
     const std::byte* bytes;
+    if (!direct && scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
     if (direct) {
       std::byte* const out = block.room(count, write);
       map_piece(op, at, to, scratch, out, non_finite);
       block.grow(count);
       bytes = out;
     } else if (op.kernel->map == nullptr) {
-      bytes = job.input[0].data + at * width;
+      bytes = elements_of(job.input[0], at, to - at, scratch.out.data());
       non_finite |= op.kernels->has_non_finite(bytes, job.out, to - at) ? 1u : 0u;
     } else {
-      if (scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
       map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
@@ -444,7 +445,8 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
 void Engine::map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite) {
   if (op.kernel->map != nullptr) return op.kernel->map(op.job, scratch, begin, end, out, non_finite);
   const uint64_t width = element_size(op.job.out);
-  std::memcpy(out, op.job.input[0].data + begin * width, (end - begin) * width);
+  const std::byte* const bytes = elements_of(op.job.input[0], begin, end - begin, out);
+  if (bytes != out) std::memcpy(out, bytes, (end - begin) * width);
   non_finite |= op.kernels->has_non_finite(out, op.job.out, end - begin) ? 1u : 0u;
 }
 

@@ -34,7 +34,7 @@ export async function fetchNamed(
   report.throwIfErrors();
   const { downloadModels } = await import("./download-models.ts");
   const found = new Report();
-  await downloadModels(missing, cacheDir, quiet, found);
+  await downloadModels(missing, cacheDir, quiet, () => [], found);
   // A command line has no lines that a problem could point to.
   for (const { at: _, ...problem } of found.warnings) report.warn(problem);
   for (const { at: _, ...problem } of found.errors) report.error(problem);

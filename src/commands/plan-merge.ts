@@ -48,7 +48,8 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    await fetchModels(neededModels(read).values(), options.cacheDir, { ...models, check }, report);
+    const policy = { ...models, check, definitions: options.architectures };
+    await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
     const plan = buildPlan(read, options, outputName, report);
     report.throwIfErrors();
     return plan;

@@ -1,4 +1,5 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
+import { contiguous } from "../model/contiguous.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
@@ -88,7 +89,7 @@ function embeddedTokens(
     positive: tokensOf(positive),
     negative: tokensOf(negative),
   }));
-  const source = addon.openSource(embedding.file).handle;
+  const source = addon.openSource(contiguous(embedding).file).handle;
   try {
     const [rows = 0, columns = 0] = embedding.shape;
     const vectors = addon.gatherRows({ source, offset: embedding.offset, dtype: embedding.dtype, rows, columns, ids });

@@ -3,6 +3,7 @@ import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { DTYPE_BYTES } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
@@ -10,8 +11,9 @@ import { carriedTargets } from "./carried.ts";
 import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
 import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
+import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
-import { type PlacelessOp, tensorBytes } from "./place.ts";
+import type { PlacelessOp } from "./place.ts";
 import { mergeRecipe } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
@@ -48,12 +50,13 @@ export function buildPlan(
   report.throwIfErrors();
   const structure = structureEdits(recipe, models.donor, report);
   const output = outputArchitecture(models, structure, report);
-  const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
+  const targets = settleOrientation(findTargets(recipe, output), models.donor, report);
+  const shared = settleSharedWeights(targets, options.lmHead, report);
   const tokens = config.tokenizer && settleTokens(config, config.tokenizer, models, shared.targets, options, report);
   report.throwIfErrors();
   const vocabulary = tokens ?? settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
   const template = chooseTemplate(config, models, report);
-  const carried = carriedTargets(recipe, models, structure, report);
+  const carried = carriedTargets(recipe, models, { targets, structure }, report);
   const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
@@ -170,9 +173,11 @@ export function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"])
   let parameters = 0;
   let bytesRead = 0;
   for (const { shape, inputs } of ops) {
-    parameters += elementCount(shape);
+    const count = elementCount(shape);
+    parameters += count;
     for (const { view, gather } of inputs) {
-      bytesRead += tensorBytes(gather === undefined ? view : { dtype: view.dtype, shape });
+      const same = gather !== undefined || view.shape === shape;
+      bytesRead += (same ? count : elementCount(view.shape)) * DTYPE_BYTES[view.dtype];
     }
   }
   const bytesWritten = shards.reduce((sum, { size }) => sum + size, 0);

@@ -56,6 +56,7 @@ export function openModels(
       options.architectures,
       report,
     ),
+    shared: new Map(),
   };
   for (const [key, { model: found, at }] of opened) {
     const model = withSubfolders(found, expandOptions.families, report);
@@ -66,7 +67,7 @@ export function openModels(
   const baseKey = config.baseModel && formatModelRef(config.baseModel.ref);
   const donorKey = chooseDonor(expanded, baseKey, report);
   checkFamilies([...expanded.values()], options, report);
-  const settled = settleLayout(expanded, donorKey, expandOptions, report);
+  const settled = settleLayout(expanded, donorKey, { ...expandOptions, allowCrimes: options.allowCrimes }, report);
   if (settled === undefined) return undefined;
   const { models, split } = settled;
   return {

@@ -11,7 +11,7 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
     ["models", plan.models.join(", ")],
     ["base", plan.baseModel ?? "none"],
     ["tensors", `${tensors} (${parameters.toLocaleString("en")} parameters, ${dtypes(plan)})`],
-    ["kernels", counted(plan.ops.map((op) => op.kernel))],
+    ["kernels", countText(counted(plan.ops, ({ kernel }) => kernel))],
     ["read", `${byteText(bytesRead)} from ${count(plan.inputFiles.length, "file")}`],
     ["write", `${byteText(bytesWritten)} in ${count(plan.shards.length, "file")}`],
     ...plan.shards.map((shard): [string, string] => {
@@ -66,13 +66,18 @@ function count(value: number, noun: string): string {
 }
 
 function dtypes(plan: MergePlan): string {
-  const widest = (op: MergeOp) => DTYPE_BYTES[op.dtype];
-  return counted(plan.ops.toSorted((a, b) => widest(b) - widest(a)).map((op) => op.dtype));
+  const counts = [...counted(plan.ops, ({ dtype }) => dtype)];
+  return countText(counts.sort(([a], [b]) => DTYPE_BYTES[b] - DTYPE_BYTES[a]));
 }
 
-/** Each value with how often it comes: `F32 12, I64 1`. */
-function counted(values: readonly string[]): string {
-  const counts = new Map<string, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+/** How often each value comes. */
+function counted<T extends string>(ops: readonly MergeOp[], read: (op: MergeOp) => T): Map<T, number> {
+  const counts = new Map<T, number>();
+  for (const op of ops) counts.set(read(op), (counts.get(read(op)) ?? 0) + 1);
+  return counts;
+}
+
+/** `F32 12, I64 1` */
+function countText(counts: Iterable<readonly [string, number]>): string {
   return [...counts].map(([value, times]) => `${value} ${times}`).join(", ");
 }

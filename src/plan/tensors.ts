@@ -1,6 +1,6 @@
 import type { MergeConfig } from "../config/types.ts";
-import type { Position, Report } from "../errors.ts";
-import type { MergeMethod } from "../methods/types.ts";
+import type { Position, Problem, Report } from "../errors.ts";
+import type { LowerArgs, Lowered, MergeMethod } from "../methods/types.ts";
 import { type Dtype, type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { type Copies, startCopies } from "./copies.ts";
@@ -20,6 +20,12 @@ interface Context {
   report: ReportOnce;
   copies: Copies;
   parameters: Map<Slice, SliceParameters>;
+  lowered: Map<string, KnownLowering>;
+}
+
+/** What a method answered for one shape. Most tensors have the parameters of the one before. */
+interface KnownLowering extends Pick<LowerArgs, "inputs" | "parameters"> {
+  answer: Lowered | Problem;
 }
 
 /**
@@ -34,7 +40,15 @@ export function planTensors(
   report: Report,
 ): PlacelessOp[] {
   const copies = startCopies();
-  const context: Context = { config, method, allowCrimes, report: reportOnce(report), copies, parameters: new Map() };
+  const context: Context = {
+    config,
+    method,
+    allowCrimes,
+    report: reportOnce(report),
+    copies,
+    parameters: new Map(),
+    lowered: new Map(),
+  };
   const ops: PlacelessOp[] = [];
   for (const target of targets) {
     const op = planTensor(target, context);
@@ -123,13 +137,11 @@ function planFloats(
   const shape = shapeOf(first);
   const parameters = parametersOf(target, context);
   const tensor = target.randomAs ?? target.spec.name;
-  const lowered = method.lower({
+  const evaluated = {
     inputs: parameters.inputs(target.inputs, target.t),
     parameters: parameters.global(tensor, target.t),
-    count: elementCount(shape),
-    rows: shape[0] ?? 1,
-    columns: shape.at(-1) ?? 1,
-  });
+  };
+  const lowered = lower(evaluated, shape, context);
   if ("code" in lowered) {
     const at: Position = target.slice.at;
     context.report(`${lowered.code} ${at.line}:${at.column} ${lowered.message}`, () => ({
@@ -145,6 +157,21 @@ function planFloats(
   const converts = lowered.kernel === "copy" && !movesBytes(used[0] as OpInput, dtype);
   const { kernel, params, scratch } = converts ? TIMES_ONE : lowered;
   return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
+}
+
+/** The method's answer, which nothing but parameters and shape decide. */
+function lower(
+  evaluated: Pick<LowerArgs, "inputs" | "parameters">,
+  shape: readonly number[],
+  { method, lowered }: Context,
+): Lowered | Problem {
+  const key = shape.join();
+  const known = lowered.get(key);
+  if (known?.inputs === evaluated.inputs && known.parameters === evaluated.parameters) return known.answer;
+  const sizes = { count: elementCount(shape), rows: shape[0] ?? 1, columns: shape.at(-1) ?? 1 };
+  const answer = method.lower({ ...evaluated, ...sizes });
+  lowered.set(key, { ...evaluated, answer });
+  return answer;
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {

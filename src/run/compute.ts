@@ -1,6 +1,7 @@
 import { SinterError } from "../errors.ts";
+import { contiguous } from "../model/contiguous.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { elementCount } from "../model/types.ts";
+import { elementCount, layoutOf } from "../model/types.ts";
 import type { Addon, NativeGather, NativeOp, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan, RowGather, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
@@ -163,6 +164,7 @@ export function computation(plan: MergePlan, op: MergeOp, sources: OpenSources):
     offset: input.view.offset,
     dtype: input.view.dtype,
     stream: input.position,
+    layout: layoutOf(input.view),
     gather: input.gather && nativeGather(input.gather, op, sources),
   }));
   const [first] = op.inputs;
@@ -184,7 +186,7 @@ function nativeGather({ pieces, rows, mixes }: RowGather, op: MergeOp, sources: 
   return {
     pieces: pieces.map((piece) => ({
       source: sources.open(piece, op),
-      offset: piece.view.offset,
+      offset: contiguous(piece.view).offset,
       dtype: piece.view.dtype,
       rows: piece.view.shape[0] ?? 0,
     })),
