@@ -44,7 +44,7 @@ function newEnough(folders: readonly string[]): string | undefined {
 }
 
 /** Eigen's own version: 3.x keeps it in Macros.h, 5.x in a header beside Core. */
-function versionIn(folder: string): string | undefined {
+export function versionIn(folder: string): string | undefined {
   const text = ["Eigen/src/Core/util/Macros.h", "Eigen/Version"]
     .map((path) => join(folder, path))
     .filter((path) => existsSync(path))

@@ -1,6 +1,8 @@
 import { defineCommand, runCommand } from "citty";
 import pkg from "../package.json" with { type: "json" };
-import { COMMANDS, type CommandEntry } from "./commands/index.ts";
+import type { CommandEntry } from "./commands/command.ts";
+import { COMMANDS } from "./commands/index.ts";
+import { PROGRAMS } from "./commands/programs.ts";
 import { nearest } from "./errors.ts";
 
 const root = defineCommand({
@@ -65,7 +67,8 @@ async function refuse(argument: string): Promise<number> {
   return printFailure(new UsageError(problem), undefined);
 }
 
-async function main(args: readonly string[]): Promise<number> {
+/** The program `sinter`, from its arguments to its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
   const [first] = args;
   if (first === undefined || first === "--help" || first === "-h") {
     await Bun.write(first === undefined ? Bun.stderr : Bun.stdout, rootHelp());
@@ -75,9 +78,11 @@ async function main(args: readonly string[]): Promise<number> {
     await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
     return 0;
   }
+  if (Object.hasOwn(PROGRAMS, first))
+    return await (await (PROGRAMS[first] as CommandEntry["load"])()).main(args.slice(1));
   if (!Object.hasOwn(COMMANDS, first)) return await refuse(first);
   await runCommand(root, { rawArgs: [...args] });
   return exitCode;
 }
 
-process.exit(await main(process.argv.slice(2)));
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

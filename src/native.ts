@@ -290,19 +290,45 @@ export interface NativeError extends Error {
 let loaded: Addon | undefined;
 
 /**
- * The addon, loaded on first use: the release build, or the file that the environment variable `SINTER_ADDON` names
+ * The addon, loaded on first use: the release build (which a single executable holds within itself), else the package
+ * for this platform that was installed along. The environment variable `SINTER_ADDON` names another file
  * (`scripts/sanitize.ts` tests another build with it).
- * @throws where it was not built or does not load, with what to do.
+ * @throws where there is none or it does not load, with what to do.
  */
 export function native(): Addon {
-  if (loaded === undefined) {
-    try {
-      const other = process.env.SINTER_ADDON;
-      loaded = (other ? require(other) : require("../build/Release/sinter.node")) as Addon;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new Error(`the native addon does not load: ${reason}\n  → build it: bun run build`);
-    }
-  }
+  loaded ??= load();
   return loaded;
+}
+
+/** Bundlers see what is embedded by its literal path only. */
+function load(): Addon {
+  const other = process.env.SINTER_ADDON;
+  try {
+    if (other) return require(other);
+    return require("../build/Release/sinter.node");
+  } catch (error) {
+    const prebuilt = other || !isMissing(error) ? undefined : prebuiltAddon();
+    if (prebuilt !== undefined) return prebuilt;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `the native addon does not load: ${reason}\n` +
+        `  → in a checkout, build it: bun run build; as a package, install ${PLATFORM_PACKAGE} along with sinter`,
+    );
+  }
+}
+
+/** The package that holds the addon for this system and processor. */
+const PLATFORM_PACKAGE = `sinter-${process.platform}-${process.arch}${process.platform === "linux" ? "-gnu" : ""}`;
+
+function prebuiltAddon(): Addon | undefined {
+  try {
+    return require(PLATFORM_PACKAGE);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "MODULE_NOT_FOUND";
 }

@@ -9,9 +9,19 @@ export interface Command<O extends Options> {
   run(options: OptionValues<O>, positionals: readonly string[]): Promise<number>;
 }
 
-/** What a command's file exports: the whole command, from its arguments to its exit code. */
+/** What a command's file exports: the whole command, from its arguments to its exit code, and what it takes. */
 export interface CommandModule {
   main(args: readonly string[]): Promise<number>;
+  /** Absent where the command takes nothing itself. */
+  spec?: CommandSpec;
+  /** Commands within the command, by name: `sinter tokens diff`. */
+  subcommands?: Readonly<Record<string, CommandEntry>>;
+}
+
+/** A command before it is loaded. */
+export interface CommandEntry {
+  summary: string;
+  load: () => Promise<CommandModule>;
 }
 
 /** Parses the arguments, prints help or runs the command; prints whatever goes wrong. @returns the exit code. */

@@ -38,7 +38,8 @@ export function usageLine(spec: CommandSpec): string {
 
 type Row = readonly [name: string, doc: string];
 
-function signature(option: Option): string {
+/** An option's names, and what stands for its value. */
+export function signature(option: Option): string {
   if (option.kind === "count") return `-${option.short}`;
   if (option.kind === "value") return `${optionNames(option)} ${option.metavar}`;
   if (option.kind === "repeated") return `${optionNames(option)} ${option.metavar}, again …`;
@@ -47,7 +48,8 @@ function signature(option: Option): string {
   return option.negatable ? `${optionNames(option)} / --no-${option.name}${off}` : optionNames(option);
 }
 
-function withDefault(option: Option): string {
+/** What an option is for, and its default. */
+export function withDefault(option: Option): string {
   const shown = shownDefault(option);
   return shown === undefined ? option.doc : `${option.doc}  [default: ${shown}]`;
 }

@@ -1,4 +1,4 @@
-import type { CommandModule } from "./command.ts";
+import type { CommandEntry } from "./command.ts";
 
 export type CommandName =
   | "merge"
@@ -17,12 +17,9 @@ export type CommandName =
   | "eval"
   | "architectures"
   | "tokens"
-  | "doctor";
-
-export interface CommandEntry {
-  summary: string;
-  load: () => Promise<CommandModule>;
-}
+  | "doctor"
+  | "schema"
+  | "completions";
 
 /** Every subcommand of `sinter`. A command's module is imported only when it is chosen. */
 export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
@@ -93,5 +90,13 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",
     load: () => import("./doctor.ts"),
+  },
+  schema: {
+    summary: "Print the JSON Schema of a kind of YAML file, for editors.",
+    load: () => import("./schema.ts"),
+  },
+  completions: {
+    summary: "Print what makes a shell complete commands, options and their values.",
+    load: () => import("./completions.ts"),
   },
 };

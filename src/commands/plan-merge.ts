@@ -28,34 +28,44 @@ export interface PlanSource {
  * @throws SinterError with everything that is wrong.
  */
 export async function planMerge(
-  { config, options, raw }: PlanSource,
+  source: PlanSource,
   outputName: string,
   models: FetchPolicy,
   report: Report = new Report(),
 ): Promise<MergePlan> {
   try {
-    const read = readConfig(config, options.strict, raw !== undefined, report);
-    if (raw !== undefined) {
-      const { buildRawPlan } = await import("../plan/raw.ts");
-      const plan = buildRawPlan(read, options, raw, report);
-      report.throwIfErrors();
-      return plan;
-    }
-    const check = (into: Report) => {
-      // Its warnings come again when the plan is built.
-      const found = new Report();
-      checkRecipe(read, options, found);
-      for (const problem of found.errors) into.error(problem);
-      models.check(into);
-    };
-    const policy = { ...models, check, definitions: options.architectures };
-    await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
-    const plan = buildPlan(read, options, outputName, report);
-    report.throwIfErrors();
-    return plan;
+    return await planSource(source, outputName, models, report);
   } finally {
     printProblems("warning", report.warnings);
   }
+}
+
+/** The same without a word: warnings are in the report. @throws SinterError with everything that is wrong. */
+export async function planSource(
+  { config, options, raw }: PlanSource,
+  outputName: string,
+  models: FetchPolicy,
+  report: Report,
+): Promise<MergePlan> {
+  const read = readConfig(config, options.strict, raw !== undefined, report);
+  if (raw !== undefined) {
+    const { buildRawPlan } = await import("../plan/raw.ts");
+    const plan = buildRawPlan(read, options, raw, report);
+    report.throwIfErrors();
+    return plan;
+  }
+  const check = (into: Report) => {
+    // Its warnings come again when the plan is built.
+    const found = new Report();
+    checkRecipe(read, options, found);
+    for (const problem of found.errors) into.error(problem);
+    models.check(into);
+  };
+  const policy = { ...models, check, definitions: options.architectures };
+  await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
+  const plan = buildPlan(read, options, outputName, report);
+  report.throwIfErrors();
+  return plan;
 }
 
 function readConfig(config: ConfigSource, strict: boolean, raw: boolean, report: Report): MergeConfig {

@@ -1,16 +1,11 @@
 import { nearest } from "../errors.ts";
-import type { CommandModule } from "./command.ts";
+import type { CommandEntry, CommandModule } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { UsageError } from "./parse.ts";
 import { print, printFailure } from "./terminal.ts";
 
-interface Entry {
-  summary: string;
-  load: () => Promise<CommandModule>;
-}
-
 /** What `sinter tokens` does. */
-const SUBCOMMANDS: Readonly<Record<string, Entry>> = {
+export const subcommands: Readonly<Record<string, CommandEntry>> = {
   diff: {
     summary: "Show what differs between the tokenizers of two models.",
     load: () => import("./tokens-diff.ts"),
@@ -27,13 +22,13 @@ export const main: CommandModule["main"] = async (args) => {
     await print(help());
     return 0;
   }
-  const entry = name !== undefined && Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
+  const entry = name !== undefined && Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
   if (entry === undefined) return printFailure(unknown(name), undefined);
   return await (await entry.load()).main(rest);
 };
 
 function unknown(name: string | undefined): UsageError {
-  const known = Object.keys(SUBCOMMANDS);
+  const known = Object.keys(subcommands);
   const near = name === undefined ? undefined : nearest(name, known);
   return new UsageError({
     code: "unknown-command",
@@ -46,8 +41,8 @@ function unknown(name: string | undefined): UsageError {
 }
 
 function help(): string {
-  const width = Math.max(...Object.keys(SUBCOMMANDS).map((name) => name.length)) + 2;
-  const lines = Object.entries(SUBCOMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
+  const width = Math.max(...Object.keys(subcommands).map((name) => name.length)) + 2;
+  const lines = Object.entries(subcommands).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
   return `Usage: sinter tokens COMMAND [OPTIONS] [ARGUMENTS]
 
   ${COMMANDS.tokens.summary}

@@ -1,0 +1,13 @@
+import { join } from "node:path";
+import pkg from "../../package.json" with { type: "json" };
+import { ROOT } from "../paths.ts";
+
+export const VERSION = pkg.version;
+
+/** What a release consists of lies here; `stage/` holds what its archives are made of. */
+export const DIST = join(ROOT, "dist");
+export const STAGE = join(DIST, "stage");
+
+/** The system and processor that a release is for, as the platform's package is named (`src/native.ts`). */
+export const PLATFORM = `linux-${process.arch}`;
+export const PLATFORM_PACKAGE = `sinter-${PLATFORM}-gnu`;
