@@ -72,7 +72,7 @@ async function bundleLibrary(folder: string): Promise<void> {
   const only = ["--declaration", "--emitDeclarationOnly", "--noEmit", "false"];
   writeFileSync(
     join(TREE, "tsconfig.types.json"),
-    `${JSON.stringify({ extends: "./tsconfig.json", include: ["src/index.ts"] })}\n`,
+    `${JSON.stringify({ extends: "./tsconfig.json", include: ["src/index.ts", "src/**/*.d.ts"] })}\n`,
   );
   await run(
     [process.execPath, tsc, "-p", "tsconfig.types.json", ...only, "--rootDir", "src", "--outDir", join(lib, "types")],
