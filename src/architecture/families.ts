@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Report } from "../errors.ts";
+import { homeFolder } from "../model/home.ts";
 import type { Model } from "../model/types.ts";
 import { bindsAll } from "./bind.ts";
 import type { FamilyDefinition } from "./definition.ts";
@@ -9,7 +9,7 @@ import { BUILT_IN, type Families, withDefinitions } from "./registry.ts";
 
 /** Where definitions lie that are always used: `sinter/architectures` in the folder for configurations. */
 export function configFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  return join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "sinter", "architectures");
+  return join(env.XDG_CONFIG_HOME || join(homeFolder(), ".config"), "sinter", "architectures");
 }
 
 /**

@@ -17,7 +17,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { command: 'eval "$(sinter completions bash)"', doc: "In ~/.bashrc" },
-    { command: "sinter completions zsh > ~/.zfunc/_sinter", doc: "For zsh, once, where ~/.zfunc is in $fpath before compinit" },
+    {
+      command: "sinter completions zsh > ~/.zfunc/_sinter",
+      doc: "For zsh, once, where ~/.zfunc is in $fpath before compinit",
+    },
     { command: "sinter completions fish > ~/.config/fish/completions/sinter.fish", doc: "For fish, once" },
   ],
   notes: ["They cover the programs with mergekit's names, too."],

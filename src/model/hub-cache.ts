@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "./home.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,7 +24,7 @@ export function hubCacheDir(given: string | undefined, env: Environment = proces
 /** Where Hugging Face's programs keep the cache, the user's token and more. */
 export function huggingFaceHome(env: Environment = process.env): string {
   if (env.HF_HOME) return expandHome(env.HF_HOME);
-  const userCache = env.XDG_CACHE_HOME ? expandHome(env.XDG_CACHE_HOME) : join(homedir(), ".cache");
+  const userCache = env.XDG_CACHE_HOME ? expandHome(env.XDG_CACHE_HOME) : join(homeFolder(), ".cache");
   return join(userCache, "huggingface");
 }
 
@@ -45,7 +45,7 @@ export function repositoryDir(cacheDir: string, id: string): string {
 
 /** `~` and `~/…` as a shell reads them. */
 export function expandHome(path: string): string {
-  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
+  return path === "~" || path.startsWith("~/") ? join(homeFolder(), path.slice(1)) : path;
 }
 
 /** A snapshot in the cache, or why there is none: where it would be, and the branches and tags that are there. */
