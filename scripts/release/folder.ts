@@ -5,9 +5,6 @@ import { completionScript } from "../../src/commands/completion-scripts.ts";
 import { SHELLS } from "../../src/commands/completions.ts";
 import { commandReference } from "../../src/commands/reference.ts";
 import { manualPages } from "../manual.ts";
-import { packFolder } from "./archive.ts";
-import { EXECUTABLE } from "./executable.ts";
-import { DIST, PLATFORM, STAGE, VERSION } from "./paths.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 
 /** Where each shell looks for completions under a prefix such as /usr/local. */
@@ -17,11 +14,9 @@ const COMPLETIONS = {
   fish: "share/fish/vendor_completions.d/sinter.fish",
 };
 
-/** The archive to unpack into a prefix: bin/ with one executable under all names, manual pages, completions, documents. */
-export async function buildFolder(): Promise<string> {
-  const name = `sinter-${VERSION}-${PLATFORM}`;
-  const folder = join(STAGE, name);
-  copyProgram(EXECUTABLE, join(folder, "bin", "sinter"));
+/** Fills a folder to be unpacked into a prefix: bin/ with one executable under all names, manual pages, completions, documents. */
+export async function layPrefix(folder: string, executable: string): Promise<void> {
+  copyProgram(executable, join(folder, "bin", "sinter"));
   const others = Object.keys(pkg.bin).filter((program) => program !== "sinter");
   for (const program of others) symlinkSync("sinter", join(folder, "bin", program));
 
@@ -31,11 +26,8 @@ export async function buildFolder(): Promise<string> {
   for (const program of others) symlinkSync("sinter", join(folder, dirname(COMPLETIONS.bash), program));
   for (const page of manualPages(programs)) write(join(folder, "share", "man", "man1", page.file), page.text);
   const documents = join(folder, "share", "doc", "sinter");
-  for (const one of ["LICENSE", "README.md", "CHANGELOG.md", "docs", "examples", "schemas"]) copyInto(documents, one);
-
-  const archive = join(DIST, `${name}.tar.gz`);
-  await packFolder(STAGE, name, archive);
-  return archive;
+  for (const one of ["LICENSE", "README.md", "CHANGELOG.md", "AGENTS.md", "llms.txt", "docs", "examples", "schemas"])
+    copyInto(documents, one);
 }
 
 function write(path: string, text: string): void {

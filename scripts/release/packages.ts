@@ -1,27 +1,20 @@
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
-import { EXECUTABLE } from "./executable.ts";
-import { DIST, PLATFORM_PACKAGE, STAGE, VERSION } from "./paths.ts";
+import { PLATFORM_PACKAGE, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
-import { copyInto, copyProgram, TREE } from "./stage.ts";
+import { copyInto, copyProgram } from "./stage.ts";
 
 /** What both packages say of themselves. */
 const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
 
-/** Writes both npm packages as archives. @returns their paths. */
-export async function buildPackages(): Promise<string[]> {
-  return [await buildPlatformPackage(), await buildMainPackage()];
-}
-
-/** What depends on system and processor: the executable for bin/, the addon for those who import the library. */
-async function buildPlatformPackage(): Promise<string> {
-  const folder = join(STAGE, PLATFORM_PACKAGE);
-  copyProgram(EXECUTABLE, join(folder, "bin", "sinter"));
-  copyProgram(join(TREE, "build", "Release", "sinter.node"), join(folder, "sinter.node"));
+/** Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter. */
+export function layPlatformPackage(folder: string, executable: string, addon: string): void {
+  copyProgram(executable, join(folder, "bin", "sinter"));
+  copyProgram(addon, join(folder, "sinter.node"));
   copyInto(folder, "LICENSE");
-  return await pack(folder, {
+  writeManifest(folder, {
     ...ABOUT,
     name: PLATFORM_PACKAGE,
     description: `The native parts of sinter for ${process.platform} on ${process.arch}, with glibc`,
@@ -33,59 +26,49 @@ async function buildPlatformPackage(): Promise<string> {
   });
 }
 
-/** Everything else. It needs no other package: the library is one file. */
-async function buildMainPackage(): Promise<string> {
-  const folder = join(STAGE, "sinter-package");
-  for (const name of ["LICENSE", "README.md", "CHANGELOG.md", "docs", "examples", "schemas"]) copyInto(folder, name);
-  copyInto(folder, "architectures");
+/**
+ * Fills a folder with everything else. It needs no other package than the platform's: the library is one file.
+ * @param tree the sources.
+ */
+export async function layMainPackage(folder: string, tree: string): Promise<void> {
+  const documents = ["LICENSE", "README.md", "CHANGELOG.md", "AGENTS.md", "llms.txt", "docs", "examples"];
+  for (const name of [...documents, "schemas", "architectures"]) copyInto(folder, name);
   for (const name of Object.keys(pkg.bin)) copyProgram(join(ROOT, "bin", name), join(folder, "bin", name));
   copyFileSync(join(ROOT, "scripts", "release", "start.sh"), join(folder, "bin", "start.sh"));
-  await bundleLibrary(folder);
-  return await pack(folder, {
+  await bundleLibrary(join(folder, "lib"), tree);
+  writeManifest(folder, {
     ...ABOUT,
     name: pkg.name,
     type: "module",
     bin: pkg.bin,
     exports: { ".": { types: "./lib/types/index.d.ts", bun: "./lib/index.js" }, "./package.json": "./package.json" },
-    files: ["bin", "lib", "architectures", "schemas", "docs", "examples", "CHANGELOG.md"],
+    files: ["bin", "lib", "architectures", "schemas", ...documents],
     engines: pkg.engines,
     optionalDependencies: { [PLATFORM_PACKAGE]: VERSION },
   });
 }
 
-/** The library as one module beside its declarations. The addon stays outside, in the platform's package. */
-async function bundleLibrary(folder: string): Promise<void> {
-  const lib = join(folder, "lib");
-  await run(
-    [
-      process.execPath,
-      "build",
-      "src/index.ts",
-      "--target=bun",
-      "--format=esm",
-      "--minify-whitespace",
-      "--external=*.node",
-    ].concat(["--outfile", join(lib, "index.js")]),
-    TREE,
-  );
+/** One module beside its declarations. The addon stays outside, in the platform's package. */
+async function bundleLibrary(lib: string, tree: string): Promise<void> {
+  const shape = ["--target=bun", "--format=esm", "--minify-whitespace", "--external=*.node"];
+  await run([process.execPath, "build", "src/index.ts", ...shape, "--outfile", join(lib, "index.js")], tree);
   const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  const project = join(lib, "tsconfig.json");
+  const include = ["src/index.ts", "src/**/*.d.ts"].map((path) => join(tree, path));
+  writeFileSync(project, JSON.stringify({ extends: join(tree, "tsconfig.json"), include }));
   const only = ["--declaration", "--emitDeclarationOnly", "--noEmit", "false"];
-  writeFileSync(
-    join(TREE, "tsconfig.types.json"),
-    `${JSON.stringify({ extends: "./tsconfig.json", include: ["src/index.ts", "src/**/*.d.ts"] })}\n`,
-  );
-  await run(
-    [process.execPath, tsc, "-p", "tsconfig.types.json", ...only, "--rootDir", "src", "--outDir", join(lib, "types")],
-    TREE,
-  );
+  const roots = ["--rootDir", join(tree, "src"), "--outDir", join(lib, "types")];
+  const types = ["--typeRoots", join(tree, "node_modules")];
+  await run([process.execPath, tsc, "-p", project, ...only, ...roots, ...types], tree);
+  await Bun.file(project).delete();
 }
 
-/** npm's archives have no times and owners of their own: the same files give the same bytes. */
-async function pack(folder: string, manifest: { name: string; [key: string]: unknown }): Promise<string> {
-  mkdirSync(DIST, { recursive: true });
-  const path = join(folder, "package.json");
-  writeFileSync(path, `${JSON.stringify(manifest, undefined, 2)}\n`);
-  chmodSync(path, 0o644);
-  await run([process.execPath, "pm", "pack", "--ignore-scripts", "--destination", DIST], folder);
-  return join(DIST, `${manifest.name}-${VERSION}.tgz`);
+function writeManifest(folder: string, manifest: object): void {
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
+}
+
+/** Packs a package. npm's archives have no times and owners of their own: the same files give the same bytes. */
+export async function packPackage(folder: string, name: string, destination: string): Promise<string> {
+  await run([process.execPath, "pm", "pack", "--ignore-scripts", "--destination", destination], folder);
+  return join(destination, `${name}-${VERSION}.tgz`);
 }

@@ -4,9 +4,8 @@ import { ROOT } from "../paths.ts";
 
 export const VERSION = pkg.version;
 
-/** What a release consists of lies here; `stage/` holds what its archives are made of. */
+/** What a release consists of lies here. */
 export const DIST = join(ROOT, "dist");
-export const STAGE = join(DIST, "stage");
 
 /** The system and processor that a release is for, as the platform's package is named (`src/native.ts`). */
 export const PLATFORM = `linux-${process.arch}`;

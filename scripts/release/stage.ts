@@ -1,19 +1,16 @@
-import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../paths.ts";
-import { STAGE } from "./paths.ts";
 
-/** Copies of the sources with the release's addon where `src/native.ts` looks for it first. */
-export const TREE = join(STAGE, "tree");
+/** Where the addon lies in a tree of sources: `src/native.ts` looks for it there first. */
+export const ADDON_PLACE = join("build", "Release", "sinter.node");
 
-/** Starts afresh. @param addon the file that is to be embedded. */
-export function stageTree(addon: string): void {
-  rmSync(STAGE, { recursive: true, force: true });
-  for (const name of ["src", "architectures", "schemas", "package.json", "tsconfig.json"]) copyInto(TREE, name);
-  const place = join(TREE, "build", "Release", "sinter.node");
-  mkdirSync(dirname(place), { recursive: true });
-  copyFileSync(addon, place);
-  symlinkSync(join(ROOT, "node_modules"), join(TREE, "node_modules"));
+/** Copies the sources to an empty folder, with the addon that is to be embedded. */
+export function stageTree(tree: string, addon: string): void {
+  for (const name of ["src", "architectures", "package.json", "tsconfig.json"]) copyInto(tree, name);
+  mkdirSync(dirname(join(tree, ADDON_PLACE)), { recursive: true });
+  copyFileSync(addon, join(tree, ADDON_PLACE));
+  symlinkSync(join(ROOT, "node_modules"), join(tree, "node_modules"));
 }
 
 /** Copies a file or folder of the repository to the same place in another folder. */
