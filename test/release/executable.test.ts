@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pkg from "../../package.json" with { type: "json" };
+import { ROOT } from "../../scripts/paths.ts";
+import { compileExecutable } from "../../scripts/release/executable.ts";
+import { layMainPackage, layPlatformPackage } from "../../scripts/release/packages.ts";
+import { PLATFORM_PACKAGE } from "../../scripts/release/paths.ts";
+import { ADDON_PLACE } from "../../scripts/release/stage.ts";
+import { writeTinyModels } from "../commands/tiny-models.ts";
+
+const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-executable-"));
+const programs = join(folder, "bin");
+const work = join(folder, "work");
+
+beforeAll(async () => {
+  mkdirSync(programs);
+  mkdirSync(work);
+  await compileExecutable(ROOT, join(programs, "sinter"));
+  symlinkSync("sinter", join(programs, "mergekit-yaml"));
+  writeTinyModels(work);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a program with an empty environment: no PATH, no HOME, nothing of this machine's set-up. */
+function start(program: string, args: readonly string[], env: Record<string, string> = {}) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([program, ...args], { cwd: work, env, stdin: "ignore" });
+  return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+}
+
+const sinter = (...args: string[]) => start(join(programs, "sinter"), args);
+
+describe("the single executable", () => {
+  test("says its version and what it takes", () => {
+    expect(sinter("--version")).toEqual({ code: 0, out: `sinter ${pkg.version}\n`, err: "" });
+    expect(sinter("--help").out).toContain("Usage: sinter COMMAND");
+    expect(sinter("merge", "--help").out).toContain("Usage: sinter merge [OPTIONS] CONFIG OUT");
+  });
+
+  test("holds the families and the addon", () => {
+    expect(JSON.parse(sinter("architectures", "qwen2").out).model_types).toContain("qwen2");
+    expect(sinter("doctor").out).toMatch(/^Addon +\d+\.\d+\.\d+, \d+ kernels/m);
+  });
+
+  test("plans and merges with an empty environment", () => {
+    expect(sinter("plan", "linear.yml")).toMatchObject({ code: 0, err: "" });
+    const { code, err } = sinter("merge", "linear.yml", "merged");
+    expect([code, err]).toEqual([0, ""]);
+    expect(readdirSync(join(work, "merged"))).toContain("model.safetensors");
+  });
+
+  test("is every program by the name that it is called by", () => {
+    const { out } = start(join(programs, "mergekit-yaml"), ["--help"]);
+    expect(out).toContain("Usage: mergekit-yaml [OPTIONS] CONFIG_FILE OUT_PATH");
+    expect(sinter("mergekit-yaml", "--help").out).toBe(out);
+  });
+
+  test("reads no bunfig.toml and no .env of the folder it is started in", () => {
+    const trap = join(work, "trap");
+    mkdirSync(trap);
+    writeFileSync(join(trap, "bunfig.toml"), 'preload = ["./trap.ts"]\n');
+    writeFileSync(join(trap, "trap.ts"), "console.log('caught');\n");
+    writeFileSync(join(trap, ".env"), "SINTER_ADDON=/nowhere\n");
+    const { stdout } = Bun.spawnSync([join(programs, "sinter"), "doctor"], { cwd: trap, env: {} });
+    expect(stdout.toString()).not.toContain("caught");
+    expect(stdout.toString()).toMatch(/^Addon +\d+\.\d+\.\d+/m);
+  });
+});
+
+describe("the npm packages", () => {
+  const modules = join(folder, "node_modules");
+
+  beforeAll(async () => {
+    layPlatformPackage(join(modules, PLATFORM_PACKAGE), join(programs, "sinter"), join(ROOT, ADDON_PLACE));
+    await layMainPackage(join(modules, "sinter"), ROOT);
+    mkdirSync(join(modules, ".bin"));
+    for (const [name, file] of Object.entries(pkg.bin))
+      symlinkSync(join("..", "sinter", file), join(modules, ".bin", name));
+  }, 60_000);
+
+  test("run without Bun, Node or a compiler on the PATH", () => {
+    const env = { PATH: onlyShellTools() };
+    expect(start(join(modules, ".bin", "sinter"), ["--version"], env)).toEqual({
+      code: 0,
+      out: `sinter ${pkg.version}\n`,
+      err: "",
+    });
+    expect(start(join(modules, ".bin", "mergekit-yaml"), ["linear.yml", "of-package"], env)).toMatchObject({ code: 0 });
+    expect(readFileSync(join(work, "of-package", "model.safetensors"))).toEqual(
+      readFileSync(join(work, "merged", "model.safetensors")),
+    );
+  });
+
+  test("name the platform's package where it is missing", () => {
+    const alone = join(folder, "alone", "sinter", "bin");
+    mkdirSync(alone, { recursive: true });
+    for (const name of ["sinter", "start.sh"]) copyFileSync(join(modules, "sinter", "bin", name), join(alone, name));
+    chmodSync(join(alone, "sinter"), 0o755);
+    const { code, err } = start(join(alone, "sinter"), ["--version"], { PATH: onlyShellTools() });
+    expect([code, err]).toEqual([127, expect.stringContaining(PLATFORM_PACKAGE)]);
+  });
+
+  test("are a library with types", () => {
+    writeFileSync(
+      join(folder, "use.ts"),
+      `import { merge, type MergePlan, plan } from "sinter";
+const planned: MergePlan = await plan("linear.yml");
+const { folder } = await merge(planned, "of-library");
+console.log(planned.totals.tensors, folder);
+`,
+    );
+    const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, join(folder, "use.ts")], { cwd: work });
+    expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+    expect(stdout.toString()).toBe(`21 ${join(work, "of-library")}\n`);
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: CONSUMER, files: ["use.ts"] }));
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    const checked = Bun.spawnSync([process.execPath, tsc, "-p", folder]);
+    expect(checked.stdout.toString()).not.toContain("use.ts(");
+    expect(checked.stdout.toString()).not.toContain("node_modules/sinter");
+  });
+});
+
+/** A consumer's own, strict settings. */
+const CONSUMER = {
+  strict: true,
+  noEmit: true,
+  module: "ESNext",
+  moduleResolution: "bundler",
+  target: "ESNext",
+  types: [],
+};
+
+/** A folder with what the start scripts call, and nothing else. */
+function onlyShellTools(): string {
+  const tools = join(folder, "tools");
+  if (!readdirSync(folder).includes("tools")) {
+    mkdirSync(tools);
+    for (const name of ["readlink", "uname", "tr"]) {
+      const path = Bun.which(name);
+      if (path !== null) symlinkSync(path, join(tools, name));
+    }
+  }
+  return tools;
+}
