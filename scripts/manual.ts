@@ -52,8 +52,8 @@ function page(spec: CommandSpec): string {
       : "",
     groups.size > 0 ? ".SH OPTIONS\n" : "",
     ...[...groups].map(([group, options]) => `.SS ${escaped(group)}\n${options.map(optionEntry).join("")}`),
-    spec.notes?.length ? `.SH NOTES\n${spec.notes.map((note) => `.PP\n${escaped(note)}\n`).join("")}` : "",
-    spec.examples.length > 0 ? `.SH EXAMPLES\n${spec.examples.map(example).join("")}` : "",
+    spec.notes?.length ? `.SH NOTES\n${spec.notes.map((note) => `${escaped(note)}\n`).join(".PP\n")}` : "",
+    spec.examples.length > 0 ? `.SH EXAMPLES\n${spec.examples.map(example).join(".PP\n")}` : "",
   ].join("");
 }
 
@@ -66,7 +66,7 @@ function entry(name: string, doc: string): string {
 }
 
 function example({ command, doc }: { command: string; doc: string }): string {
-  return `.PP\n${escaped(doc)}:\n.PP\n.EX\n    ${escaped(command)}\n.EE\n`;
+  return `${escaped(doc)}:\n.PP\n.EX\n    ${escaped(command)}\n.EE\n`;
 }
 
 function seeAlso({ words, commands }: ReferencedCommand): string {
