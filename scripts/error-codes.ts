@@ -43,7 +43,8 @@ function sources(): string[] {
     .map((name) => readFileSync(join(ROOT, "src", name), "utf8"));
 }
 
-const CODE = /\bcode: (?:[^,\n]*\? )?"([a-z][a-z0-9-]+)"(?: : "([a-z][a-z0-9-]+)")?|\bnew FormatError\(\s*"([a-z0-9-]+)"/g;
+const CODE =
+  /\bcode: (?:[^,\n]*\? )?"([a-z][a-z0-9-]+)"(?: : "([a-z][a-z0-9-]+)")?|\bnew FormatError\(\s*"([a-z0-9-]+)"/g;
 
 /** Every code that a source file reports. */
 export function mentions(source: string): Mention[] {
@@ -63,7 +64,13 @@ function ofProblem(source: string, at: number): Texts {
   const own = (key: string) => literals(new RegExp(`\\b${key}: ([\\s\\S]*)`).exec(object)?.[1]);
   const earlier = (key: string) => {
     if (!new RegExp(`\\b${key}[,\\s}]`).test(object)) return undefined;
-    return literals(before.slice(Math.max(0, before.lastIndexOf(`const ${key} =`))).split("=").slice(1).join("="));
+    return literals(
+      before
+        .slice(Math.max(0, before.lastIndexOf(`const ${key} =`)))
+        .split("=")
+        .slice(1)
+        .join("="),
+    );
   };
   return { message: own("message") ?? earlier("message"), hint: own("hint") ?? earlier("hint") };
 }

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import pkg from "../../package.json" with { type: "json" };
+import { ERROR_CODES_DOC, errorCodesDoc, mentions } from "../../scripts/error-codes.ts";
+import { DEMO } from "../../scripts/family/shape.ts";
+import { writeSparseModel } from "../../scripts/family/write.ts";
+import { ROOT } from "../../scripts/paths.ts";
+import { parseCommandLine } from "../../src/commands/parse.ts";
+import { commandReference, flattened, type ReferencedCommand } from "../../src/commands/reference.ts";
+import { blocks, commandsOf, PAGES, pageText, shellWords } from "./pages.ts";
+
+const commands = flattenedAll(await commandReference(pkg.description));
+
+function flattenedAll(programs: readonly ReferencedCommand[]): ReferencedCommand[] {
+  return programs.flatMap(flattened).toSorted((a, b) => b.words.length - a.words.length);
+}
+
+/** The command that a line calls, and its arguments. */
+function resolve(words: readonly string[]): [ReferencedCommand | undefined, readonly string[]] {
+  const typed = words.map((word, i) => (i === 0 ? word.replace(/^bin\//, "") : word));
+  const found = commands.find(({ words: own }) => own.every((word, i) => word === typed[i]));
+  return [found, typed.slice(found?.words.length ?? 1)];
+}
+
+describe("every command line in the documents", () => {
+  for (const page of PAGES) {
+    test(`${page} is one that the programs take`, () => {
+      for (const { line, words } of commandsOf(page)) {
+        const [command, args] = resolve(words);
+        if (command?.spec === undefined)
+          expect([line, /^(--version|--help|mergekit-\S+|COMMAND)$/.test(args[0] ?? "--help")]).toEqual([line, true]);
+        else expect([line, parseCommandLine(command.spec, args).kind]).toEqual([line, expect.any(String)]);
+      }
+    });
+  }
+
+  test("so is every example of --help", () => {
+    for (const { spec } of commands) {
+      for (const { command } of spec?.examples ?? []) {
+        const words = shellWords(command.replace(/ [>|].*$/, "").replace(/^eval "\$\((.*)\)"$/, "$1"));
+        const [found, args] = resolve(words);
+        if (found?.spec !== undefined)
+          expect([command, parseCommandLine(found.spec, args).kind]).toEqual([command, "run"]);
+      }
+    }
+  });
+});
+
+describe("what can be run in a moment runs as written", () => {
+  const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-documents-"));
+  const quick = new Set(["plan", "methods", "architectures", "doctor", "schema", "completions", "convert"]);
+
+  beforeAll(() => {
+    for (const name of ["base", "chat", "code"]) writeSparseModel(join(folder, "demo", "models", name), DEMO, 60e6);
+    symlinkSync(join(ROOT, "examples"), join(folder, "examples"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const lines = new Map(PAGES.flatMap(commandsOf).map((command) => [command.words.join(" "), command]));
+  for (const [line, { page, words }] of lines) {
+    const files = words.filter((word) => /\.ya?ml$/.test(word));
+    if (words[0] !== "sinter" || !quick.has(words[1] ?? "")) continue;
+    if (files.some((file) => !existsSync(join(ROOT, file))) || words.includes("new")) continue;
+    test(`${page}: ${line}`, () => {
+      const env = { ...process.env, SINTER_BUN: process.execPath };
+      const { exitCode, stderr } = Bun.spawnSync([join(ROOT, "bin", "sinter"), ...words.slice(1)], {
+        cwd: folder,
+        env,
+      });
+      expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+    });
+  }
+
+  test("docs/library.md: the program merges", async () => {
+    const [program = ""] = blocks("docs/library.md", "ts");
+    const file = join(folder, "use.ts");
+    writeFileSync(file, program.replace('from "sinter"', `from ${JSON.stringify(join(ROOT, "src", "index.ts"))}`));
+    const { exitCode, stdout } = Bun.spawnSync([process.execPath, file], { cwd: folder });
+    expect(stdout.toString()).toMatch(/^\d+ tensors, \d+ bytes to read\n\S+\/merged-by-library in [\d.]+ s\n$/);
+    expect(exitCode).toBe(0);
+    expect(readdirSync(join(folder, "merged-by-library"))).toContain("config.json");
+  });
+});
+
+describe("error codes", () => {
+  test("docs/error-codes.md has all of them; `bun run docs` writes it anew", () => {
+    expect(readFileSync(ERROR_CODES_DOC, "utf8")).toBe(errorCodesDoc());
+  });
+
+  test("docs/troubleshooting.md names none that there is not", () => {
+    const known = new Set([...errorCodesDoc().matchAll(/^\| `([a-z0-9-]+)`/gm)].map((match) => match[1]));
+    const rows = pageText("docs/troubleshooting.md")
+      .split("\n")
+      .filter((line) => line.startsWith("| `"));
+    const named = rows.flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`([a-z0-9-]+)`/g)].map((match) => match[1]),
+    );
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter((code) => !known.has(code))).toEqual([]);
+  });
+
+  test("a code, its message and its hint are found in the source, with holes for what is filled in", () => {
+    const source = `
+      const message = \`the model \${name ?? \`\${a}\`} is \` + "broken";
+      report.error({ code: "broken-model", message, at: here({ line }), hint: "mend it" });
+      throw new SinterError({ code: far ? "too-far" : "too-near", message: "not here" });
+      throw new FormatError("bad-form", \`no \${what}\`);`;
+    expect(mentions(source)).toEqual([
+      { code: "broken-model", message: "the model … is broken", hint: "mend it" },
+      { code: "too-far", message: "not here", hint: undefined },
+      { code: "too-near", message: "not here", hint: undefined },
+      { code: "bad-form", message: "no …", hint: undefined },
+    ]);
+  });
+});
+
+describe("links", () => {
+  for (const page of PAGES) {
+    test(`${page} links to files that are there`, () => {
+      const targets = [...pageText(page).matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)].map((match) => match[1] ?? "");
+      const local = targets.filter((target) => !/^[a-z]+:/.test(target));
+      expect(local.filter((target) => !existsSync(join(ROOT, dirname(page), target)))).toEqual([]);
+    });
+  }
+});
