@@ -23,10 +23,36 @@ export interface NativeInput {
   stream: number;
 }
 
+/** A matrix in a source: element (i, j) is the one at `i * rowStride + j * columnStride` from `offset` (bytes). */
+export interface NativeFactor {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+  rowStride: number;
+  columnStride: number;
+}
+
+/** A change to rows [begin, end) of an input as a matrix of `columns`; native/engine/patch.h says which. */
+export interface NativePatch {
+  input: number;
+  columns: number;
+  begin: number;
+  end: number;
+  rank: number;
+  scale: number;
+  replaces: boolean;
+  left?: NativeFactor | undefined;
+  right: NativeFactor;
+  along?: "rows" | "columns" | undefined;
+  magnitude?: NativeFactor | undefined;
+}
+
 /** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
+  /** Those of one input follow each other, in the order of their rows. */
+  patches?: NativePatch[] | undefined;
   /** Elements of the tensor, its first dimension and its last (1 for a 0-d tensor): what kernels of vectors split by. */
   count: number;
   rows: number;
@@ -78,12 +104,12 @@ export interface Addon {
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
-  compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
+  compare(op: { inputs: NativeInput[]; patches?: NativePatch[] | undefined; count: number }): Promise<Float64Array>;
   /** Makes every op that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
 
-/** What the addon throws and rejects with. `source` is the input's index in the op, where one is to blame. */
+/** What the addon throws and rejects with. `source` is the input's index in the op, where one is to blame; the factors of patches count on from there. */
 export interface NativeError extends Error {
   code:
     | "SOURCE_OPEN"

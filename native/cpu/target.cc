@@ -13,6 +13,7 @@
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
 #include "kernel-of.h"
+#include "make-patch.h"
 
 #define SINTER_JOIN_(a, b) a##b
 #define SINTER_JOIN(a, b) SINTER_JOIN_(a, b)
@@ -58,6 +59,9 @@ static constexpr Kernel kKernels[] = {
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);
 const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGET_NAME), kKernels,
                                                         static_cast<int>(sizeof(kKernels) / sizeof(kKernels[0])),
-                                                        has_non_finite};
+                                                        has_non_finite,
+                                                        make_patch,
+                                                        sum_patch_squares,
+                                                        magnitude_of};
 
 }  // namespace sinter

@@ -94,7 +94,7 @@ void Engine::submit(std::shared_ptr<Op> op) {
   {
     const std::lock_guard lock(mutex_);
     if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
-    enter(*op, Op::Pass::prepare);
+    enter(*op, Op::Pass::patch);
     op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
   }
@@ -180,7 +180,15 @@ void Engine::enter(Op& op, Op::Pass pass) {
   op.pass_tasks = 0;
   Job& job = op.job;
   const Kernel& kernel = *op.kernel;
-  if (pass == Op::Pass::prepare) {
+  if (pass == Op::Pass::patch) {
+    if (job.patches.empty() || job.count == 0) return enter(op, Op::Pass::prepare);
+    if (op.patcher == nullptr) op.patcher = std::make_unique<PatchPass>(*op.kernels, job);
+    op.pass_tasks = op.patcher->tasks();
+    if (op.pass_tasks == 0) {
+      op.patcher.reset();
+      return enter(op, Op::Pass::prepare);
+    }
+  } else if (pass == Op::Pass::prepare) {
     if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job, budget_))
       return enter(op, Op::Pass::select);
     op.rows_per_task = ceil_div(ceil_div(kTaskElements, job.columns), kPrepareRows) * kPrepareRows;
@@ -248,7 +256,10 @@ void finish_sums(Op& op) {
 
 std::optional<Failure> Engine::leave_pass(Op& op) {
   try {
-    if (op.pass == Op::Pass::prepare) {
+    if (op.pass == Op::Pass::patch) {
+      op.patcher->advance();
+      enter(op, Op::Pass::patch);
+    } else if (op.pass == Op::Pass::prepare) {
       enter(op, Op::Pass::select);
     } else if (op.pass == Op::Pass::select) {
       op.selector->advance();
@@ -278,6 +289,7 @@ void Engine::settle(Op& op) {
   op.sources.clear();
   op.sink.reset();
   op.job.masks = {};
+  op.job.patches.clear();
   budget_.give_back(op.job.taken);
   // Whoever waits may hold the op itself: letting go of the function here breaks that circle.
   const std::function<void(Op&)> done = std::move(op.done);
@@ -286,6 +298,7 @@ void Engine::settle(Op& op) {
 }
 
 void Engine::run_task(Op& op, uint32_t task, Scratch& scratch) {
+  if (op.pass == Op::Pass::patch) return op.patcher->run(task);
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
   if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);
   if (op.pass == Op::Pass::map) return run_map_task(op, task, scratch);

@@ -15,6 +15,7 @@
 #include "../io/source.h"
 #include "../numeric/digest.h"
 #include "kernel.h"
+#include "patch-pass.h"
 #include "read-ahead.h"
 #include "select.h"
 
@@ -24,6 +25,7 @@ namespace sinter {
 struct Op {
   Job job;
   std::string kernel_name;
+  /// Those of the inputs, then those of the patches.
   std::vector<std::shared_ptr<Source>> sources;
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
@@ -39,10 +41,11 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { prepare, select, reduce, map, finished };
+  enum class Pass { patch, prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
-  Pass pass = Pass::prepare;
+  Pass pass = Pass::patch;
+  std::unique_ptr<PatchPass> patcher;
   std::unique_ptr<Selector> selector;
   uint64_t rows_per_task = 0;        // of a pass that goes by rows
   std::vector<double> partial_sums;  // each block's own place: written without the mutex

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "../numeric/dtype.h"
+#include "patch.h"
 
 namespace sinter {
 
@@ -27,6 +29,8 @@ struct InputSpan {
   Dtype dtype;
   /// Tells the random numbers of sources apart.
   uint32_t stream;
+  /// What is changed in the elements as they are read; null where nothing is.
+  const InputPatches* patches = nullptr;
 };
 
 /// The exact k-th largest magnitude of a selection: an element is kept when its magnitude bits exceed `bits`, or equal
@@ -60,6 +64,9 @@ struct Job {
   std::vector<double> params;
   /// Key of the random numbers: hash of seed and output tensor name.
   uint64_t key = 0;
+
+  /// Of all inputs that have some; `InputSpan::patches` points into it.
+  std::vector<std::unique_ptr<InputPatches>> patches;
 
   /// Found by the prepare pass: a number per row.
   std::vector<double> table;

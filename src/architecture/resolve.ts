@@ -1,4 +1,5 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import { patchesOfPart } from "../model/patch.ts";
 import { elementCount, type Model, type TensorView } from "../model/types.ts";
 import type { Architecture, Packing, Resolution, WeightSpec } from "./types.ts";
 
@@ -45,7 +46,7 @@ function resolveTied(
 }
 
 function sameBytes(a: TensorView, b: TensorView): boolean {
-  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && String(a.shape) === String(b.shape);
+  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && String(a.shape) === String(b.shape) && a.patches === b.patches;
 }
 
 function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
@@ -79,7 +80,10 @@ function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undef
     offset += rows.from * unit * bytes(row);
     shape = [(rows.to - rows.from) * unit, ...row];
   }
-  return { file: whole.file, offset, dtype: whole.dtype, shape };
+  const view = { file: whole.file, offset, dtype: whole.dtype, shape };
+  if (whole.patches === undefined) return view;
+  const first = (offset - whole.offset) / DTYPE_BYTES[whole.dtype];
+  return { ...view, patches: patchesOfPart(whole.patches, first, elementCount(shape)) };
 }
 
 /** Stored tensors that no module of the family accounts for: no weight and no alias of one. In stored order. */

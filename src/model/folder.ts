@@ -72,7 +72,7 @@ function readConfig(dir: string, names: readonly string[], report: Report): Reco
     report.error({
       code: "adapter-is-no-model",
       message: `${dir} holds a LoRA adapter, not a model`,
-      hint: "write base+adapter (not yet supported), or merge the adapter into its model first",
+      hint: "write base+adapter: the adapter is applied to its model as it is read",
     });
   } else if (!names.some((name) => name.endsWith(".gguf"))) {
     report.error({

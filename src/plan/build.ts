@@ -3,7 +3,8 @@ import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
-import { openModel } from "../model/folder.ts";
+import { openReference } from "../lora/open.ts";
+import { factorsOf } from "../model/patch.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
 import { carriedTargets } from "./carried.ts";
@@ -32,7 +33,7 @@ export function buildPlan(
   options: MergeOptions,
   outputName: string,
   report: Report,
-  open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
+  open: OpenModel = (named, into) => openReference(named, options, into),
 ): MergePlan {
   const method = checkRecipe(config, options, report);
   const models = openModels(config, options, report, open);
@@ -111,7 +112,12 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
   const used = new Set<string>();
-  for (const { inputs } of ops) for (const { view } of inputs) used.add(view.file);
+  for (const { inputs } of ops) {
+    for (const { view } of inputs) {
+      used.add(view.file);
+      for (const { file } of factorsOf(view)) used.add(file);
+    }
+  }
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 

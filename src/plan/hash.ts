@@ -1,9 +1,10 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import type { TensorPatch } from "../model/types.ts";
 import type { MergeOp, MergePlan } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, index]));
 
@@ -57,6 +58,19 @@ function writeOp(
     writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
+    writer.number(view.patches?.length ?? 0);
+    for (const patch of view.patches ?? []) writePatch(writer, patch, files);
+  }
+}
+
+function writePatch(writer: Writer, patch: TensorPatch, files: ReadonlyMap<string, number>): void {
+  const { columns, from, to, rank, scale, replaces, left, right, magnitude } = patch;
+  const along = magnitude === undefined ? 0 : magnitude.along === "rows" ? 1 : 2;
+  writer.list([columns, from, to, rank, scale, replaces ? 1 : 0, along, left === undefined ? 0 : 1]);
+  for (const factor of [left, right, magnitude?.factor]) {
+    if (factor === undefined) continue;
+    const dtype = DTYPES.get(factor.dtype) ?? -1;
+    writer.list([files.get(factor.file) ?? -1, factor.offset, dtype, factor.rowStride, factor.columnStride]);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { MergeConfig } from "../config/types.ts";
 import type { Position, Report } from "../errors.ts";
 import type { MergeMethod } from "../methods/types.ts";
-import { type FloatDtype, isFloat } from "../model/dtype.ts";
+import { type Dtype, type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { type Copies, startCopies } from "./copies.ts";
 import { outputDtype } from "./dtype.ts";
@@ -95,8 +95,7 @@ function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", co
     dtype === "output" && isFloat(own)
       ? (target.spec.dtype ?? outputDtype(context.config, context.method, [own], -1))
       : own;
-  // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
-  const { kernel, params } = written === own ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
+  const { kernel, params } = movable(input, written) ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
   const { shape } = input.view;
   return { ...named(target), dtype: written, shape, kernel, inputs: [input], params };
 }
@@ -130,11 +129,18 @@ function planFloats(
   const base = target.slice.sources.findIndex((source) => source.isBase);
   const dtype = target.spec.dtype ?? outputDtype(config, method, dtypes, base);
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
-  // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
-  const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
+  const converts = lowered.kernel === "copy" && !movable(used[0] as OpInput, dtype);
   const { kernel, params, scratch } = converts ? { kernel: "linear", params: [1] } : lowered;
   const { shape } = first.view;
   return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
+}
+
+/**
+ * Whether bytes can be moved as they are: the dtype stays and no adapter changes them. Else the kernel that computes 1 x
+ * narrows, widens or patches.
+ */
+function movable({ view }: OpInput, dtype: Dtype): boolean {
+  return view.dtype === dtype && view.patches === undefined;
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {

@@ -4,6 +4,7 @@ import { elementCount } from "../model/types.ts";
 import type { Addon, NativeOp, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
+import { nativeInputs } from "./native-inputs.ts";
 import { refuseNonFinite } from "./non-finite.ts";
 import { OpenShards } from "./shards.ts";
 import { OpenSources } from "./sources.ts";
@@ -110,15 +111,9 @@ class Computation {
   }
 
   #nativeOp(op: MergeOp, sink: number): NativeOp {
-    const inputs = op.inputs.map((input) => ({
-      source: this.#sources.open(input, op),
-      offset: input.view.offset,
-      dtype: input.view.dtype,
-      stream: input.position,
-    }));
     return {
       kernel: op.kernel,
-      inputs,
+      ...nativeInputs(op.inputs, (file, model) => this.#sources.open(file, model, op)),
       count: elementCount(op.shape),
       rows: op.shape[0] ?? 1,
       columns: op.shape.at(-1) ?? 1,

@@ -16,6 +16,9 @@ const FREE_SCRATCH = 96 << 20;
 /** What a worker keeps of each element of a row that it looks at whole: values, magnitudes, ranks, random numbers. */
 const PER_ROW_ELEMENT = 40;
 
+/** Rows of products that a worker makes at a time: `kGroupRows` in native/cpu/patch.h. */
+const PRODUCT_ROWS = 8;
+
 /**
  * Most bytes of anonymous memory that running the plan takes: an estimate that does not grow with the model.
  * @param memory bytes of scratch that the user allows beyond what is free.
@@ -30,7 +33,21 @@ export function peakMemory(plan: MergePlan, threads: number, memory = 0): number
   }
   // Masks are taken from a budget; an op that gets none does without.
   const budget = Math.min(masks, FREE_SCRATCH + memory);
-  return RUNTIME + PER_OP * plan.ops.length + PER_WORKER * threads + scratch + budget;
+  return RUNTIME + PER_OP * plan.ops.length + PER_WORKER * threads + scratch + budget + patchBytes(plan, threads);
+}
+
+/** The right factors of adapters, of as many ops as are in flight, and a block of products for each worker. */
+function patchBytes(plan: MergePlan, threads: number): number {
+  const factors: number[] = [];
+  let block = 0;
+  for (const { inputs } of plan.ops) {
+    const patches = inputs.flatMap(({ view }) => view.patches ?? []);
+    if (patches.length === 0) continue;
+    factors.push(patches.reduce((sum, { rank, columns }) => sum + 4 * rank * columns, 0));
+    block = Math.max(block, PRODUCT_ROWS * 4 * inputs.reduce((sum, { view }) => sum + (view.patches?.[0]?.columns ?? 0), 0));
+  }
+  const inFlight = factors.toSorted((a, b) => b - a).slice(0, Math.max(4, 2 * threads));
+  return inFlight.reduce((sum, bytes) => sum + bytes, 0) + threads * block;
 }
 
 function scratchBytes(op: MergeOp, { selections = 0, numbers = 0, row = 0 }: Scratch, threads: number): number {

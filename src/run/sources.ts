@@ -1,9 +1,10 @@
 import { statSync } from "node:fs";
 import { type Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
-import type { MergeOp, MergePlan, OpInput } from "../plan/types.ts";
+import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { fileProblem } from "./file-error.ts";
 import { nativeProblem } from "./native-error.ts";
+import { filesOf } from "./native-inputs.ts";
 
 const CHANGED = { code: "source-changed", hint: "plan again: run the same command once more" } as const;
 
@@ -35,20 +36,19 @@ export class OpenSources {
     this.#addon = addon;
     this.#sizes = new Map(plan.inputFiles.map(({ path, size }) => [path, size]));
     for (const op of plan.ops) {
-      for (const { view } of op.inputs) this.#uses.set(view.file, (this.#uses.get(view.file) ?? 0) + 1);
+      for (const file of filesOf(op.inputs)) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1);
     }
   }
 
   /** @returns the file's handle. @throws SinterError where it cannot be opened or has another size than planned. */
-  open(input: OpInput, op: MergeOp): number {
-    const path = input.view.file;
+  open(path: string, model: string, op: MergeOp): number {
     const known = this.#handles.get(path);
     if (known !== undefined) return known;
     const { handle, size } = this.#openFile(path, op);
     this.#handles.set(path, handle);
     const planned = this.#sizes.get(path);
     if (planned !== undefined && planned !== size) {
-      throw new SinterError({ ...CHANGED, message: changedMessage(planned, size), path, model: input.model });
+      throw new SinterError({ ...CHANGED, message: changedMessage(planned, size), path, model });
     }
     return handle;
   }
@@ -63,10 +63,10 @@ export class OpenSources {
 
   /** Says that an op has ended, well or not: files that no later op reads are closed. */
   release(op: MergeOp): void {
-    for (const { view } of op.inputs) {
-      const left = (this.#uses.get(view.file) ?? 0) - 1;
-      this.#uses.set(view.file, left);
-      if (left === 0) this.#close(view.file);
+    for (const file of filesOf(op.inputs)) {
+      const left = (this.#uses.get(file) ?? 0) - 1;
+      this.#uses.set(file, left);
+      if (left === 0) this.#close(file);
     }
   }
 
