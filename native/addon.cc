@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 
@@ -13,6 +14,7 @@
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "linear/low-rank.h"
 #include "numeric/digest.h"
 
 #ifndef SINTER_VERSION
@@ -95,6 +97,47 @@ class Waiter {
   bool stopping_ = false;
 };
 
+/// Threads that each run one job; `stop` waits for all of them.
+class JobThreads {
+ public:
+  ~JobThreads() { stop(); }
+
+  /// Called on the JavaScript thread only.
+  void run(std::function<void()> job) {
+    sweep();
+    auto ended = std::make_shared<std::atomic<bool>>(false);
+    threads_.push_back({std::thread([job = std::move(job), ended] {
+                          job();
+                          *ended = true;
+                        }),
+                        ended});
+  }
+
+  void stop() {
+    for (Running& one : threads_) one.thread.join();
+    threads_.clear();
+  }
+
+ private:
+  struct Running {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> ended;
+  };
+
+  void sweep() {
+    for (auto one = threads_.begin(); one != threads_.end();) {
+      if (*one->ended) {
+        one->thread.join();
+        one = threads_.erase(one);
+      } else {
+        one++;
+      }
+    }
+  }
+
+  std::list<Running> threads_;
+};
+
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
@@ -108,12 +151,15 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
+                             InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
+      *cancelled_ = true;
       engine_.reset();
       waiter_.stop();
+      decompositions_.stop();
     });
   }
 
@@ -253,7 +299,34 @@ class Addon : public Napi::Addon<Addon> {
     return report->promise.Promise();
   }
 
+  Napi::Value Decompose(const Napi::CallbackInfo& info) {
+    const auto task = std::make_shared<LowRankTask>(read_low_rank(object(info[0])));
+    if (decomposing_ == 0) *cancelled_ = false;
+    decomposing_++;
+    auto result = std::make_shared<LowRankResult>();
+    auto failure = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(info.Env(), [this, result, failure](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      decomposing_--;
+      if (*failure) return promise.Reject(to_js(env, **failure).Value());
+      promise.Resolve(low_rank_of(env, *result));
+    });
+    decompositions_.run([this, task, result, failure, report, cancelled = cancelled_] {
+      try {
+        *result = write_low_rank(*task, *cancelled);
+      } catch (const Failure& caught) {
+        *failure = caught;
+      } catch (const std::exception& caught) {
+        failure->emplace("BAD_ARGUMENT", caught.what());
+      }
+      task->source.reset();
+      task->sink.reset();
+      Report(report);
+    });
+    return report->promise.Promise();
+  }
+
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
+    *cancelled_ = true;
     if (engine_ != nullptr) engine_->cancel();
     return info.Env().Undefined();
   }
@@ -365,6 +438,36 @@ class Addon : public Napi::Addon<Addon> {
     }
   }
 
+  LowRankTask read_low_rank(const Napi::Object& from) {
+    LowRankTask task;
+    task.source = find(sources_, from.Get("source"), "source");
+    task.sink = find(sinks_, from.Get("sink"), "sink");
+    const uint64_t rows = whole(from.Get("rows"), "rows");
+    const uint64_t columns = whole(from.Get("columns"), "columns");
+    const uint64_t offset = whole(from.Get("offset"), "offset");
+    if (rows == 0 || columns == 0) bad_argument("a matrix without elements has no factors");
+    if (rows > (uint64_t{1} << 40) / columns) bad_argument("the matrix is too large");
+    check_range(offset, rows * columns * sizeof(float), task.source->size(), "source");
+    task.matrix = Matrix::stored(task.source->data() + offset, Dtype::F32, rows, columns, columns);
+    if (from.Get("transposed").ToBoolean()) task.matrix = task.matrix.transposed();
+    task.request.rank = whole(from.Get("rank"), "rank");
+    if (task.request.rank == 0) bad_argument("rank must be at least 1");
+    task.request.rank = std::min({task.request.rank, rows, columns});
+    task.request.epsilon = from.Get("epsilon").ToNumber().DoubleValue();
+    task.request.share = from.Get("share").ToNumber().DoubleValue();
+    task.request.seed = whole(from.Get("seed"), "seed");
+    task.distribute = from.Get("distribute").ToBoolean();
+    task.threads = static_cast<unsigned>(whole(from.Get("threads"), "threads"));
+    task.dtype = dtype_of(from.Get("dtype"));
+    if (!is_float(task.dtype)) bad_argument("factors are floating point numbers");
+    task.a_offset = whole(from.Get("aOffset"), "aOffset");
+    task.b_offset = whole(from.Get("bOffset"), "bOffset");
+    const uint64_t width = task.request.rank * element_size(task.dtype);
+    check_range(task.a_offset, width * task.matrix.columns, task.sink->size(), "sink");
+    check_range(task.b_offset, width * task.matrix.rows, task.sink->size(), "sink");
+    return task;
+  }
+
   Patch read_patch(const Napi::Object& from, Op& op, uint64_t columns, uint64_t after) {
     Patch patch{};
     patch.begin = whole(from.Get("begin"), "begin");
@@ -424,6 +527,17 @@ class Addon : public Napi::Addon<Addon> {
     return result;
   }
 
+  static Napi::Value low_rank_of(Napi::Env env, const LowRankResult& found) {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("rank", static_cast<double>(found.rank));
+    result.Set("energy", found.energy);
+    result.Set("kept", found.kept);
+    result.Set("largest", found.largest);
+    result.Set("smallest", found.smallest);
+    result.Set("iterations", found.iterations);
+    return result;
+  }
+
   static Napi::Value sums_of(Napi::Env env, const Op& op) {
     Napi::Float64Array sums = Napi::Float64Array::New(env, op.job.sums.size());
     for (size_t i = 0; i < op.job.sums.size(); i++) sums[i] = op.job.sums[i];
@@ -467,6 +581,9 @@ class Addon : public Napi::Addon<Addon> {
 
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
+  JobThreads decompositions_;
+  uint32_t decomposing_ = 0;
+  std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
   uint32_t next_handle_ = 1;

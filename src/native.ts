@@ -77,6 +77,44 @@ export interface NativeResult {
   nonFinite: boolean[];
 }
 
+/** A matrix of float32 in a source, and where the factors of its truncated decomposition go. */
+export interface NativeDecomposition {
+  source: number;
+  /** Bytes. */
+  offset: number;
+  /** As it is stored; with `transposed`, what is decomposed is [columns, rows]. */
+  rows: number;
+  columns: number;
+  transposed: boolean;
+  /** Most singular values that are kept. */
+  rank: number;
+  /** Those at or below are not. */
+  epsilon: number;
+  /** Stop where this share of the sum of squares is kept; 1: keep `rank`. */
+  share: number;
+  /** The square roots of the singular values go to both factors; else all of them to A. */
+  distribute: boolean;
+  seed: number;
+  threads: number;
+  sink: number;
+  /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
+  aOffset: number;
+  bOffset: number;
+  dtype: Dtype;
+}
+
+export interface NativeFactors {
+  /** 0 where the matrix is zero or nothing exceeds epsilon. */
+  rank: number;
+  /** Sum of squares of the matrix, and of the singular values that were kept. */
+  energy: number;
+  kept: number;
+  largest: number;
+  smallest: number;
+  /** Power iterations; 0 where the decomposition is exact. */
+  iterations: number;
+}
+
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
 export interface Addon {
   info(): NativeInfo;
@@ -105,6 +143,8 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; patches?: NativePatch[] | undefined; count: number }): Promise<Float64Array>;
+  /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
+  decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Makes every op that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
