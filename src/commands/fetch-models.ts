@@ -1,5 +1,6 @@
 import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
 import { namedModels } from "../plan/models.ts";
@@ -15,8 +16,8 @@ export interface FetchPolicy {
 }
 
 /**
- * Puts every model that the recipe names by a hub id into the Hugging Face cache. Where all of them are there, nothing
- * of this is even loaded.
+ * Puts every model and adapter that the recipe names by a hub id into the Hugging Face cache. Where all of them are
+ * there, nothing of this is even loaded.
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
@@ -25,8 +26,18 @@ export async function fetchModels(
   policy: FetchPolicy,
   report: Report,
 ): Promise<void> {
+  await fetchReferences([...namedModels(config).values()], cacheDir, policy, report);
+}
+
+/** The same for models that are named elsewhere. */
+export async function fetchReferences(
+  named: readonly NamedRef[],
+  cacheDir: string | undefined,
+  policy: FetchPolicy,
+  report: Report,
+): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(config, cacheDir);
+  const missing = missingModels(named, cacheDir);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();
@@ -36,14 +47,13 @@ export async function fetchModels(
   report.throwIfErrors();
 }
 
-function missingModels(config: MergeConfig, cacheDir: string | undefined): MissingModel[] {
-  const named = [...namedModels(config).values()];
-  // Planning refuses recipes with adapters: nothing of them is worth a download.
-  if (named.some(({ ref }) => ref.lora !== undefined)) return [];
+function missingModels(named: readonly NamedRef[], cacheDir: string | undefined): MissingModel[] {
   const missing = new Map<string, MissingModel>();
   for (const { ref, at } of named) {
-    const model = findMissing({ path: ref.model, at }, cacheDir);
-    if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
+    for (const path of ref.lora === undefined ? [ref.model] : [ref.model, ref.lora]) {
+      const model = findMissing({ path, at }, cacheDir);
+      if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
+    }
   }
   return [...missing.values()];
 }

@@ -1,6 +1,6 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "architectures" | "doctor";
+export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "lora" | "architectures" | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -28,6 +28,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   bench: {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
+  },
+  lora: {
+    summary: "Extract a LoRA adapter from a fine-tune, apply one to its model, or lower the rank of one.",
+    load: () => import("./lora.ts"),
   },
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",

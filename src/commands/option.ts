@@ -39,11 +39,15 @@ export interface Value {
   group: string;
 }
 
-/** Takes the arguments that follow it, up to the next option; given again, it takes more. None where it is not given. */
+/**
+ * Takes the arguments that follow it, up to the next option, or only the next one where it is `single`; given again, it
+ * takes more. None where it is not given.
+ */
 export interface List {
   kind: "list";
   name: string;
-  short?: undefined;
+  short?: string | undefined;
+  single?: boolean | undefined;
   /** How `--help` writes one of its values. */
   metavar: string;
   /** Reads one of them. */

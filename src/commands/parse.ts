@@ -79,8 +79,8 @@ function readLong(arg: string, long: ReadonlyMap<string, LongName>, rest: string
   if (found === undefined) tokens.help = true;
   else if (found.option.kind === "flag") tokens.values.set(found.option, found.on);
   else if (found.option.kind === "list") {
-    const before = (tokens.values.get(found.option) as readonly string[] | undefined) ?? [];
-    tokens.values.set(found.option, [...before, ...(attached === undefined ? nextValues(name, rest) : [attached])]);
+    const more = attached !== undefined ? [attached] : found.option.single ? [nextValue(name, rest)] : nextValues(name, rest);
+    addToList(found.option, more, tokens);
   } else tokens.values.set(found.option, attached ?? nextValue(name, rest));
 }
 
@@ -92,9 +92,10 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
       tokens.help = true;
     } else if (option === undefined) {
       throw unknownOption(name, []);
-    } else if (option.kind === "value") {
-      const attached = arg.slice(i + 1);
-      tokens.values.set(option, attached === "" ? nextValue(name, rest) : attached);
+    } else if (option.kind === "value" || option.kind === "list") {
+      const attached = arg.slice(i + 1) || nextValue(name, rest);
+      if (option.kind === "list") addToList(option, [attached], tokens);
+      else tokens.values.set(option, attached);
       return;
     } else if (option.kind === "count") {
       tokens.values.set(option, ((tokens.values.get(option) as number | undefined) ?? 0) + 1);
@@ -102,6 +103,11 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
       tokens.values.set(option, true);
     }
   }
+}
+
+function addToList(option: List, more: readonly string[], tokens: Tokens): void {
+  const before = (tokens.values.get(option) as readonly string[] | undefined) ?? [];
+  tokens.values.set(option, [...before, ...more]);
 }
 
 function nextValue(name: string, rest: string[]): string {

@@ -114,6 +114,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    decompose() {
+      throw new Error("nothing here decomposes");
+    },
     cancel() {
       calls.push("cancel");
       cancelled = true;

@@ -1,9 +1,8 @@
-import { type Problem, SinterError } from "../../errors.ts";
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
-import { gpuNotYet, isAccelerator, refuseDevice } from "../device.ts";
 import type { CommandSpec, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
+import { refuseGpu } from "./refuse-gpu.ts";
 
 export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
   name: "mergekit-yaml",
@@ -47,18 +46,6 @@ async function run(values: Values, [config = "", out = ""]: readonly string[]): 
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
   });
-}
-
-/** @throws SinterError that names every option that asks for a GPU. */
-function refuseGpu({ cuda, gpuRich, multiGpu, device }: Values): void {
-  const asked: Problem[] = [];
-  if (cuda) asked.push(gpuNotYet("--cuda"));
-  if (gpuRich) asked.push(gpuNotYet("--gpu-rich"));
-  if (multiGpu) asked.push(gpuNotYet("--multi-gpu"));
-  if (isAccelerator(device)) asked.push(gpuNotYet(`--device ${device}`));
-  if (asked.length > 0) throw new SinterError(asked);
-  // An empty device is none to mergekit.
-  refuseDevice(device === "" ? undefined : device);
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));
