@@ -438,6 +438,16 @@ class Addon : public Napi::Addon<Addon> {
     }
   }
 
+  /// Both lie in the task's source, row-major without gaps.
+  static Matrix read_product_factor(const Napi::Object& from, const std::string& name, const Source& source,
+                                    uint64_t rows, uint64_t columns) {
+    const uint64_t offset = whole(from.Get(name + "Offset"), "offset");
+    const Dtype dtype = dtype_of(from.Get(name + "Dtype"));
+    if (!is_float(dtype) || rows == 0 || rows > (uint64_t{1} << 40) / columns) bad_argument("no such factor");
+    check_range(offset, rows * columns * element_size(dtype), source.size(), "source");
+    return Matrix::stored(source.data() + offset, dtype, rows, columns, columns);
+  }
+
   LowRankTask read_low_rank(const Napi::Object& from) {
     LowRankTask task;
     task.source = find(sources_, from.Get("source"), "source");
@@ -447,9 +457,19 @@ class Addon : public Napi::Addon<Addon> {
     const uint64_t offset = whole(from.Get("offset"), "offset");
     if (rows == 0 || columns == 0) bad_argument("a matrix without elements has no factors");
     if (rows > (uint64_t{1} << 40) / columns) bad_argument("the matrix is too large");
-    check_range(offset, rows * columns * sizeof(float), task.source->size(), "source");
-    task.matrix = Matrix::stored(task.source->data() + offset, Dtype::F32, rows, columns, columns);
-    if (from.Get("transposed").ToBoolean()) task.matrix = task.matrix.transposed();
+    if (from.Get("factors").IsUndefined()) {
+      check_range(offset, rows * columns * sizeof(float), task.source->size(), "source");
+      task.matrix = Matrix::stored(task.source->data() + offset, Dtype::F32, rows, columns, columns);
+      if (from.Get("transposed").ToBoolean()) task.matrix = task.matrix.transposed();
+    } else {
+      const Napi::Object factors = object(from.Get("factors"));
+      const uint64_t inner = whole(factors.Get("inner"), "inner");
+      task.is_product = true;
+      task.scale = factors.Get("scale").ToNumber().DoubleValue();
+      task.matrix = Matrix::stored(static_cast<const float*>(nullptr), rows, columns);
+      task.a = read_product_factor(factors, "a", *task.source, inner, columns);
+      task.b = read_product_factor(factors, "b", *task.source, rows, inner);
+    }
     task.request.rank = whole(from.Get("rank"), "rank");
     if (task.request.rank == 0) bad_argument("rank must be at least 1");
     task.request.rank = std::min({task.request.rank, rows, columns});

@@ -86,6 +86,10 @@ export interface NativeDecomposition {
   rows: number;
   columns: number;
   transposed: boolean;
+  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source. */
+  factors?:
+    | { inner: number; scale: number; aOffset: number; aDtype: Dtype; bOffset: number; bDtype: Dtype }
+    | undefined;
   /** Most singular values that are kept. */
   rank: number;
   /** Those at or below are not. */

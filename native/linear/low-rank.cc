@@ -39,7 +39,8 @@ void write_factor(const LowRankTask& task, const std::vector<float>& values, uin
 
 LowRankResult write_low_rank(const LowRankTask& task, const std::atomic<bool>& cancelled) {
   Team team(task.threads);
-  Svd svd = truncated_svd(team, task.matrix, task.request, cancelled);
+  Svd svd = task.is_product ? product_svd(team, task.b, task.a, task.scale, task.request)
+                            : truncated_svd(team, task.matrix, task.request, cancelled);
   if (task.source->failed()) throw Failure("SOURCE_FAILED", "the differences failed while they were read", 0);
   const uint64_t rank = svd.values.size();
   const uint64_t columns = task.matrix.columns;

@@ -13,7 +13,11 @@ namespace sinter {
 struct LowRankTask {
   /// Elements of float32 in `source`, from `data` on; may be a transposed view.
   std::shared_ptr<Source> source;
+  bool is_product = false;
   Matrix matrix;
+  /// Where it is a product, scale * b * a is decomposed: of `matrix` only the shape means anything.
+  Matrix b{}, a{};
+  double scale = 1.0;
   SvdRequest request;
   /// The square roots of the singular values go to both factors; else all of them to A.
   bool distribute = true;

@@ -186,6 +186,12 @@ Svd randomised_svd(Team& team, const Matrix& matrix, const SvdRequest& request, 
   }
 }
 
+/// A copy in float32: a product with the identity.
+Block copy_of(Team& team, const Matrix& matrix) {
+  const Eigen::Index n = static_cast<Eigen::Index>(matrix.columns);
+  return product(team, matrix, as_block(Square::Identity(n, n)).view());
+}
+
 std::vector<float> transposed(const std::vector<float>& from, uint64_t rows, uint64_t columns) {
   std::vector<float> to(from.size());
   for (uint64_t i = 0; i < rows; i++) {
@@ -209,6 +215,25 @@ Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, c
   other.right = transposed(other.right, other.values.size(), matrix.rows);
   std::swap(other.left, other.right);
   return other;
+}
+
+Svd product_svd(Team& team, const Matrix& b, const Matrix& a, double scale, const SvdRequest& request) {
+  Block left = copy_of(team, b);
+  Block right = copy_of(team, a.transposed());
+  if (energy_of(team, left.view()) == 0.0 || energy_of(team, right.view()) == 0.0 || scale == 0.0) return {};
+  const Square r_left = orthonormalise(team, left);
+  const Square r_right = orthonormalise(team, right);
+  const Square core = scale * r_left * r_right.transpose();
+  const double energy = core.squaredNorm();
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(core, Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
+  Svd result;
+  result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+  const Block vectors = as_block(head(svd.matrixV(), rank));
+  result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+  result.values = first_values(svd.singularValues(), rank);
+  result.energy = energy;
+  return result;
 }
 
 }  // namespace sinter

@@ -43,4 +43,8 @@ struct Svd {
 /// Throws Failure CANCELLED where `cancelled` becomes true, BAD_ARGUMENT where an element is a NaN or an infinity.
 Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled);
 
+/// The same of scale * b * a, where `b` [rows, n] and `a` [n, columns] have few columns and rows: exact, and the product is
+/// never made.
+Svd product_svd(Team& team, const Matrix& b, const Matrix& a, double scale, const SvdRequest& request);
+
 }  // namespace sinter

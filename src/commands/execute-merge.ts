@@ -1,6 +1,8 @@
 import { basename, resolve } from "node:path";
-import { type Report, SinterError } from "../errors.ts";
+import type { MergeConfig } from "../config/types.ts";
+import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
+import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
@@ -8,6 +10,7 @@ import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
+import type { LoraCache } from "./lora-cache.ts";
 import { planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
@@ -16,6 +19,8 @@ export interface MergeRequest {
   config: string;
   out: string;
   options: MergeOptions;
+  /** Where models are written with their adapters applied; undefined: adapters are applied as tensors are read. */
+  loraCache?: LoraCache | undefined;
   run: Pick<RunOptions, "force" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
@@ -39,7 +44,9 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     quiet: request.messages.quiet,
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
-  const plan = await planMerge(request.config, basename(resolve(request.out)), request.options, models);
+  const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
+  const name = basename(resolve(request.out));
+  const plan = await planMerge(request.config, name, request.options, models, new Report(), prepare);
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
@@ -53,6 +60,16 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
   if (request.messages.json) await print(summaryJson(plan, result));
   else if (!request.messages.quiet) await print(summaryText(plan, result));
   return 0;
+}
+
+/** Applies adapters to their models in the cache that was asked for. */
+async function cacheAdapters(config: MergeConfig, request: MergeRequest): Promise<OpenModel | undefined> {
+  const refs = [...namedModels(config).values()].map(({ ref }) => ref);
+  if (request.loraCache === undefined || refs.every(({ lora }) => lora === undefined)) return undefined;
+  const { loraCache, options } = request;
+  const { fillLoraCache } = await import("./lora-cache.ts");
+  const addon = loadAddon(request.engine);
+  return await withSignals((signal) => fillLoraCache(refs, loraCache, options, { addon, signal }));
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */

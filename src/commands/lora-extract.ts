@@ -1,16 +1,8 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
-import { decimal, EXTRACTION_OPTIONS } from "./lora-options.ts";
+import { decimal, EXTRACTION_OPTIONS, rankReader } from "./lora-options.ts";
 import { FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { choice, type CommandSpec, type Options, type OptionValues, type Reader } from "./option.ts";
-
-/** `auto`, or a whole number of at least 1. */
-const rank: Reader<"auto" | number> = (value) => {
-  if (value === "auto") return { value };
-  const number = Number(value);
-  if (Number.isInteger(number) && number > 0) return { value: number };
-  return { wrong: `"${value}" is neither auto nor a rank`, hint: "a rank is a whole number of at least 1" };
-};
+import { choice, type CommandSpec, type Options, type OptionValues } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -19,7 +11,7 @@ const OPTIONS = {
     name: "rank",
     short: "r",
     metavar: "NUMBER|auto",
-    read: rank,
+    read: rankReader,
     default: undefined,
     shownDefault: "--max-rank",
     doc: "Singular values that are kept of each module; auto: as many as keep the share that --energy says.",

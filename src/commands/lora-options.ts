@@ -10,6 +10,14 @@ export function decimal(min: number, max = Number.POSITIVE_INFINITY): Reader<num
   };
 }
 
+/** `auto`, or a whole number of at least 1. */
+export const rankReader: Reader<"auto" | number> = (value) => {
+  if (value === "auto") return { value };
+  const number = Number(value);
+  if (Number.isInteger(number) && number > 0) return { value: number };
+  return { wrong: `"${value}" is neither auto nor a rank`, hint: "a rank is a whole number of at least 1" };
+};
+
 /** A regular expression, searched for in names. */
 export const pattern: Reader<RegExp> = (value) => {
   try {

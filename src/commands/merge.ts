@@ -1,6 +1,7 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
+import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
 import {
   DEVICE_OPTION,
   FORCE_OPTION,
@@ -14,6 +15,7 @@ import { type CommandSpec, choice, type Options, type OptionValues, size } from 
 const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
+  ...LORA_CACHE_OPTIONS,
   nan: {
     kind: "value",
     name: "nan",
@@ -97,6 +99,7 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
     config,
     out,
     options: mergeOptions(options),
+    loraCache: loraCacheOf(options),
     run: { force: options.force, nan: options.nan, sync: options.sync },
     engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
     messages: { quiet: options.quiet, json: options.json, plan: false },

@@ -1,6 +1,8 @@
 import { loadMergeConfig } from "../config/read.ts";
+import type { MergeConfig } from "../config/types.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
+import type { OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -11,6 +13,7 @@ import { printProblems } from "./terminal.ts";
  * @param outputName the name of the output folder: the title of the model card.
  * @param models what to do about models that are not here; its `check` is asked after the configuration's own.
  * @param report keeps the warnings and errors, too.
+ * @param prepare what else is done before models are opened; it may give another way to open them.
  * @throws SinterError with everything that is wrong.
  */
 export async function planMerge(
@@ -19,6 +22,7 @@ export async function planMerge(
   options: MergeOptions,
   models: FetchPolicy,
   report: Report = new Report(),
+  prepare: (config: MergeConfig) => Promise<OpenModel | undefined> = async () => undefined,
 ): Promise<MergePlan> {
   try {
     const read = loadMergeConfig(config, { strict: options.strict }, report);
@@ -30,7 +34,7 @@ export async function planMerge(
       models.check(into);
     };
     await fetchModels(read, options.cacheDir, { ...models, check }, report);
-    const plan = buildPlan(read, options, outputName, report);
+    const plan = buildPlan(read, options, outputName, report, await prepare(read));
     report.throwIfErrors();
     return plan;
   } finally {

@@ -34,7 +34,7 @@ export function adapterPlan(
 export function planOfOps(
   ops: readonly PlacelessOp[],
   sideFiles: readonly SideFile[],
-  { method, models, safeSerialization, seed }: { method: string; models: readonly Model[]; safeSerialization: boolean; seed: number },
+  { method, models, safeSerialization, seed }: { method: string; models: readonly Pick<Model, "name" | "weightFiles">[]; safeSerialization: boolean; seed: number },
 ): MergePlan {
   const { ops: placed, shards } = layOut(ops, 0, safeSerialization ? "safetensors" : "torch");
   const file = `adapter_model.${safeSerialization ? "safetensors" : "bin"}`;

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES, type FloatDtype, isFloat } from "../model/dtype.ts";
@@ -21,6 +21,22 @@ export function scratchFolder(out: string): string {
   mkdirSync(folder);
   return folder;
 }
+
+/**
+ * Where differences are kept until they are decomposed: in memory where the system has a folder for that with room for
+ * all that are under way, else on the output's disk.
+ */
+function differenceFolder(scratch: string, bytes: number): string {
+  try {
+    const { bavail, bsize } = statfsSync(MEMORY);
+    if (bavail * bsize > 4 * bytes) return mkdtempSync(join(MEMORY, "sinter-"));
+  } catch {
+    // Not on this system.
+  }
+  return scratch;
+}
+
+const MEMORY = "/dev/shm";
 
 /** Where the factors of each module may lie: there is room for as many as its rank may come to. */
 interface Room {
@@ -50,6 +66,7 @@ export async function decomposeModules(
   const bytes = rooms.map(({ inputs, outputs }) => 4 * inputs * outputs);
   const threads = addon.info().threads;
   const workers = Math.max(1, Math.min(threads, Math.floor(IN_FLIGHT / Math.max(1, ...bytes))));
+  const differences = differenceFolder(scratch, workers * Math.max(1, ...bytes));
   const each = Math.max(1, Math.floor(threads / workers));
   const handles = new Map<string, number>();
   const open = (file: string) => {
@@ -72,8 +89,8 @@ export async function decomposeModules(
     for (let index = order.shift(); index !== undefined && failure === undefined; index = order.shift()) {
       const room = rooms[index] as Room;
       try {
-        const found = await decomposeOne(room, index, options, { scratch, addon, open, sink, threads: each });
-        results[index] = extracted(room, found, path);
+        const found = await decomposeOne(room, index, options, { differences, addon, open, sink, threads: each });
+        results[index] = extracted(room, found, path, options);
         done += bytes[index] as number;
         events.progress({ phase: "merging", bytes: done, totalBytes, tensor: room.module.path });
       } catch (error) {
@@ -90,6 +107,7 @@ export async function decomposeModules(
   } finally {
     signal.removeEventListener("abort", abort);
     for (const handle of handles.values()) addon.close(handle);
+    if (differences !== scratch) rmSync(differences, { recursive: true, force: true });
   }
   if (failure !== undefined) throw failure.error;
   return results;
@@ -116,15 +134,15 @@ async function decomposeOne(
   index: number,
   options: ExtractOptions,
   {
-    scratch,
+    differences,
     addon,
     open,
     sink,
     threads,
-  }: { scratch: string; addon: Addon; open: (file: string) => number; sink: number; threads: number },
+  }: { differences: string; addon: Addon; open: (file: string) => number; sink: number; threads: number },
 ): Promise<NativeFactors> {
   const { module, rank, dtype, a, b } = room;
-  const path = join(scratch, `difference-${index}`);
+  const path = join(differences, `difference-${index}`);
   const op = differenceOp(module.weight);
   let source: number | undefined;
   try {
@@ -191,16 +209,26 @@ async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (f
   await addon.commitSink(sink, false);
 }
 
-function extracted({ module, dtype, inputs, outputs, a, b }: Room, found: NativeFactors, file: string): ExtractedModule {
+/**
+ * Where nothing is kept, factors of zeros: a module that `target_modules` names must have some. Nothing was written at
+ * their place, and a new file holds zeros.
+ */
+function extracted(
+  { module, dtype, inputs, outputs, a, b, rank: room }: Room,
+  found: NativeFactors,
+  file: string,
+  { energy, svEpsilon }: ExtractOptions,
+): ExtractedModule {
+  const rank = found.rank > 0 ? found.rank : energy === undefined && svEpsilon === 0 ? room : 1;
   const view = (offset: number, shape: readonly number[]): TensorView => ({ file, offset, dtype, shape });
   return {
     path: module.path,
-    rank: found.rank,
+    rank,
     energy: found.energy,
     kept: Math.min(found.kept, found.energy),
     iterations: found.iterations,
-    a: view(a, [found.rank, inputs]),
-    b: view(b, [outputs, found.rank]),
+    a: view(a, [rank, inputs]),
+    b: view(b, [outputs, rank]),
   };
 }
 

@@ -23,8 +23,10 @@ const CONV1D_TYPES = new Set(["gpt2", "openai-gpt", "imagegpt", "decision_transf
  */
 export function planModules(tuned: Understood, base: Understood, options: ExtractOptions, report: Report): ExtractionPlan {
   const specs = weightSpecs(tuned.architecture);
-  const byKey = new Map(weightSpecs(base.architecture).map((spec) => [spec.key, spec]));
-  const pairOf = (spec: WeightSpec) => pair(spec, byKey.get(spec.key), tuned, base);
+  // A key is the same in every layer.
+  const place = ({ layer, key }: WeightSpec) => `${layer ?? ""} ${key}`;
+  const inBase = new Map(weightSpecs(base.architecture).map((spec) => [place(spec), spec]));
+  const pairOf = (spec: WeightSpec) => pair(spec, inBase.get(place(spec)), tuned, base);
   const biases = new Map(specs.filter(({ name }) => name.endsWith(".bias")).map((spec) => [spec.name, spec]));
   const grown = hasOtherRows(specs, pairOf);
   const embedLora = options.embedLora && !grown;

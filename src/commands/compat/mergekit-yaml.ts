@@ -1,6 +1,7 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
 import type { CommandSpec, OptionValues } from "../option.ts";
+import { loraCacheOf } from "../lora-cache-options.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { refuseGpu } from "./refuse-gpu.ts";
 
@@ -42,6 +43,7 @@ async function run(values: Values, [config = "", out = ""]: readonly string[]): 
       seed: values.randomSeed,
       cacheDir: values.transformersCache,
     },
+    loraCache: loraCacheOf(values),
     run: { force: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
