@@ -187,6 +187,7 @@ class Attachment {
     for (const [name, stored] of this.#parts.replaced) {
       const place = this.places.find(name);
       const isOther = place !== undefined && place.view !== place.whole;
+      if (place?.untied === true && this.#adapter.config.ensureWeightTying) continue;
       if (place === undefined) this.#problems.leftOut.push(name);
       else if (isOther || String(stored.view.shape.slice(1)) !== String(place.view.shape.slice(1))) {
         this.#problems.unfit.push(`${name} ${shape(stored.view)}, and the model's tensor is ${shape(place.view)}`);

@@ -53,6 +53,7 @@ export function readAdapterConfig(json: Json, path: string, report: Report): Ada
     layersPattern: list(json.layers_pattern),
     modulesToSave: list(json.modules_to_save),
     fanInFanOut: json.fan_in_fan_out === true,
+    ensureWeightTying: json.ensure_weight_tying === true,
     tokenRows: tokenRows(json.trainable_token_indices),
     base: typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : undefined,
   };

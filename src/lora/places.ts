@@ -66,7 +66,8 @@ function understandModel(model: Model, definitions: string | undefined) {
   // Whoever uses the model reports on it.
   const unheard = new Report();
   const families = familiesFor([model], definitions, unheard);
-  const architecture = expandArchitecture(model, unheard, { families });
+  // Adapters may name what the model packs.
+  const architecture = expandArchitecture(model, unheard, { families, split: true });
   const byName = new Map<string, WeightSpec>();
   for (const spec of architecture === undefined ? [] : weightSpecs(architecture)) {
     for (const name of [...spec.aliases, spec.name]) byName.set(name, spec);

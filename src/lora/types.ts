@@ -17,6 +17,8 @@ export interface AdapterConfig {
   layersPattern: readonly string[];
   modulesToSave: readonly string[];
   fanInFanOut: boolean;
+  /** A head that follows its embedding goes on doing so, though the adapter holds both. */
+  ensureWeightTying: boolean;
   /** Rows of embeddings that the adapter holds, by the embedding's name; `*` where it is not named. */
   tokenRows: ReadonlyMap<string, readonly number[]>;
   /** The base that the adapter was made for, as the file names it. */

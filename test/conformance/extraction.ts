@@ -97,7 +97,7 @@ function relativeError(
       all += difference ** 2;
     }
   }
-  return Math.sqrt(lost / all);
+  return all === 0 ? Math.sqrt(lost) : Math.sqrt(lost / all);
 }
 
 /** The keys that decide what the adapter does; lists in any order. */

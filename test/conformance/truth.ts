@@ -4,6 +4,7 @@ import { elementCount, type TensorView } from "../../src/model/types.ts";
 import type { MergeOp, MergePlan } from "../../src/plan/types.ts";
 import { decode } from "../oracle/dtype.ts";
 import { type OracleOp, type OracleResult, oracle } from "../oracle/methods.ts";
+import { patched } from "../oracle/patch.ts";
 
 /** An op of a plan with its inputs read and decoded; undefined where it moves integers. */
 export function oracleOp(op: MergeOp, seed: number): OracleOp | undefined {
@@ -13,7 +14,7 @@ export function oracleOp(op: MergeOp, seed: number): OracleOp | undefined {
     params: op.params,
     inputs: op.inputs.map(({ view, position }) => {
       if (!isFloat(view.dtype)) throw new Error(`${op.tensor} averages ${view.dtype}`);
-      return { values: decode(readView(view), view.dtype), dtype: view.dtype, stream: position };
+      return { values: patched(decode(readView(view), view.dtype), view.patches), dtype: view.dtype, stream: position };
     }),
     dtype: op.dtype,
     count: elementCount(op.shape),
