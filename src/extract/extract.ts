@@ -47,7 +47,8 @@ export function prepareExtraction(request: ExtractRequest, report: Report): Prep
   if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
   const families = familiesFor([tuned, base], request.architectures, report);
   const of = (model: Understood["model"]) => {
-    const architecture = expandArchitecture(model, report, { families });
+    // Packed experts get factors one by one: of all together they would have to be saved whole.
+    const architecture = expandArchitecture(model, report, { families, split: true });
     return architecture && { model, architecture };
   };
   const [understood, understoodBase] = [of(tuned), of(base)];
