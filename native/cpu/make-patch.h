@@ -73,8 +73,8 @@ void patch_squares(const Job& job, const InputPatches& own, const Patch& patch, 
   }
 }
 
-inline void sum_patch_squares(const Job& job, const InputPatches& own, const Patch& patch, uint64_t begin,
-                              uint64_t end, double* sums) {
+inline void sum_patch_squares(const Job& job, const InputPatches& own, const Patch& patch, uint64_t begin, uint64_t end,
+                              double* sums) {
   job.wide ? patch_squares<double>(job, own, patch, begin, end, sums)
            : patch_squares<float>(job, own, patch, begin, end, sums);
 }

@@ -46,7 +46,13 @@ function resolveTied(
 }
 
 function sameBytes(a: TensorView, b: TensorView): boolean {
-  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && String(a.shape) === String(b.shape) && a.patches === b.patches;
+  return (
+    a.file === b.file &&
+    a.offset === b.offset &&
+    a.dtype === b.dtype &&
+    String(a.shape) === String(b.shape) &&
+    a.patches === b.patches
+  );
 }
 
 function findStored(spec: WeightSpec, model: Model): Resolution | undefined {

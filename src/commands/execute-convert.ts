@@ -46,7 +46,8 @@ export async function executeApply(
     ),
   );
   printProblems("warning", result.warnings);
-  if (!request.quiet) await print(`${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)}\n`);
+  if (!request.quiet)
+    await print(`${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)}\n`);
   return 0;
 }
 
@@ -67,7 +68,12 @@ export async function executeReduce(
   });
   const addon = loadAddon({ threads: request.threads, target: "auto" });
   const { modules, result } = await withSignals((signal) =>
-    runReduction(prepared, request.out, request.options, { addon, force: request.force, signal, events: silentProgress }),
+    runReduction(prepared, request.out, request.options, {
+      addon,
+      force: request.force,
+      signal,
+      events: silentProgress,
+    }),
   );
   printProblems("warning", result.warnings);
   if (request.quiet) return 0;
@@ -88,7 +94,12 @@ function referenceOf(text: string): ModelRef {
   return ref;
 }
 
-async function fetch(ref: ModelRef, cacheDir: string | undefined, request: ConvertRequest, report: Report): Promise<void> {
+async function fetch(
+  ref: ModelRef,
+  cacheDir: string | undefined,
+  request: ConvertRequest,
+  report: Report,
+): Promise<void> {
   const check = (into: Report) => checkOutput(request.out, request.force, into);
   await fetchReferences([{ ref }], cacheDir, { download: true, quiet: request.quiet, check }, report);
 }

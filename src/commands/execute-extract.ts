@@ -1,6 +1,6 @@
+import { Report } from "../errors.ts";
 import { type ExtractRequest, prepareExtraction, runExtraction } from "../extract/extract.ts";
 import { summaryText } from "../extract/report.ts";
-import { Report } from "../errors.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
@@ -31,7 +31,12 @@ export async function executeExtract(
   let prepared: ReturnType<typeof prepareExtraction>;
   try {
     const policy = { download: true, quiet: messages.quiet, check };
-    await fetchReferences(refs.map((ref) => ({ ref })), request.cacheDir, policy, report);
+    await fetchReferences(
+      refs.map((ref) => ({ ref })),
+      request.cacheDir,
+      policy,
+      report,
+    );
     prepared = prepareExtraction(request, report);
   } finally {
     printProblems("warning", report.warnings);

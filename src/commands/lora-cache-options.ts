@@ -39,6 +39,7 @@ export function loraCacheOf({
   loraMergeDtype,
 }: OptionValues<typeof LORA_CACHE_OPTIONS>): LoraCache | undefined {
   if (loraMergeCache === undefined) return undefined;
-  if (loraMergeCache === "") throw new UsageError({ code: "option-value", message: "--lora-merge-cache names no folder" });
+  if (loraMergeCache === "")
+    throw new UsageError({ code: "option-value", message: "--lora-merge-cache names no folder" });
   return { folder: loraMergeCache, dtype: loraMergeDtype };
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Report } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
 import type { FloatDtype } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
 import { formatModelPath, formatModelRef, type ModelPath, type ModelRef } from "../model/ref.ts";
@@ -8,7 +9,6 @@ import type { Addon } from "../native.ts";
 import type { OpenModel } from "../plan/models.ts";
 import type { MergeOptions } from "../plan/types.ts";
 import { runPlan } from "../run/run.ts";
-import { openReference } from "../lora/open.ts";
 import { planApplied } from "./apply-adapter.ts";
 import { printProblems } from "./terminal.ts";
 
@@ -45,7 +45,9 @@ export async function fillLoraCache(
     if (path === undefined) return openReference(named, options, report);
     const { overrideArchitecture } = named.ref;
     const model = openModel({ ref: { model: { path }, overrideArchitecture }, at: named.at }, options, report);
-    return model && { ...model, ref: named.ref, name: formatModelRef({ model: named.ref.model, lora: named.ref.lora }) };
+    return (
+      model && { ...model, ref: named.ref, name: formatModelRef({ model: named.ref.model, lora: named.ref.lora }) }
+    );
   };
 }
 

@@ -2,7 +2,7 @@ import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { decimal, EXTRACTION_OPTIONS, rankReader } from "./lora-options.ts";
 import { FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { choice, type CommandSpec, type Options, type OptionValues } from "./option.ts";
+import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
@@ -85,7 +85,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { command: "sinter lora extract ./tuned ./base ./adapter --rank 32", doc: "An adapter of rank 32" },
-    { command: "sinter lora extract ./tuned ./base ./adapter --rank auto --energy 0.95", doc: "Ranks as each module needs" },
+    {
+      command: "sinter lora extract ./tuned ./base ./adapter --rank auto --energy 0.95",
+      doc: "Ranks as each module needs",
+    },
     { command: "sinter lora extract ./tuned ./base ./adapter -r 16 -i 'self_attn'", doc: "Of the attention alone" },
   ],
 };
@@ -94,7 +97,10 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 const DTYPES = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
 
-async function run(values: OptionValues<typeof OPTIONS>, [model = "", baseModel = "", out = ""]: readonly string[]): Promise<number> {
+async function run(
+  values: OptionValues<typeof OPTIONS>,
+  [model = "", baseModel = "", out = ""]: readonly string[],
+): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
@@ -122,5 +128,9 @@ async function run(values: OptionValues<typeof OPTIONS>, [model = "", baseModel 
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  return await executeExtract(request, values.threads, { quiet: values.quiet, json: values.json, verbose: values.each });
+  return await executeExtract(request, values.threads, {
+    quiet: values.quiet,
+    json: values.json,
+    verbose: values.each,
+  });
 }

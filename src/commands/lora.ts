@@ -30,7 +30,10 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const near = nearest(action, Object.keys(ACTIONS));
   const hint = near === undefined ? `the actions are ${Object.keys(ACTIONS).join(", ")}` : `did you mean ${near}?`;
-  return printFailure(new UsageError({ code: "unknown-action", message: `No such action: ${action}`, hint }), undefined);
+  return printFailure(
+    new UsageError({ code: "unknown-action", message: `No such action: ${action}`, hint }),
+    undefined,
+  );
 }
 
 function help(): string {

@@ -79,7 +79,8 @@ function readLong(arg: string, long: ReadonlyMap<string, LongName>, rest: string
   if (found === undefined) tokens.help = true;
   else if (found.option.kind === "flag") tokens.values.set(found.option, found.on);
   else if (found.option.kind === "list") {
-    const more = attached !== undefined ? [attached] : found.option.single ? [nextValue(name, rest)] : nextValues(name, rest);
+    const more =
+      attached !== undefined ? [attached] : found.option.single ? [nextValue(name, rest)] : nextValues(name, rest);
     addToList(found.option, more, tokens);
   } else tokens.values.set(found.option, attached ?? nextValue(name, rest));
 }

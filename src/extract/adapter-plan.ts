@@ -1,10 +1,10 @@
 import { isFloat } from "../model/dtype.ts";
+import { factorsOf } from "../model/patch.ts";
 import { elementCount, type Model, sideFilePath, type TensorView } from "../model/types.ts";
 import { layOut } from "../plan/layout.ts";
 import { type PlacelessOp, tensorBytes } from "../plan/place.ts";
 import { isTokenizerFile } from "../plan/side-files.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
-import { factorsOf } from "../model/patch.ts";
 import { differenceOp } from "./decompose.ts";
 import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
 
@@ -12,7 +12,11 @@ const PREFIX = "base_model.model.";
 
 /** What a finished extraction writes: a plan like any other, the factors copied from the file that holds them. */
 export function adapterPlan(
-  { extraction, modules, options }: { extraction: ExtractionPlan; modules: readonly ExtractedModule[]; options: ExtractOptions },
+  {
+    extraction,
+    modules,
+    options,
+  }: { extraction: ExtractionPlan; modules: readonly ExtractedModule[]; options: ExtractOptions },
   { tuned, base }: { tuned: Model; base: Model },
   { method, card, safeSerialization }: { method: string; card: string | undefined; safeSerialization: boolean },
 ): MergePlan {
@@ -34,12 +38,24 @@ export function adapterPlan(
 export function planOfOps(
   ops: readonly PlacelessOp[],
   sideFiles: readonly SideFile[],
-  { method, models, safeSerialization, seed }: { method: string; models: readonly Pick<Model, "name" | "weightFiles">[]; safeSerialization: boolean; seed: number },
+  {
+    method,
+    models,
+    safeSerialization,
+    seed,
+  }: {
+    method: string;
+    models: readonly Pick<Model, "name" | "weightFiles">[];
+    safeSerialization: boolean;
+    seed: number;
+  },
 ): MergePlan {
   const { ops: placed, shards } = layOut(ops, 0, safeSerialization ? "safetensors" : "torch");
   const file = `adapter_model.${safeSerialization ? "safetensors" : "bin"}`;
   const known = new Map(models.flatMap(({ weightFiles }) => weightFiles.map(({ path, size }) => [path, size])));
-  const files = new Set(ops.flatMap(({ inputs }) => inputs.flatMap(({ view }) => [view.file, ...factorsOf(view).map((one) => one.file)])));
+  const files = new Set(
+    ops.flatMap(({ inputs }) => inputs.flatMap(({ view }) => [view.file, ...factorsOf(view).map((one) => one.file)])),
+  );
   return {
     method,
     seed,
@@ -73,11 +89,18 @@ function factorOps({ path, a, b }: ExtractedModule, { modules }: ExtractionPlan)
 /** A tensor as it is; an adapter that it carries itself is applied. */
 export function wholeOp(tensor: string, view: TensorView, model: string, stored: string): PlacelessOp {
   const inputs = [{ view, model, tensor: stored, position: 0 }];
-  const how = view.patches === undefined || !isFloat(view.dtype) ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
+  const how =
+    view.patches === undefined || !isFloat(view.dtype)
+      ? { kernel: "copy", params: [] }
+      : { kernel: "linear", params: [1] };
   return { tensor, dtype: view.dtype, shape: view.shape, ...how, inputs };
 }
 
-function biasOps({ modules }: ExtractionPlan, kept: readonly ExtractedModule[], { biases }: ExtractOptions): PlacelessOp[] {
+function biasOps(
+  { modules }: ExtractionPlan,
+  kept: readonly ExtractedModule[],
+  { biases }: ExtractOptions,
+): PlacelessOp[] {
   const paths = new Set(kept.map(({ path }) => path));
   return modules.flatMap(({ path, bias }) => {
     if (bias === undefined || (biases === "difference" && !paths.has(path))) return [];
@@ -89,9 +112,14 @@ function biasOps({ modules }: ExtractionPlan, kept: readonly ExtractedModule[], 
 }
 
 /** adapter_config.json. Alpha equals the rank everywhere, so that the product of the factors is the difference. */
-function configText(extraction: ExtractionPlan, modules: readonly ExtractedModule[], options: ExtractOptions, base: Model): string {
+function configText(
+  extraction: ExtractionPlan,
+  modules: readonly ExtractedModule[],
+  options: ExtractOptions,
+  base: Model,
+): string {
   const rank = Math.max(1, ...modules.map((module) => module.rank));
-  const others = Object.fromEntries(modules.filter((module) => module.rank !== rank).map((module) => [module.path, module.rank]));
+  const others = rankPattern(modules, rank);
   const targets = new Set(modules.map(({ path }) => path.slice(path.lastIndexOf(".") + 1)));
   const hasBiases = extraction.modules.some(({ bias }) => bias !== undefined);
   const bias = hasBiases && options.biases === "whole" ? "lora_only" : "none";
@@ -114,4 +142,24 @@ function configText(extraction: ExtractionPlan, modules: readonly ExtractedModul
     ...(extraction.tied && extraction.modulesToSave.length > 0 ? { ensure_weight_tying: true } : {}),
   };
   return `${JSON.stringify(config, undefined, 2)}\n`;
+}
+
+/**
+ * The ranks that are not the usual one: by the last part of the name where all modules of that name have it, which holds
+ * whatever a class calls the modules above; else by the whole name.
+ */
+function rankPattern(modules: readonly ExtractedModule[], usual: number): Record<string, number> {
+  const byName = new Map<string, ExtractedModule[]>();
+  for (const module of modules) {
+    const last = module.path.slice(module.path.lastIndexOf(".") + 1);
+    byName.set(last, [...(byName.get(last) ?? []), module]);
+  }
+  const entries = [...byName].flatMap(([last, list]): [string, number][] => {
+    const [first] = list;
+    if (first === undefined || list.some(({ rank }) => rank !== first.rank)) {
+      return list.filter(({ rank }) => rank !== usual).map(({ path, rank }) => [path, rank]);
+    }
+    return first.rank === usual ? [] : [[last, first.rank]];
+  });
+  return Object.fromEntries(entries);
 }

@@ -14,7 +14,8 @@ export function adapterCard(
   const id = base.ref.model.path;
   const front = HUB_ID.test(id) ? `base_model: ${id}\n` : "";
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  const ranks = summary.rank.least === summary.rank.most ? summary.rank.most : `${summary.rank.least} to ${summary.rank.most}`;
+  const ranks =
+    summary.rank.least === summary.rank.most ? summary.rank.most : `${summary.rank.least} to ${summary.rank.most}`;
   return `---
 ${front}library_name: peft
 tags:

@@ -181,7 +181,16 @@ export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): 
     { view: tuned, model: "the fine-tuned model", tensor: tunedName, position: 0 },
     { view: base, model: "the base model", tensor: baseName, position: 1 },
   ];
-  return { tensor: name, dtype: "F32", shape: tuned.shape, shard: 0, offset: 0, kernel: "linear", inputs, params: [1, -1] };
+  return {
+    tensor: name,
+    dtype: "F32",
+    shape: tuned.shape,
+    shard: 0,
+    offset: 0,
+    kernel: "linear",
+    inputs,
+    params: [1, -1],
+  };
 }
 
 async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (file: string) => number): Promise<void> {

@@ -1,5 +1,5 @@
-import type { Architecture, WeightSpec } from "../architecture/types.ts";
 import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
+import type { Architecture, WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
 import { isFloat } from "../model/dtype.ts";
 import type { Model, TensorView } from "../model/types.ts";
@@ -12,7 +12,8 @@ export interface Understood {
 }
 
 /** Tables of vectors that are looked up, besides the embedding of tokens. */
-const LOOKED_UP = /(^|\.)(wpe|wte|embed_tokens|embed_positions|position_embeddings|token_type_embeddings|word_embeddings)$/;
+const LOOKED_UP =
+  /(^|\.)(wpe|wte|embed_tokens|embed_positions|position_embeddings|token_type_embeddings|word_embeddings)$/;
 /** Layers that OpenAI's models store as [inputs, outputs]. */
 const CONV1D = /\.(c_attn|c_proj|c_fc|q_attn)$/;
 const CONV1D_TYPES = new Set(["gpt2", "openai-gpt", "imagegpt", "decision_transformer"]);
@@ -21,7 +22,12 @@ const CONV1D_TYPES = new Set(["gpt2", "openai-gpt", "imagegpt", "decision_transf
  * Which modules of a fine-tune get factors, which are saved whole, and which are left out: as mergekit decides it, so
  * that its command lines mean the same.
  */
-export function planModules(tuned: Understood, base: Understood, options: ExtractOptions, report: Report): ExtractionPlan {
+export function planModules(
+  tuned: Understood,
+  base: Understood,
+  options: ExtractOptions,
+  report: Report,
+): ExtractionPlan {
   const specs = weightSpecs(tuned.architecture);
   // A key is the same in every layer.
   const place = ({ layer, key }: WeightSpec) => `${layer ?? ""} ${key}`;
@@ -127,6 +133,8 @@ function checkFound(modules: readonly DecomposedModule[], { include, exclude }: 
   report.error({
     code: "nothing-to-extract",
     message: "no module is left of which a low-rank adapter could be made",
-    hint: filtered ? "look at --include-regex and --exclude-regex: they are searched in names like model.layers.0.mlp.up_proj" : undefined,
+    hint: filtered
+      ? "look at --include-regex and --exclude-regex: they are searched in names like model.layers.0.mlp.up_proj"
+      : undefined,
   });
 }

@@ -38,7 +38,9 @@ export function prepareReduction(path: ModelPath, cacheDir: string | undefined, 
   const parts = adapter && partsOf(adapter, report);
   report.throwIfErrors();
   if (adapter === undefined || parts === undefined) throw new SinterError(report.errors);
-  const packed = parts.modules.filter(({ a, b }) => a?.view.shape.length !== 2 || b?.view.shape.length !== 2 || a.view.shape[0] !== b.view.shape[1]);
+  const packed = parts.modules.filter(
+    ({ a, b }) => a?.view.shape.length !== 2 || b?.view.shape.length !== 2 || a.view.shape[0] !== b.view.shape[1],
+  );
   const experts = parts.modules.filter(({ path: module }) => /(^|\.)experts(\.base_layer)*$/.test(module));
   const other = [...packed, ...experts][0];
   if (other !== undefined) {
@@ -126,7 +128,15 @@ async function reduceAll(
       const ofA = view(a, [found.rank, inputs]);
       const ofB = view(b, [outputs, found.rank]);
       const { energy, kept, iterations } = found;
-      results.push({ path: module.path, rank: found.rank, energy, kept: Math.min(kept, energy), iterations, a: ofA, b: ofB });
+      results.push({
+        path: module.path,
+        rank: found.rank,
+        energy,
+        kept: Math.min(kept, energy),
+        iterations,
+        a: ofA,
+        b: ofB,
+      });
     }
   } catch (error) {
     addon.close(sink);
@@ -143,8 +153,14 @@ function reducedPlan(adapter: Adapter, parts: AdapterParts, modules: readonly Ex
   const ops = parts.modules.flatMap(({ path, a, b, bias, magnitude }) => {
     const reduced = kept.get(path);
     if (reduced === undefined || a === undefined || b === undefined) return [];
-    const own = [bias, magnitude].flatMap((one) => (one === undefined ? [] : [wholeOp(one.tensor, one.view, adapter.name, one.tensor)]));
-    return [wholeOp(a.tensor, reduced.a, adapter.name, a.tensor), wholeOp(b.tensor, reduced.b, adapter.name, b.tensor), ...own];
+    const own = [bias, magnitude].flatMap((one) =>
+      one === undefined ? [] : [wholeOp(one.tensor, one.view, adapter.name, one.tensor)],
+    );
+    return [
+      wholeOp(a.tensor, reduced.a, adapter.name, a.tensor),
+      wholeOp(b.tensor, reduced.b, adapter.name, b.tensor),
+      ...own,
+    ];
   });
   for (const { tensor, view } of [...parts.replaced.values(), ...parts.tokenRows.values()]) {
     ops.push(wholeOp(tensor, view, adapter.name, tensor));
@@ -161,7 +177,9 @@ function reducedPlan(adapter: Adapter, parts: AdapterParts, modules: readonly Ex
 function configText({ dir }: Adapter, modules: readonly ExtractedModule[]): string {
   const json = JSON.parse(readFileSync(join(dir, "adapter_config.json"), "utf8")) as Record<string, unknown>;
   const rank = Math.max(1, ...modules.map((module) => module.rank));
-  const others = Object.fromEntries(modules.filter((module) => module.rank !== rank).map(({ path, rank: own }) => [path, own]));
+  const others = Object.fromEntries(
+    modules.filter((module) => module.rank !== rank).map(({ path, rank: own }) => [path, own]),
+  );
   const changed = { r: rank, lora_alpha: rank, use_rslora: false, rank_pattern: others, alpha_pattern: others };
   return `${JSON.stringify({ ...json, ...changed }, undefined, 2)}\n`;
 }

@@ -56,7 +56,11 @@ export function summaryText(summary: ExtractionSummary, each: boolean): string {
       `${percent(summary.relative_error)} of the change's norm`,
     ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
     ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),
-    ...(summary.left_out.length > 0 ? [`left out: ${summary.left_out.slice(0, 3).join(", ")}${summary.left_out.length > 3 ? ` and ${summary.left_out.length - 3} more` : ""}`] : []),
+    ...(summary.left_out.length > 0
+      ? [
+          `left out: ${summary.left_out.slice(0, 3).join(", ")}${summary.left_out.length > 3 ? ` and ${summary.left_out.length - 3} more` : ""}`,
+        ]
+      : []),
   ];
   return `${[...lines, ...rest].join("\n")}\n`;
 }

@@ -4,6 +4,7 @@ import { expertPatches, expertsIn, expertsPath, fitsExperts } from "./experts.ts
 import { type FusedPart, fusedParts } from "./fused.ts";
 import { partsOf } from "./parts.ts";
 import { type Place, type Places, placesIn } from "./places.ts";
+import { Problems } from "./problems.ts";
 import {
   addedVector,
   type Factors,
@@ -13,7 +14,6 @@ import {
   productPatch,
   replacedRows,
 } from "./product.ts";
-import { Problems } from "./problems.ts";
 import { isTarget, scaleOf } from "./selection.ts";
 import type { Adapter, AdapterModule, AdapterParts } from "./types.ts";
 import { grownVocabulary } from "./vocabulary.ts";
@@ -88,13 +88,13 @@ class Attachment {
     }
     const { scale, rank } = scaleOf(this.#adapter.config, path);
     const place = this.places.find(`${path}.weight`) ?? (module.isEmbedding ? this.places.find(path) : undefined);
-    if (place === undefined) return this.#addElsewhere(module, factors, scale);
-    if (rank !== factors.rank) {
+    if (place === undefined) this.#addElsewhere(module, factors, scale);
+    else if (rank !== factors.rank) {
       this.#problems.ranks.push(`${path} has rank ${factors.rank}, adapter_config.json says ${rank}`);
-      return;
+    } else {
+      this.#addWhole(module, place, factors, scale);
+      if (bias !== undefined) this.#addBias(path, bias, scale);
     }
-    this.#addWhole(module, place, factors, scale);
-    if (bias !== undefined) this.#addBias(path, bias, scale);
   }
 
   /** A module that is no weight of its own in the model: fused layers, packed experts. */
@@ -116,7 +116,8 @@ class Attachment {
     const chosen = depth > 0 ? fitting[0] : fitting.at(-1);
     if (chosen === undefined) return false;
     const { scale } = scaleOf(this.#adapter.config, path);
-    for (const { name, patch } of expertPatches(module, chosen.place, { ...chosen, scale })) this.#addPatch(name, patch);
+    for (const { name, patch } of expertPatches(module, chosen.place, { ...chosen, scale }))
+      this.#addPatch(name, patch);
     return true;
   }
 
@@ -124,16 +125,22 @@ class Attachment {
   #addWhole(module: AdapterModule, place: Place, factors: Factors, scale: number): void {
     const fits = orientations(factors, place.view.shape).filter((one) => !module.isEmbedding || one === "transposed");
     const orientation = fits.length > 1 && !this.#transposed ? "straight" : fits.at(-1);
-    if (orientation === undefined) return this.#unfit(module, factors, place);
-    this.#addProduct(module, place, 0, orientation, factors, scale);
+    if (orientation === undefined) this.#unfit(module, factors, place);
+    else this.#addProduct(module, place, 0, orientation, factors, scale);
   }
 
   /** Some rows of a weight that fuses the module with others; or all of one of the weights that the module fuses. */
   #addPart(module: AdapterModule, { place, firstRow, factors }: FusedPart, scale: number): void {
     const [rows = 0, columns = 0] = place.view.shape;
     // A magnitude has a number for each output of the module, wherever they went.
-    if (module.magnitude !== undefined || columns !== factors.inputs || firstRow < 0 || firstRow + factors.outputs > rows) {
-      return this.#unfit(module, factors, place);
+    if (
+      module.magnitude !== undefined ||
+      columns !== factors.inputs ||
+      firstRow < 0 ||
+      firstRow + factors.outputs > rows
+    ) {
+      this.#unfit(module, factors, place);
+      return;
     }
     this.#addProduct(module, place, firstRow, "straight", factors, scale);
   }

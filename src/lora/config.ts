@@ -28,7 +28,11 @@ export function readAdapterConfig(json: Json, path: string, report: Report): Ada
   const refuse = (code: string, message: string, hint?: string) => report.error({ code, message, path, hint });
   const type = json.peft_type;
   if (type !== undefined && String(type).toUpperCase() !== "LORA") {
-    refuse("adapter-type", `the adapter is of type ${JSON.stringify(type)}`, "only LoRA adapters (LORA) can be applied");
+    refuse(
+      "adapter-type",
+      `the adapter is of type ${JSON.stringify(type)}`,
+      "only LoRA adapters (LORA) can be applied",
+    );
     return undefined;
   }
   for (const key of OTHER_ARITHMETIC) {

@@ -1,4 +1,4 @@
-import { type Place, type Places } from "./places.ts";
+import type { Place, Places } from "./places.ts";
 import { type Factors, someOutputs } from "./product.ts";
 import type { AdapterModule } from "./types.ts";
 
@@ -43,12 +43,7 @@ export function fusedParts(
   return undefined;
 }
 
-function apart(
-  parent: string,
-  parts: readonly string[],
-  factors: Factors,
-  places: Places,
-): FusedPart[] | undefined {
+function apart(parent: string, parts: readonly string[], factors: Factors, places: Places): FusedPart[] | undefined {
   const found = parts.map((part) => places.find(`${parent}${part}.weight`));
   let row = 0;
   const list: FusedPart[] = [];

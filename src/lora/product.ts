@@ -63,7 +63,11 @@ export function productPatch(factors: Factors, { from, orientation, scale, magni
 /** Some of the outputs of a module, where the weights that it fuses are stored apart. */
 export function someOutputs(factors: Factors, from: number, to: number): Factors {
   const { b, rank } = factors;
-  const view: TensorView = { ...b.view, offset: moved(factor(b, rank, 1), from * rank).offset, shape: [to - from, rank] };
+  const view: TensorView = {
+    ...b.view,
+    offset: moved(factor(b, rank, 1), from * rank).offset,
+    shape: [to - from, rank],
+  };
   return { ...factors, b: { ...b, view }, outputs: to - from };
 }
 

@@ -1,9 +1,9 @@
+import { join } from "node:path";
 import { configValue } from "../architecture/config-values.ts";
 import { isObject } from "../model/json-file.ts";
 import { type Model, sideFilePath, type TensorView } from "../model/types.ts";
 import type { Places } from "./places.ts";
 import type { Adapter } from "./types.ts";
-import { join } from "node:path";
 
 const TOKENIZER = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\..*)$/;
 
@@ -24,7 +24,10 @@ export function grownVocabulary(
   if (grown === undefined) return {};
   const key = places.architecture()?.keys.vocabSize;
   const rows = grown[1].shape[0];
-  const config = key === undefined || configValue(model.config, key) === rows ? model.config : withValue(model.config, key.split("."), rows);
+  const config =
+    key === undefined || configValue(model.config, key) === rows
+      ? model.config
+      : withValue(model.config, key.split("."), rows);
   const own = adapter.sideFiles.filter((name) => TOKENIZER.test(name));
   if (own.length === 0) return { config };
   const kept = model.sideFiles.filter((name) => !TOKENIZER.test(name));
@@ -35,7 +38,11 @@ export function grownVocabulary(
   return { config, sideFiles: [...kept, ...own], sideFilePaths: elsewhere };
 }
 
-function withValue(config: Readonly<Record<string, unknown>>, [key = "", ...rest]: readonly string[], value: unknown): Record<string, unknown> {
+function withValue(
+  config: Readonly<Record<string, unknown>>,
+  [key = "", ...rest]: readonly string[],
+  value: unknown,
+): Record<string, unknown> {
   const inner = config[key];
   return { ...config, [key]: rest.length === 0 ? value : withValue(isObject(inner) ? inner : {}, rest, value) };
 }

@@ -1,9 +1,9 @@
 import type { Architecture } from "../architecture/types.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
-import { openReference } from "../lora/open.ts";
 import { factorsOf } from "../model/patch.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";

@@ -95,7 +95,9 @@ function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", co
     dtype === "output" && isFloat(own)
       ? (target.spec.dtype ?? outputDtype(context.config, context.method, [own], -1))
       : own;
-  const { kernel, params } = movable(input, written) ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
+  const { kernel, params } = movable(input, written)
+    ? { kernel: "copy", params: [] }
+    : { kernel: "linear", params: [1] };
   const { shape } = input.view;
   return { ...named(target), dtype: written, shape, kernel, inputs: [input], params };
 }

@@ -44,7 +44,10 @@ function patchBytes(plan: MergePlan, threads: number): number {
     const patches = inputs.flatMap(({ view }) => view.patches ?? []);
     if (patches.length === 0) continue;
     factors.push(patches.reduce((sum, { rank, columns }) => sum + 4 * rank * columns, 0));
-    block = Math.max(block, PRODUCT_ROWS * 4 * inputs.reduce((sum, { view }) => sum + (view.patches?.[0]?.columns ?? 0), 0));
+    block = Math.max(
+      block,
+      PRODUCT_ROWS * 4 * inputs.reduce((sum, { view }) => sum + (view.patches?.[0]?.columns ?? 0), 0),
+    );
   }
   const inFlight = factors.toSorted((a, b) => b - a).slice(0, Math.max(4, 2 * threads));
   return inFlight.reduce((sum, bytes) => sum + bytes, 0) + threads * block;

@@ -67,7 +67,8 @@ function blame(error: unknown, { op, path }: NativeContext): Pick<Problem, "path
   const index = (error as Partial<NativeError>).source;
   const inputs = op?.inputs ?? [];
   const input = index === undefined ? inputs.find(({ view }) => view.file === path) : inputs[index];
-  if (input === undefined) return blameFactor(inputs, index, path) ?? (op === undefined ? { path } : { tensor: op.tensor });
+  if (input === undefined)
+    return blameFactor(inputs, index, path) ?? (op === undefined ? { path } : { tensor: op.tensor });
   return { path: input.view.file, model: input.model, tensor: input.tensor };
 }
 
@@ -78,7 +79,8 @@ function blameFactor(
   path: string | undefined,
 ): Pick<Problem, "path" | "model" | "tensor"> | undefined {
   const factors = inputs.flatMap(({ view, model }) => factorsOf(view).map((factor) => ({ factor, model })));
-  const found = index === undefined ? factors.find(({ factor }) => factor.file === path) : factors[index - inputs.length];
+  const found =
+    index === undefined ? factors.find(({ factor }) => factor.file === path) : factors[index - inputs.length];
   return found && { path: found.factor.file, model: found.model, tensor: found.factor.tensor };
 }
 

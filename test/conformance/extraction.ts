@@ -11,7 +11,10 @@ const SLACK = 1e-3;
 
 /** Where the reference crashes: what its options ask for. */
 const ASKED: Readonly<Record<string, { saved: RegExp; factors: RegExp }>> = {
-  "x-extract-lora-modules": { saved: /(embed_tokens|lm_head|norm)\.weight$/, factors: /self_attn\..*\.lora_[AB]\.weight$/ },
+  "x-extract-lora-modules": {
+    saved: /(embed_tokens|lm_head|norm)\.weight$/,
+    factors: /self_attn\..*\.lora_[AB]\.weight$/,
+  },
 };
 
 interface Recorded {
@@ -21,7 +24,8 @@ interface Recorded {
 /** Holds an extracted adapter against the kit: names, shapes, tensors saved whole, and how near its products come. */
 export function checkExtraction(kit: Kit, { name, command }: Case, execution: Execution): Finding {
   const faults: string[] = [];
-  if (execution.exitCode !== 0) return finding([`exit code ${execution.exitCode}: ${execution.text.trim().split("\n").at(-1)}`]);
+  if (execution.exitCode !== 0)
+    return finding([`exit code ${execution.exitCode}: ${execution.text.trim().split("\n").at(-1)}`]);
   const { tensors } = readOutput(execution.out);
   const asked = ASKED[name];
   const expected = kit.expected(name);
@@ -35,13 +39,17 @@ export function checkExtraction(kit: Kit, { name, command }: Case, execution: Ex
     for (const [tensor, { dtype, shape, stored }] of expected.tensors) {
       const ours = tensors.get(tensor);
       if (ours === undefined) continue;
-      if (ours.dtype !== dtype || !Bun.deepEquals(ours.shape, shape)) faults.push(`${tensor}: ${ours.dtype} ${ours.shape}`);
+      if (ours.dtype !== dtype || !Bun.deepEquals(ours.shape, shape))
+        faults.push(`${tensor}: ${ours.dtype} ${ours.shape}`);
       const isFactor = /lora_(embedding_)?[AB](\.weight)?$/.test(tensor);
-      if (!isFactor && stored && Buffer.compare(ours.bytes, stored.bytes) !== 0) faults.push(`${tensor}: not the same bytes`);
+      if (!isFactor && stored && Buffer.compare(ours.bytes, stored.bytes) !== 0)
+        faults.push(`${tensor}: not the same bytes`);
     }
     faults.push(...configFaults(kit, name, execution.out));
   }
-  const models = ["model", "base-model"].map((option) => new RegExp(`--${option} \\./models/(\\S+)`).exec(command)?.[1] ?? "");
+  const models = ["model", "base-model"].map(
+    (option) => new RegExp(`--${option} \\./models/(\\S+)`).exec(command)?.[1] ?? "",
+  );
   faults.push(...productFaults(kit, name, tensors, models as [string, string]));
   return finding(faults);
 }
@@ -107,5 +115,7 @@ function configFaults(kit: Kit, name: string, out: string): string[] {
   const sorted = (value: unknown) => (Array.isArray(value) ? value.toSorted() : value);
   return Object.keys(theirs)
     .filter((key) => !Bun.deepEquals(sorted(ours[key]), sorted(theirs[key])))
-    .map((key) => `adapter_config.json: ${key} is ${JSON.stringify(ours[key])}, should be ${JSON.stringify(theirs[key])}`);
+    .map(
+      (key) => `adapter_config.json: ${key} is ${JSON.stringify(ours[key])}, should be ${JSON.stringify(theirs[key])}`,
+    );
 }

@@ -1,7 +1,7 @@
 import type { MergePlan } from "../../src/plan/types.ts";
 import { checkCase, type Finding } from "./check-case.ts";
-import { checkExtraction } from "./extraction.ts";
 import { type Execution, execute, programFile } from "./execute.ts";
+import { checkExtraction } from "./extraction.ts";
 import type { Case, Kit } from "./kit.ts";
 import { missingFeatures, planOrProblems } from "./planned.ts";
 

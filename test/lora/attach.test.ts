@@ -11,7 +11,16 @@ import { readView } from "../conformance/truth.ts";
 import { decode } from "../oracle/dtype.ts";
 import { patched } from "../oracle/patch.ts";
 import type { StoredTensor } from "../support/safetensors.ts";
-import { type Family, factorShapes, GPT2, linearModules, llamaLike, someTensors, writeAdapter, writeModel } from "./peft.ts";
+import {
+  type Family,
+  factorShapes,
+  GPT2,
+  linearModules,
+  llamaLike,
+  someTensors,
+  writeAdapter,
+  writeModel,
+} from "./peft.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sinter-lora-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -164,7 +173,10 @@ describe("weights that are stored as [inputs, outputs]", () => {
 describe("DoRA", () => {
   test("gives each output's vector the length that the adapter says", () => {
     const path = "model.layers.0.mlp.up_proj";
-    const tensors = someTensors({ ...factorShapes({ [path]: [16, 24] }, 4), [`${path}.lora_magnitude_vector`]: [24] }, 7);
+    const tensors = someTensors(
+      { ...factorShapes({ [path]: [16, 24] }, 4), [`${path}.lora_magnitude_vector`]: [24] },
+      7,
+    );
     const opened = open(LLAMA, { use_dora: true }, tensors);
     const ours = weight(opened, `${path}.weight`);
     const lengths = values(tensors.get(`${path}.lora_magnitude_vector`));
@@ -180,7 +192,11 @@ describe("tensors that an adapter holds whole", () => {
 
   test("replace the model's: saved modules and trained biases", () => {
     const whole = { "model.norm.weight": [16], "model.layers.0.self_attn.q_proj.base_layer.bias": [16] };
-    const opened = open(QWEN2, { modules_to_save: ["norm"], bias: "lora_only" }, someTensors({ ...modules, ...whole }, 8));
+    const opened = open(
+      QWEN2,
+      { modules_to_save: ["norm"], bias: "lora_only" },
+      someTensors({ ...modules, ...whole }, 8),
+    );
     expect(weight(opened, "model.norm.weight")).toEqual(values(opened.adapter.get("model.norm.weight")));
     const bias = values(opened.adapter.get("model.layers.0.self_attn.q_proj.base_layer.bias"));
     expect(weight(opened, "model.layers.0.self_attn.q_proj.bias")).toEqual(bias);
@@ -219,7 +235,11 @@ describe("tensors that an adapter holds whole", () => {
 
 describe("a tied head", () => {
   test("becomes a tensor of its own where the adapter changes it alone: the embedding stays", () => {
-    const opened = open(QWEN2, { target_modules: ["lm_head"] }, someTensors(factorShapes({ lm_head: [16, 20] }, 4), 12));
+    const opened = open(
+      QWEN2,
+      { target_modules: ["lm_head"] },
+      someTensors(factorShapes({ lm_head: [16, 20] }, 4), 12),
+    );
     const embedding = values(opened.base.get("model.embed_tokens.weight"));
     expectSum(weight(opened, "lm_head.weight"), embedding, product(opened.adapter, "lm_head", 6 / 4));
     expect(weight(opened, "model.embed_tokens.weight")).toEqual(embedding);
@@ -247,7 +267,10 @@ describe("fused layers", () => {
 
   test("apart in the adapter, one in the model: each part changes its rows", () => {
     const of = "model.layers.0.self_attn.";
-    const shapes = factorShapes({ [`${of}q_proj`]: [16, 16], [`${of}v_proj`]: [16, 8], "model.layers.0.mlp.up_proj": [16, 24] }, 4);
+    const shapes = factorShapes(
+      { [`${of}q_proj`]: [16, 16], [`${of}v_proj`]: [16, 8], "model.layers.0.mlp.up_proj": [16, 24] },
+      4,
+    );
     const opened = open(fused, {}, someTensors(shapes, 14));
     const change = new Float64Array(32 * 16);
     change.set(product(opened.adapter, `${of}q_proj`, 1.5));
@@ -263,7 +286,11 @@ describe("fused layers", () => {
     const of = "model.layers.0.self_attn.";
     const opened = open(LLAMA, {}, someTensors(factorShapes({ [`${of}qkv_proj`]: [16, 32] }, 4), 15));
     const all = product(opened.adapter, `${of}qkv_proj`, 1.5);
-    for (const [part, from, to] of [["q", 0, 16], ["k", 16, 24], ["v", 24, 32]] as const) {
+    for (const [part, from, to] of [
+      ["q", 0, 16],
+      ["k", 16, 24],
+      ["v", 24, 32],
+    ] as const) {
       const name = `${of}${part}_proj.weight`;
       expectSum(weight(opened, name), values(opened.base.get(name)), all.subarray(16 * from, 16 * to));
     }
@@ -273,7 +300,12 @@ describe("fused layers", () => {
 describe("experts", () => {
   const EXPERTS = 3;
   const attention = Object.entries(LLAMA.shapes).filter(([name]) => !name.includes(".mlp."));
-  const config = { ...LLAMA.config, architectures: ["MixtralForCausalLM"], model_type: "mixtral", num_local_experts: EXPERTS };
+  const config = {
+    ...LLAMA.config,
+    architectures: ["MixtralForCausalLM"],
+    model_type: "mixtral",
+    num_local_experts: EXPERTS,
+  };
   const packed: Family = {
     config,
     shapes: Object.fromEntries([
@@ -331,7 +363,10 @@ describe("experts", () => {
 
   test("packed in adapter and model", () => {
     const opened = open(packed, asked, factors);
-    for (const [name, path] of [["gate_up_proj", INNER_PATH], ["down_proj", OUTER_PATH]] as const) {
+    for (const [name, path] of [
+      ["gate_up_proj", INNER_PATH],
+      ["down_proj", OUTER_PATH],
+    ] as const) {
       const change = [0, 1, 2].flatMap((expert) => [...ofExpert(path, expert)]);
       const full = `model.layers.0.mlp.experts.${name}`;
       expectSum(weight(opened, full), values(opened.base.get(full)), change);
@@ -366,8 +401,18 @@ describe("experts", () => {
 describe("an adapter that does not fit is refused, with what is wrong", () => {
   const fit = factorShapes({ "model.layers.0.self_attn.q_proj": [16, 16] }, 4);
   const cases: [string, Record<string, unknown>, Record<string, readonly number[]>, RegExp][] = [
-    ["modules of another base", {}, { ...fit, ...factorShapes({ "model.layers.7.self_attn.q_proj": [16, 16] }, 4) }, /does not have: model\.layers\.7/],
-    ["shapes of another base", {}, factorShapes({ "model.layers.0.self_attn.q_proj": [32, 32] }, 4), /B A is \[32, 32\].*\[16, 16\]/],
+    [
+      "modules of another base",
+      {},
+      { ...fit, ...factorShapes({ "model.layers.7.self_attn.q_proj": [16, 16] }, 4) },
+      /does not have: model\.layers\.7/,
+    ],
+    [
+      "shapes of another base",
+      {},
+      factorShapes({ "model.layers.0.self_attn.q_proj": [32, 32] }, 4),
+      /B A is \[32, 32\].*\[16, 16\]/,
+    ],
     ["a missing half", {}, { "model.layers.0.self_attn.q_proj.lora_A.weight": [4, 16] }, /lora_A and no lora_B/],
     ["another type of adapter", { peft_type: "LOHA" }, fit, /type "LOHA"/],
     ["rank zero", { r: 0 }, fit, /r is 0/],

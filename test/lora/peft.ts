@@ -1,15 +1,20 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FloatDtype } from "../../src/model/dtype.ts";
-import { encode } from "../oracle/dtype.ts";
 import { numbers } from "../native/workbench.ts";
+import { encode } from "../oracle/dtype.ts";
 import { type StoredTensor, writeSafetensors } from "../support/safetensors.ts";
 
 /** Tensors as they go into a file, by name. */
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
 /** Reproducible tensors of given shapes. */
-export function someTensors(shapes: Shapes, seed: number, dtype: FloatDtype = "F32", scale = 0.1): Map<string, StoredTensor> {
+export function someTensors(
+  shapes: Shapes,
+  seed: number,
+  dtype: FloatDtype = "F32",
+  scale = 0.1,
+): Map<string, StoredTensor> {
   const { list } = numbers(seed);
   return new Map(
     Object.entries(shapes).map(([name, shape]) => {
@@ -20,7 +25,11 @@ export function someTensors(shapes: Shapes, seed: number, dtype: FloatDtype = "F
 }
 
 /** A model folder with these tensors, and no tokenizer. */
-export function writeModel(folder: string, config: Record<string, unknown>, tensors: ReadonlyMap<string, StoredTensor>): void {
+export function writeModel(
+  folder: string,
+  config: Record<string, unknown>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeSafetensors(join(folder, "model.safetensors"), tensors);
@@ -60,7 +69,11 @@ const INNER = 24;
 const VOCAB = 20;
 
 /** Two layers of a llama-like model. */
-export function llamaLike(type: string, architecture: string, { tied = false, biases = false, norms = 2 } = {}): Family {
+export function llamaLike(
+  type: string,
+  architecture: string,
+  { tied = false, biases = false, norms = 2 } = {},
+): Family {
   const layer = (n: number): Shapes => ({
     [`model.layers.${n}.input_layernorm.weight`]: [HIDDEN],
     [`model.layers.${n}.post_attention_layernorm.weight`]: [HIDDEN],
@@ -114,7 +127,15 @@ export function linearModules({ shapes }: Family): Record<string, readonly [numb
 
 /** One layer of GPT-2: `Conv1D` stores its weights as [inputs, outputs]. */
 export const GPT2: Family = {
-  config: { architectures: ["GPT2LMHeadModel"], model_type: "gpt2", n_embd: 16, n_layer: 1, n_head: 4, vocab_size: 20, n_positions: 12 },
+  config: {
+    architectures: ["GPT2LMHeadModel"],
+    model_type: "gpt2",
+    n_embd: 16,
+    n_layer: 1,
+    n_head: 4,
+    vocab_size: 20,
+    n_positions: 12,
+  },
   shapes: {
     "transformer.wte.weight": [20, 16],
     "transformer.wpe.weight": [12, 16],

@@ -96,7 +96,11 @@ const spectra: [string, (i: number) => number][] = [
 
 describe("a truncated decomposition", () => {
   test.each(spectra)("is within 1 %% of the best there is: %s singular values", async (_, spectrum) => {
-    for (const [rows, columns] of [[160, 130], [96, 200], [40, 33]] as [number, number][]) {
+    for (const [rows, columns] of [
+      [160, 130],
+      [96, 200],
+      [40, 33],
+    ] as [number, number][]) {
       const side = Math.min(rows, columns);
       for (const rank of [8, 24]) {
         const matrix = withSpectrum(rows, columns, spectrum, rows + rank);
@@ -115,7 +119,11 @@ describe("a truncated decomposition", () => {
   });
 
   test("of full rank gives the matrix back, also where it has fewer rows than columns", async () => {
-    for (const shape of [[37, 20], [20, 37], [700, 520]] as [number, number][]) {
+    for (const shape of [
+      [37, 20],
+      [20, 37],
+      [700, 520],
+    ] as [number, number][]) {
       const matrix = withSpectrum(...shape, (i) => 1 / (1 + i), 5);
       const rank = Math.min(...shape);
       expect(residual(matrix, await decompose(matrix, shape, { rank }))).toBeLessThan(2e-5);

@@ -29,7 +29,9 @@ interface Made {
 }
 
 async function withShelf(seed: number, use: (made: Made) => Promise<void>): Promise<void> {
-  await inFolder(async (folder) => await use({ folder, shelf: new Shelf(folder, "factors"), list: numbers(seed).list }));
+  await inFolder(
+    async (folder) => await use({ folder, shelf: new Shelf(folder, "factors"), list: numbers(seed).list }),
+  );
 }
 
 function stored(view: TensorView, values: Float64Array): Float64Array {
@@ -164,7 +166,12 @@ describe("the bytes of a patched merge", () => {
       const right = shelf.factor(list(rank * columns, 0.1), "F32", [rank, columns]);
       const patches = [added([0, rows, columns, rank], { left, right })];
       shelf.close();
-      const merged = await runPatched(folder, { kernel: "linear", params: [1], dtype: "F32", views: [{ ...view, patches }] });
+      const merged = await runPatched(folder, {
+        kernel: "linear",
+        params: [1],
+        dtype: "F32",
+        views: [{ ...view, patches }],
+      });
       const kept = new Shelf(folder, "merged");
       const whole = kept.put(merged.values, "F32", [rows, columns]);
       kept.close();

@@ -24,7 +24,12 @@ export class Shelf {
   }
 
   /** A matrix as a factor; `transposed` where it is stored the other way round. */
-  factor(values: ArrayLike<number>, dtype: FloatDtype, [rows, columns]: [number, number], transposed = false): TensorFactor {
+  factor(
+    values: ArrayLike<number>,
+    dtype: FloatDtype,
+    [rows, columns]: [number, number],
+    transposed = false,
+  ): TensorFactor {
     const { file, offset } = this.put(values, dtype, [rows, columns]);
     const strides = transposed ? { rowStride: 1, columnStride: rows } : { rowStride: columns, columnStride: 1 };
     return { tensor: "factor", file, offset, dtype, ...strides };
@@ -40,7 +45,12 @@ let outputs = 0;
 /** Runs one op on inputs that may have patches. @returns the output's values and bytes. */
 export async function runPatched(
   folder: string,
-  { kernel, params, dtype, views }: { kernel: string; params: readonly number[]; dtype: FloatDtype; views: readonly TensorView[] },
+  {
+    kernel,
+    params,
+    dtype,
+    views,
+  }: { kernel: string; params: readonly number[]; dtype: FloatDtype; views: readonly TensorView[] },
 ): Promise<{ values: Float64Array; bytes: Uint8Array; nonFinite: boolean[] }> {
   const addon = native();
   const handles = new Map<string, number>();

@@ -17,7 +17,8 @@ export function patched(values: Float64Array, patches: readonly TensorPatch[] | 
       for (let column = 0; column < columns; column++) {
         let sum = 0;
         for (let k = 0; k < rank; k++) {
-          sum += (of === undefined ? 1 : (of[(row - from) * rank + k] as number)) * (by[k * columns + column] as number);
+          sum +=
+            (of === undefined ? 1 : (of[(row - from) * rank + k] as number)) * (by[k * columns + column] as number);
         }
         result[at(row, column)] = replaces ? sum : (result[at(row, column)] as number) + scale * sum;
       }
@@ -36,7 +37,8 @@ export function patched(values: Float64Array, patches: readonly TensorPatch[] | 
       for (let column = 0; column < columns; column++) {
         const key = own(row, column);
         const wanted = lengths[key] as number;
-        result[at(row, column)] = ((result[at(row, column)] as number) * wanted) / Math.sqrt(squares.get(key) as number);
+        result[at(row, column)] =
+          ((result[at(row, column)] as number) * wanted) / Math.sqrt(squares.get(key) as number);
       }
     }
   }
@@ -44,7 +46,11 @@ export function patched(values: Float64Array, patches: readonly TensorPatch[] | 
 }
 
 /** A factor as numbers, row by row. */
-function matrix({ file, offset, dtype, rowStride, columnStride }: TensorFactor, rows: number, columns: number): Float64Array {
+function matrix(
+  { file, offset, dtype, rowStride, columnStride }: TensorFactor,
+  rows: number,
+  columns: number,
+): Float64Array {
   const count = (rows - 1) * rowStride + (columns - 1) * columnStride + 1;
   const end = offset + count * DTYPE_BYTES[dtype];
   const stored = decode(new Uint8Array(readFileSync(file)).slice(offset, end), dtype as FloatDtype);

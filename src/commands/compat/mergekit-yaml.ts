@@ -1,7 +1,7 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
-import type { CommandSpec, OptionValues } from "../option.ts";
 import { loraCacheOf } from "../lora-cache-options.ts";
+import type { CommandSpec, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { refuseGpu } from "./refuse-gpu.ts";
 
