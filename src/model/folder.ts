@@ -14,7 +14,7 @@ const CONFIG_FILE = "config.json";
 
 /**
  * Finds a model (a folder, or a snapshot in the Hugging Face cache) and reads its config.json and the headers of its
- * weight files.
+ * weight files. An adapter that the reference names is left to `openReference` in src/lora.
  * @param named the model, and where the configuration names it.
  * @param options.cacheDir folder of the cache's `models--…` folders; undefined: the environment's.
  * @returns undefined where the model cannot be used: then the report has at least one error, each with model and position.
