@@ -72,5 +72,5 @@ function range(values: readonly number[], text: (value: number) => string): stri
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(share > 0.999 && share < 1 ? 3 : 1)} %`;
+  return `${(100 * share).toFixed(1)} %`;
 }
