@@ -74,6 +74,7 @@ export function planOfOps(
     },
     tied: [],
     warnings: [],
+    caveat: "low-rank factors depend on the instruction set in their last bits",
   };
 }
 

@@ -75,6 +75,8 @@ export interface MergePlan {
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
   warnings: readonly Problem[];
+  /** What the same recipe need not give again, where that is not the same bytes everywhere: the manifest says it. */
+  caveat?: string | undefined;
 }
 
 /** Everything besides the configuration that decides what a merge does. */
