@@ -3,7 +3,6 @@
 #include <napi.h>
 
 #include <atomic>
-#include <cmath>
 #include <deque>
 #include <list>
 #include <map>
@@ -11,6 +10,10 @@
 
 #include "cpu/dispatch.h"
 #include "engine/engine.h"
+#include "glue/forward.h"
+#include "glue/products.h"
+#include "glue/routing.h"
+#include "glue/values.h"
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
@@ -31,31 +34,7 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   return error;
 }
 
-[[noreturn]] void bad_argument(const std::string& message) { throw Failure("BAD_ARGUMENT", message); }
-
-/// A whole number in [0, 2^53).
-uint64_t whole(const Napi::Value& value, const char* name) {
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
-  if (!(number >= 0.0) || number >= 9007199254740992.0 || number != std::floor(number)) {
-    bad_argument(std::string(name) + " must be a whole number of at least 0");
-  }
-  return static_cast<uint64_t>(number);
-}
-
-std::string text(const Napi::Value& value, const char* name) {
-  if (!value.IsString()) bad_argument(std::string(name) + " must be text");
-  return value.As<Napi::String>().Utf8Value();
-}
-
-Dtype dtype_of(const Napi::Value& value) {
-  const std::string name = text(value, "dtype");
-  for (size_t i = 0; i < std::size(kDtypeNames); i++) {
-    if (name == kDtypeNames[i]) return static_cast<Dtype>(i);
-  }
-  bad_argument("no dtype is named " + name);
-}
-
-/// Runs what may wait for the disk, one job after the other, off the JavaScript thread and the workers.
+/// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
 class Waiter {
  public:
   ~Waiter() { stop(); }
@@ -152,6 +131,11 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
+                             InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
+                             InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
+                             InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
+                             InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
+                             InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
@@ -160,6 +144,9 @@ class Addon : public Napi::Addon<Addon> {
       engine_.reset();
       waiter_.stop();
       decompositions_.stop();
+      leaving_ = true;
+      for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      calculator_.stop();
     });
   }
 
@@ -223,7 +210,7 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value CreateSink(const Napi::CallbackInfo& info) {
-    sinks_[next_handle_] = Sink::create(text(info[0], "path"), whole(info[1], "size"));
+    sinks_[next_handle_] = Sink::create(text(info[0], "path"), whole(info[1], "size"), info[2].ToBoolean());
     return Napi::Number::New(info.Env(), next_handle_++);
   }
 
@@ -278,10 +265,18 @@ class Addon : public Napi::Addon<Addon> {
     const auto op = std::make_shared<Op>();
     op->kernel_name = "compare";
     op->job.count = whole(from.Get("count"), "count");
+    op->job.input_count = op->job.count;
     read_inputs(from, *op);
     read_patches(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }
+
+  Napi::Value GatherRows(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    return gather_rows_of(info.Env(), from, *find(sources_, from.Get("source"), "source"));
+  }
+
+  Napi::Value Route(const Napi::CallbackInfo& info) { return route_of(info.Env(), object(info[0])); }
 
   /// Queues an op; `result` makes what its promise resolves to.
   Napi::Value Run(Napi::Env env, const std::shared_ptr<Op>& op, Napi::Value (*result)(Napi::Env, const Op&)) {
@@ -325,18 +320,39 @@ class Addon : public Napi::Addon<Addon> {
     return report->promise.Promise();
   }
 
+  /// Forward passes run one after the other, each on threads of its own.
+  Napi::Value Forward(const Napi::CallbackInfo& info) {
+    const auto job =
+        read_forward(object(info[0]), [this](const Napi::Value& handle) { return find(sources_, handle, "source"); });
+    forwards_.push_back(job);
+    auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      forwards_.remove(job);
+      if (job->failure) return promise.Reject(to_js(env, *job->failure).Value());
+      promise.Resolve(forward_result(env, *job));
+    });
+    calculator_.run([this, job, report, threads = engine().threads(), target = engine().kernels().target] {
+      job->run(threads, target);
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Napi::Value Multiply(const Napi::CallbackInfo& info) {
+    return multiply(info.Env(), object(info[0]), engine().threads(), engine().kernels().target);
+  }
+
+  Napi::Value PeakRate(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), peak_rate(engine().threads(), engine().kernels().target));
+  }
+
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     *cancelled_ = true;
+    for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     if (engine_ != nullptr) engine_->cancel();
     return info.Env().Undefined();
   }
 
   // ---- from JavaScript ----
-
-  static Napi::Object object(const Napi::Value& value) {
-    if (!value.IsObject()) bad_argument("an object is missing");
-    return value.As<Napi::Object>();
-  }
 
   template <class T>
   static std::shared_ptr<T> find(const std::map<uint32_t, std::shared_ptr<T>>& handles, const Napi::Value& value,
@@ -344,13 +360,6 @@ class Addon : public Napi::Addon<Addon> {
     const auto found = handles.find(static_cast<uint32_t>(whole(value, name)));
     if (found == handles.end()) bad_argument(std::string("no such ") + name + ": it was closed or never opened");
     return found->second;
-  }
-
-  static void check_range(uint64_t offset, uint64_t bytes, uint64_t size, const char* name) {
-    if (bytes > size || offset > size - bytes) {
-      bad_argument(std::to_string(bytes) + " bytes at " + std::to_string(offset) + " lie beyond the end of the " +
-                   name + " of " + std::to_string(size) + " bytes");
-    }
   }
 
   std::shared_ptr<Op> read_op(const Napi::Object& from) {
@@ -364,17 +373,13 @@ class Addon : public Napi::Addon<Addon> {
         (job.rows == 0 || job.columns == 0 || job.count % job.rows != 0 || job.count % job.columns != 0)) {
       bad_argument("rows and columns must divide count");
     }
+    const Napi::Value elements = from.Get("elements");
+    job.input_count = elements.IsUndefined() ? job.count : whole(elements, "elements");
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
     read_inputs(from, *op);
     read_patches(from, *op);
-    if (!from.Get("params").IsArray()) bad_argument("params must be a list");
-    const Napi::Array params = from.Get("params").As<Napi::Array>();
-    for (uint32_t i = 0; i < params.Length(); i++) {
-      const Napi::Value value = params.Get(i);
-      if (!value.IsNumber()) bad_argument("params must be numbers");
-      job.params.push_back(value.As<Napi::Number>().DoubleValue());
-    }
+    job.params = numbers(from.Get("params"));
     const std::string tensor = text(from.Get("tensor"), "tensor");
     job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
     return op;
@@ -391,8 +396,8 @@ class Addon : public Napi::Addon<Addon> {
   void read_inputs(const Napi::Object& from, Op& op) {
     if (!from.Get("inputs").IsArray()) bad_argument("inputs must be a list");
     const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
-    if (inputs.Length() == 0 || inputs.Length() > kMaxInputs) {
-      bad_argument("an op takes 1 to " + std::to_string(kMaxInputs) + " inputs");
+    if (inputs.Length() > kMaxInputs) {
+      bad_argument("an op takes at most " + std::to_string(kMaxInputs) + " inputs");
     }
     op.job.inputs = static_cast<int>(inputs.Length());
     for (int i = 0; i < op.job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), op, i);
@@ -402,7 +407,7 @@ class Addon : public Napi::Addon<Addon> {
     const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
     const uint64_t offset = whole(from.Get("offset"), "offset");
     const Dtype dtype = dtype_of(from.Get("dtype"));
-    check_range(offset, op.job.count * element_size(dtype), source->size(), "source");
+    check_range(offset, op.job.input_count * element_size(dtype), source->size(), "source");
     if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
     op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
     op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy";
@@ -421,7 +426,7 @@ class Addon : public Napi::Addon<Addon> {
       const uint64_t input = whole(one.Get("input"), "input");
       const uint64_t columns = whole(one.Get("columns"), "columns");
       if (input >= static_cast<uint64_t>(job.inputs)) bad_argument("a patch is of an input that there is not");
-      if (columns == 0 || job.count % columns != 0) bad_argument("columns of a patch must divide count");
+      if (columns == 0 || job.input_count % columns != 0) bad_argument("columns of a patch must divide the input");
       InputSpan& span = job.input[input];
       if (span.patches == nullptr) {
         job.patches.push_back(std::make_unique<InputPatches>());
@@ -493,7 +498,7 @@ class Addon : public Napi::Addon<Addon> {
     patch.begin = whole(from.Get("begin"), "begin");
     patch.end = whole(from.Get("end"), "end");
     const uint64_t rows = patch.end - patch.begin;
-    if (patch.begin < after || patch.end <= patch.begin || patch.end > op.job.count / columns) {
+    if (patch.begin < after || patch.end <= patch.begin || patch.end > op.job.input_count / columns) {
       bad_argument("rows of a patch must lie in the input, one patch after the other");
     }
     const uint64_t rank = whole(from.Get("rank"), "rank");
@@ -558,11 +563,7 @@ class Addon : public Napi::Addon<Addon> {
     return result;
   }
 
-  static Napi::Value sums_of(Napi::Env env, const Op& op) {
-    Napi::Float64Array sums = Napi::Float64Array::New(env, op.job.sums.size());
-    for (size_t i = 0; i < op.job.sums.size(); i++) sums[i] = op.job.sums[i];
-    return sums;
-  }
+  static Napi::Value sums_of(Napi::Env env, const Op& op) { return float64s(env, op.job.sums); }
 
   /// A promise that another thread reports on; `settle` runs on the JavaScript thread.
   struct Promised {
@@ -604,6 +605,9 @@ class Addon : public Napi::Addon<Addon> {
   JobThreads decompositions_;
   uint32_t decomposing_ = 0;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  Waiter calculator_;
+  std::list<std::shared_ptr<ForwardJob>> forwards_;
+  std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
   uint32_t next_handle_ = 1;

@@ -60,6 +60,7 @@ async function demo(): Promise<void> {
     options: DEFAULT_OPTIONS,
     force: true,
     threads: 0,
+    memory: 0,
     ops: false,
     json: false,
   });

@@ -57,8 +57,10 @@ export interface NativeOp {
   count: number;
   rows: number;
   columns: number;
-  /** Laid out as the kernel's header in native/methods/ says. */
-  params: number[];
+  /** Elements of each input where they are not `count`: the inputs are pieces of the tensor. */
+  elements?: number;
+  /** Laid out as the kernel's header in native/methods/ or native/cpu/ says. */
+  params: number[] | Float64Array;
   /** Random numbers are keyed by `seed` and `tensor` (the output's name). */
   seed: number;
   tensor: string;
@@ -119,6 +121,86 @@ export interface NativeFactors {
   iterations: number;
 }
 
+/** A stored tensor of floats, row-major. The sizes follow from what it is for. */
+export interface NativeWeight {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+}
+
+/** A weight of outputs x inputs, one of each kind; biases and norms are vectors. See native/forward/decoder.h. */
+export interface NativeLayer {
+  attentionNorm: NativeWeight;
+  query: NativeWeight;
+  key: NativeWeight;
+  value: NativeWeight;
+  output: NativeWeight;
+  queryBias?: NativeWeight;
+  keyBias?: NativeWeight;
+  valueBias?: NativeWeight;
+  outputBias?: NativeWeight;
+  /** Of each head. */
+  queryNorm?: NativeWeight;
+  keyNorm?: NativeWeight;
+  mlpNorm: NativeWeight;
+  gate: NativeWeight;
+  up: NativeWeight;
+  down: NativeWeight;
+  gateBias?: NativeWeight;
+  upBias?: NativeWeight;
+  downBias?: NativeWeight;
+  /** Positions that a position sees, itself included; 0: all before it. */
+  window: number;
+}
+
+/** A decoder of the llama kind. */
+export interface NativeDecoder {
+  width: number;
+  heads: number;
+  keyHeads: number;
+  headSize: number;
+  intermediate: number;
+  vocabulary: number;
+  epsilon: number;
+  /** Radians per position for each of the `headSize` / 2 pairs; what sines and cosines are multiplied by. */
+  frequencies: readonly number[];
+  rotaryScale: number;
+  embedding: NativeWeight;
+  layers: readonly NativeLayer[];
+  /** Needed for log-probabilities only. */
+  norm?: NativeWeight;
+  head?: NativeWeight;
+}
+
+/** Sequences of tokens for a decoder, and what is wanted of them. */
+export interface NativeForward extends NativeDecoder {
+  /** All sequences, one after the other, and how many tokens each has (at least one). */
+  ids: Int32Array;
+  lengths: readonly number[];
+  states: "none" | "last" | "average";
+  logProbabilities: boolean;
+}
+
+export interface NativeForwardResult {
+  /**
+   * What each layer is given, at the last token of each sequence or on the average of its tokens: layers x sequences x
+   * width. Empty where `states` is none.
+   */
+  states: Float32Array;
+  /** Of each token given those before it in its sequence, natural logarithm; 0 for the first. Empty where not wanted. */
+  logProbabilities: Float64Array;
+}
+
+/** A matrix in memory, row-major, its rows `stride` elements apart. */
+export interface NativeMatrix {
+  bytes: Uint8Array | Uint16Array | Float32Array | Float64Array;
+  dtype: Dtype;
+  rows: number;
+  columns: number;
+  stride: number;
+  transposed: boolean;
+}
+
 /** The whole boundary. Handles are numbers; a closed handle is an error, never a crash. */
 export interface Addon {
   info(): NativeInfo;
@@ -130,10 +212,11 @@ export interface Addon {
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**
-   * Creates a file of `size` bytes, its blocks reserved on the disk.
+   * Creates a file of `size` bytes, its blocks reserved on the disk. `durable`: it will be synced, so that writing to the
+   * disk starts with the first byte, around the page cache where a short trial finds that faster.
    * @returns a sink handle. @throws `SINK_EXISTS` where the path exists, `NO_SPACE` where the disk is too small.
    */
-  createSink(path: string, size: number): number;
+  createSink(path: string, size: number, durable?: boolean): number;
   writeSink(sink: number, offset: number, bytes: Uint8Array): void;
   /** Waits for the disk to have every byte (unless `sync` is false), then closes the file. */
   commitSink(sink: number, sync: boolean): Promise<void>;
@@ -149,6 +232,40 @@ export interface Addon {
   compare(op: { inputs: NativeInput[]; patches?: NativePatch[] | undefined; count: number }): Promise<Float64Array>;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
+  /**
+   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts.
+   * @throws `SOURCE_FAILED` where the file shrank.
+   */
+  gatherRows(matrix: {
+    source: number;
+    offset: number;
+    dtype: Dtype;
+    rows: number;
+    columns: number;
+    ids: Int32Array;
+  }): Float32Array;
+  /**
+   * Routing vectors of experts (native/numeric/routing.h): [layers, experts, width] `gates` of norm 1, the `cosines`
+   * between those of a layer, [layers, experts, experts], and the `condition` of each layer.
+   * @param given.vectors [layers, prompts, width]. Experts name prompts by number. `part` is what becomes of an expert's
+   * positive prompts, and of its negative ones: their mean, or the direction of their sum.
+   */
+  route(given: {
+    vectors: Float32Array;
+    layers: number;
+    width: number;
+    experts: { positive: Int32Array; negative: Int32Array }[];
+    part: "mean" | "direction";
+  }): { gates: Float64Array; cosines: Float64Array; condition: Float64Array };
+  /**
+   * Runs sequences through a decoder, whose files must stay open until then. Rejects with a NativeError. Float32 work:
+   * results depend on the instruction set in their last places, not on threads.
+   */
+  forward(request: NativeForward): Promise<NativeForwardResult>;
+  /** `c` = `alpha` a b + `beta` c in float32, in place; for measuring and testing matrix products. */
+  multiply(product: { a: NativeMatrix; b: NativeMatrix; c: Float32Array; alpha: number; beta: number }): void;
+  /** Float32 operations a second that multiply-adds in registers reach on all worker threads. Takes a second. */
+  peakRate(): number;
   /** Makes every op that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }

@@ -121,7 +121,7 @@ bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* roo
 }
 
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
-inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
+inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t* __restrict to) {
   constexpr uint32_t blocks = kChunk / 4;
   uint64_t first[blocks];
   uint64_t second[blocks];
@@ -129,12 +129,57 @@ inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __
   const uint32_t low =
       static_cast<uint32_t>(counter);  // does not overflow within a chunk: it starts at a multiple of one
   for (uint32_t j = 0; j < blocks; j += kCounters) {
-    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream, static_cast<uint32_t>(job.key),
-                 static_cast<uint32_t>(job.key >> 32), first + j, second + j);
+    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), stream, 0, static_cast<uint32_t>(key),
+                 static_cast<uint32_t>(key >> 32), first + j, second + j);
   }
   for (uint32_t j = 0; j < blocks; j++) {
     memcpy(to + 4 * j, first + j, 8);
     memcpy(to + 4 * j + 2, second + j, 8);
+  }
+}
+
+/// The 16-bit numbers of one chunk of a random mask (numeric/philox.h), kChunk of them; `begin` is a multiple of kChunk.
+inline void mask_numbers(const Job& job, int input, uint64_t begin, uint32_t level, uint16_t* to) {
+  static_assert(kChunk == kMaskChunk);
+  constexpr uint32_t blocks = kMaskChunk / 8;
+  uint64_t lanes[2 * blocks];
+  const uint64_t counter = begin / 8;
+  // The low half does not overflow within a chunk: it starts at a multiple of one.
+  for (uint32_t j = 0; j < blocks; j += kCounters) {
+    philox_lanes(static_cast<uint32_t>(counter) + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream,
+                 level, static_cast<uint32_t>(job.key), static_cast<uint32_t>(job.key >> 32), lanes + j,
+                 lanes + blocks + j);
+  }
+  memcpy(to, lanes, sizeof(lanes));
+}
+
+/// Both levels of each number at once, as words of 32 bits: for limits that differ from element to element.
+inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
+  uint16_t high[kChunk];
+  uint16_t low[kChunk];
+  mask_numbers(job, input, begin, 0, high);
+  mask_numbers(job, input, begin, 1, low);
+  for (uint32_t i = 0; i < kChunk; i++) to[i] = static_cast<uint32_t>(high[i]) << 16 | low[i];
+}
+
+/// Numbers of a chunk that keep an element where they are at most `kept_below(limit)`: where one equals the upper half of
+/// the limit it is replaced by one that says what the lower half decides.
+inline void random_mask_chunk(const Job& job, int input, uint64_t begin, uint32_t n, uint32_t limit, uint16_t* to) {
+  mask_numbers(job, input, begin, 0, to);
+  const uint32_t high = limit >> 16;
+  const uint32_t low = limit & 0xFFFFu;
+  if (low == 0) return;
+  uint16_t equal = 0;
+  for (uint32_t i = 0; i < kChunk; i++) equal |= to[i] == high ? 1 : 0;
+  if (equal == 0) return;
+  for (uint32_t i = 0; i < n; i++) {
+    if (to[i] != high) continue;
+    const bool kept = mask_number(begin + i, 1, job.input[input].stream, job.key) < low;
+    if (high == 0) {
+      to[i] = kept ? 0 : 0xFFFFu;
+    } else {
+      to[i] = static_cast<uint16_t>(kept ? 0 : high);
+    }
   }
 }
 

@@ -6,11 +6,27 @@
 SINTER_KERNEL_NAMESPACE_BEGIN
 
 template <class Method, class Work, int N, class Function>
-void map_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+void map_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n, int inputs,
                int extra, Work* __restrict out) {
   constexpr int room = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
   const int width = N > 0 ? N + kExtraOf<Function> : inputs + extra;
-  for (uint32_t i = 0; i < n; i++) {
+  uint32_t i = 0;
+  if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
+    // The compiler vectorises over elements only where the number of inputs is a constant.
+    IndexLanes index;
+    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+    for (; i + kLanes <= n; i += kLanes, index += kLanes) {
+      FloatLanes x[room];
+      WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
+      for (int k = 0; k < width; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
+      if constexpr (kUsesWords<Method>) {
+        for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+      }
+      const FloatLanes result = f(x, r, index);
+      memcpy(out + i, &result, sizeof(result));
+    }
+  }
+  for (; i < n; i++) {
     Work x[room];
     uint32_t r[room];
     for (int k = 0; k < width; k++) x[k] = in[k * kChunk + i];
@@ -36,7 +52,7 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
     if constexpr (kExtraOf < Function >> 0) {
       load_groups(job, Method::group_table(job), extra, at, n, room + static_cast<size_t>(job.inputs) * kChunk);
     }
-    const uint32_t* words = load_words<Method>(job, scratch, at, n);
+    const uint16_t* words = load_words<Method>(job, scratch, at, n);
     f.at(at);
     map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
     narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));

@@ -16,24 +16,24 @@ constexpr bool kUsesWords = requires {
     requires { requires Method::kRandom; } || requires { requires Method::kRanked; });
 
 /// Kept or not, as 1 or 0, from a mask of one bit per element; `begin` is a multiple of 64.
-inline void mask_chunk(const std::vector<uint64_t>& mask, uint64_t begin, uint32_t n, uint32_t* __restrict to) {
+inline void mask_chunk(const std::vector<uint64_t>& mask, uint64_t begin, uint32_t n, uint16_t* __restrict to) {
   for (uint32_t i = 0; i < n; i += 64) {
     const uint64_t word = mask[(begin + i) / 64];
-    for (uint32_t j = 0; j < 64; j++) to[i + j] = static_cast<uint32_t>(word >> j & 1);
+    for (uint32_t j = 0; j < 64; j++) to[i + j] = static_cast<uint16_t>(word >> j & 1);
   }
 }
 
-/// The words of each input that needs any: random numbers, or a mask.
+/// The words of each input that needs any: numbers of a random mask, or a mask.
 template <class Method>
-uint32_t* load_words(const Job& job, Scratch& scratch, uint64_t begin, uint32_t n) {
+const uint16_t* load_words(const Job& job, Scratch& scratch, uint64_t begin, uint32_t n) {
   if constexpr (kUsesWords<Method>) {
     const size_t words = static_cast<size_t>(job.inputs) * kChunk;
     if (scratch.random.size() < words) scratch.random.resize(words);
     for (int k = 0; k < job.inputs; k++) {
       if (!Method::needs_words(job, k)) continue;
-      uint32_t* const to = scratch.random.data() + k * kChunk;
+      uint16_t* const to = scratch.random.data() + k * kChunk;
       if constexpr (!Method::kRanked) {
-        random_chunk(job, k, begin, to);
+        random_mask_chunk(job, k, begin, n, Method::limit(job, k), to);
       } else if (!job.masks.empty()) {
         mask_chunk(job.masks[static_cast<size_t>(k)], begin, n, to);
       } else {

@@ -1,12 +1,10 @@
 // The reduce pass: float64 sums over blocks, in lanes whose number is fixed, so that no instruction set changes a bit.
 #pragma once
 
+#include "../numeric/lanes.h"
 #include "operands.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
-
-/// Lanes of a partial sum: element i of a block belongs to lane i mod kLanes. Results depend on it.
-constexpr int kLanes = 8;
 
 /// Most sums of one group: a Gram matrix of as many vectors as an op may have.
 constexpr int kMostSums = kMaxInputs * (kMaxInputs + 1) / 2;
@@ -15,7 +13,7 @@ constexpr int kMostSums = kMaxInputs * (kMaxInputs + 1) / 2;
 constexpr uint32_t kPart = 256;
 
 template <class Method, class Work, int N, class Function>
-void term_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n, int inputs,
+void term_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n, int inputs,
                 int sums, double* __restrict terms) {
   constexpr int room = N > 0 ? N : kMaxInputs;
   constexpr int sum_room = N > 0 ? (Function::kSums > 0 ? Function::kSums : 1) : kMostSums;
@@ -49,11 +47,11 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
   if (scratch.terms.size() < static_cast<size_t>(count) * kPart)
     scratch.terms.resize(static_cast<size_t>(count) * kPart);
   for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
-  const uint32_t* words = load_words<Method>(job, scratch, at, n);
+  const uint16_t* words = load_words<Method>(job, scratch, at, n);
   for (uint32_t offset = 0; offset < n; offset += kPart) {
     const uint32_t part = n - offset < kPart ? n - offset : kPart;
     f.at(at + offset);
-    const uint32_t* const own_words = words == nullptr ? nullptr : words + offset;
+    const uint16_t* const own_words = words == nullptr ? nullptr : words + offset;
     term_chunk<Method, Work, N>(f, room + offset, own_words, part, job.inputs, count, scratch.terms.data());
     use(scratch.terms.data(), offset, part);
   }
@@ -61,7 +59,7 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
 
 /// Adds the terms of one chunk to the lanes of each sum, where the number of sums is known when this is compiled.
 template <class Method, class Work, int N, class Function>
-void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __restrict words, uint32_t n,
+void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n,
                double (*__restrict lanes)[kLanes]) {
   constexpr int sums = Function::kSums;
   const auto term_of = [&](uint32_t i, double* term) {
@@ -74,6 +72,27 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __r
     f(x, r, static_cast<int32_t>(i), term);
   };
   uint32_t i = 0;
+  if constexpr (kLanewise<Function>) {
+    DoubleLanes group[sums];
+    memcpy(group, lanes, sizeof(group));
+    IndexLanes index;
+    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+    for (; i + kLanes <= n; i += kLanes, index += kLanes) {
+      using Group = typename LanesOf<Work>::type;
+      Group x[N];
+      DoubleLanes term[sums];
+      WordLanes r[N];
+      for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
+      if constexpr (kUsesWords<Method>) {
+        for (int k = 0; k < N; k++) {
+          r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+        }
+      }
+      f(x, r, index, term);
+      for (int s = 0; s < sums; s++) group[s] += term[s];
+    }
+    memcpy(lanes, group, sizeof(group));
+  }
   for (; i + kLanes <= n; i += kLanes) {
     for (int lane = 0; lane < kLanes; lane++) {
       double term[sums];
@@ -88,6 +107,40 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint32_t* __r
   }
 }
 
+/// The same for a number of inputs and sums that is known only now.
+template <class Method, class Function>
+void sum_chunk_of_many(const Function& f, const float* __restrict in, const uint16_t* __restrict words, uint32_t n,
+                       int inputs, int sums, double* __restrict lanes) {
+  IndexLanes index;
+  for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+  uint32_t i = 0;
+  for (; i + kLanes <= n; i += kLanes, index += kLanes) {
+    FloatLanes x[kMaxInputs];
+    WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
+    DoubleLanes term[kMostSums];
+    for (int k = 0; k < inputs; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+    }
+    f(x, r, index, term);
+    for (int s = 0; s < sums; s++) {
+      const DoubleLanes sum = load_lanes<DoubleLanes>(lanes + s * kLanes) + term[s];
+      memcpy(lanes + s * kLanes, &sum, sizeof(sum));
+    }
+  }
+  for (int lane = 0; i < n; i++, lane++) {
+    float x[kMaxInputs];
+    uint32_t r[kMaxInputs] = {};
+    double term[kMostSums];
+    for (int k = 0; k < inputs; k++) x[k] = in[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < inputs; k++) r[k] = words[k * kChunk + i];
+    }
+    f(x, r, static_cast<int32_t>(i), term);
+    for (int s = 0; s < sums; s++) lanes[s * kLanes + lane] += term[s];
+  }
+}
+
 inline double sum_of_lanes(double* lanes) {
   for (int step = kLanes / 2; step > 0; step /= 2) {
     for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
@@ -99,13 +152,13 @@ template <class Method, class Function, class Work, int N>
 void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
   Function f(job);
   const int count = Method::sum_count(job);
-  if constexpr (N > 0 && Function::kSums > 0 && !kUsesWords<Method>) {
+  if constexpr (N > 0 && Function::kSums > 0 && (kLanewise<Function> || !kUsesWords<Method>)) {
     double lanes[Function::kSums][kLanes] = {};
     Work* const room = input_room<Work>(scratch, N);
     for (uint64_t at = begin; at < end; at += kChunk) {
       const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
       for (int k = 0; k < N; k++) load_input(job, k, at, n, room);
-      const uint32_t* words = load_words<Method>(job, scratch, at, n);
+      const uint16_t* words = load_words<Method>(job, scratch, at, n);
       f.at(at);
       sum_chunk<Method, Work, N>(f, room, words, n, lanes);
     }
@@ -113,6 +166,18 @@ void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end
     return;
   }
   scratch.lanes.assign(static_cast<size_t>(count) * kLanes, 0.0);
+  if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
+    Work* const room = input_room<Work>(scratch, job.inputs);
+    for (uint64_t at = begin; at < end; at += kChunk) {
+      const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
+      for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
+      const uint16_t* words = load_words<Method>(job, scratch, at, n);
+      f.at(at);
+      sum_chunk_of_many<Method>(f, room, words, n, job.inputs, count, scratch.lanes.data());
+    }
+    for (int s = 0; s < count; s++) sums[s] = sum_of_lanes(scratch.lanes.data() + s * kLanes);
+    return;
+  }
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
     for_terms<Method, Function, Work, N>(f, job, scratch, at, n, count,

@@ -91,7 +91,7 @@ void prepare_masks(Job& job, Scratch&, uint64_t begin, uint64_t end) {
 
 /// A chunk's mask where none is kept: rows are ranked again, the last one is remembered.
 template <class Method>
-void rows_mask_chunk(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n, uint32_t* to) {
+void rows_mask_chunk(const Job& job, Scratch& scratch, int input, uint64_t begin, uint32_t n, uint16_t* to) {
   if (scratch.masks_of != job.id) {
     scratch.masks_of = job.id;
     scratch.row_masks.assign(kMaxInputs, {});

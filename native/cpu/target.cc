@@ -12,6 +12,8 @@
 #include "../methods/sce.h"
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
+#include "assemble.h"
+#include "generate.h"
 #include "kernel-of.h"
 #include "make-patch.h"
 
@@ -32,6 +34,11 @@ static constexpr Kernel copy_kernel() {
 
 static constexpr Kernel kKernels[] = {
     copy_kernel(),
+    assemble_kernel(),
+    generator<Constant>(),
+    generator<Literal>(),
+    generator<Normal>(),
+    generator<Uniform>(),
     kernel_of<Linear>(),
     kernel_of<Slerp>(),
     kernel_of<NuSlerp>(),

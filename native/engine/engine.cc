@@ -14,6 +14,9 @@ namespace {
 /// Bytes computed between two writes: stays in the second-level cache on its way to the checksum and the file.
 constexpr uint64_t kPieceBytes = 256 << 10;
 
+/// Less of a tensor at once goes through the page cache: its blocks would hardly be whole.
+constexpr uint64_t kLeastDirect = 256 << 10;
+
 /// Partial sums along the first dimension, in all blocks of an op: 32 MiB. Results depend on it.
 constexpr uint64_t kMostColumnSums = 4 << 20;
 
@@ -53,6 +56,7 @@ void Engine::stop() {
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
+  write_pool_.stop();
 }
 
 void Engine::configure(unsigned threads, const std::string& target, uint64_t memory) {
@@ -82,13 +86,21 @@ void Engine::submit(std::shared_ptr<Op> op) {
   if (writes != (op->sink != nullptr)) {
     throw Failure("BAD_ARGUMENT", op->kernel_name + (writes ? " writes a tensor" : " writes nothing"));
   }
+  const Job& job = op->job;
+  const InputKind kind = op->kernel->input_kind;
+  if ((job.inputs == 0) != (kind == InputKind::none)) {
+    throw Failure("BAD_ARGUMENT", op->kernel_name + (kind == InputKind::none ? " takes no inputs" : " takes inputs"));
+  }
+  if (kind == InputKind::whole && job.input_count != job.count) {
+    throw Failure("BAD_ARGUMENT", "the inputs of " + op->kernel_name + " have as many elements as its output");
+  }
   if (!op->kernel->valid(op->job)) {
     throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
   }
   std::vector<ByteRange> ranges;
-  for (int i = 0; i < op->job.inputs; i++) {
-    const InputSpan& input = op->job.input[i];
-    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, op->job.count * element_size(input.dtype)});
+  for (int i = 0; i < job.inputs; i++) {
+    const InputSpan& input = job.input[i];
+    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, job.input_count * element_size(input.dtype)});
   }
   read_ahead_.want(std::move(ranges));
   {
@@ -136,7 +148,7 @@ void Engine::work() {
       lock.unlock();
       std::optional<Failure> failure;
       try {
-        run_task(*op, task, scratch);
+        run_task(op, task, scratch);
         check_sources(*op);
       } catch (const Failure& caught) {
         failure = caught;
@@ -144,34 +156,42 @@ void Engine::work() {
         failure.emplace("BAD_ARGUMENT", caught.what());
       }
       lock.lock();
-      if (failure && !op->failure) {
-        op->failure = failure;
-        op->next_task = op->tasks;
-      }
+      end_part(op, failure, lock);
+    } else {
+      end_part(op, std::nullopt, lock);
     }
-    if (op->next_task == op->tasks && op->running == 1) {
-      // Nobody else can take a task of this op now: the end of the pass is computed outside the lock.
-      const bool failed = op->failure.has_value();
-      lock.unlock();
-      const std::optional<Failure> failure = failed ? std::nullopt : leave_pass(*op);
-      lock.lock();
-      if (failure && !op->failure) op->failure = failure;
-      const bool finished = op->failure || op->pass == Op::Pass::finished;
-      if (!finished) {
-        op->next_task = 0;
-        op->tasks = op->pass_tasks;
-      }
-      if (finished) ops_.erase(std::find(ops_.begin(), ops_.end(), op));
-      wake_.notify_all();
-      if (finished) {
-        // Only now does anybody hear of it: by then the engine holds the op no longer.
-        lock.unlock();
-        settle(*op);
-        lock.lock();
-      }
-    }
-    op->running--;
   }
+}
+
+/// Called when a task or a write has ended, with the mutex held. Who ends the last one of a pass moves the op on.
+void Engine::end_part(const std::shared_ptr<Op>& op, const std::optional<Failure>& failure,
+                      std::unique_lock<std::mutex>& lock) {
+  if (failure && !op->failure) {
+    op->failure = failure;
+    op->next_task = op->tasks;
+  }
+  if (op->next_task == op->tasks && op->running == 1) {
+    // Nobody else can take a task of this op now: the end of the pass is computed outside the lock.
+    const bool failed = op->failure.has_value();
+    lock.unlock();
+    const std::optional<Failure> at_end = failed ? std::nullopt : leave_pass(*op);
+    lock.lock();
+    if (at_end && !op->failure) op->failure = at_end;
+    const bool finished = op->failure || op->pass == Op::Pass::finished;
+    if (!finished) {
+      op->next_task = 0;
+      op->tasks = op->pass_tasks;
+    }
+    if (finished) ops_.erase(std::find(ops_.begin(), ops_.end(), op));
+    wake_.notify_all();
+    if (finished) {
+      // Only now does anybody hear of it: by then the engine holds the op no longer.
+      lock.unlock();
+      settle(*op);
+      lock.lock();
+    }
+  }
+  op->running--;
 }
 
 /// Sets up a pass, or the next one where there is nothing to do in it. Its tasks are not published yet.
@@ -297,11 +317,12 @@ void Engine::settle(Op& op) {
   done(op);
 }
 
-void Engine::run_task(Op& op, uint32_t task, Scratch& scratch) {
+void Engine::run_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
+  Op& op = *shared;
   if (op.pass == Op::Pass::patch) return op.patcher->run(task);
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
   if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);
-  if (op.pass == Op::Pass::map) return run_map_task(op, task, scratch);
+  if (op.pass == Op::Pass::map) return run_map_task(shared, task, scratch);
   const uint64_t begin = task * op.rows_per_task;
   op.kernel->prepare(op.job, scratch, begin, std::min(op.job.count / op.job.columns, begin + op.rows_per_task));
 }
@@ -338,34 +359,66 @@ void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
 }
 
 /// Computes, checksums and writes one digest block of the output, piece by piece.
-void Engine::run_map_task(Op& op, uint32_t task, Scratch& scratch) {
+void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
+  Op& op = *shared;
   const Job& job = op.job;
   const uint64_t width = element_size(job.out);
   const uint64_t begin = task * (kDigestBytes / width);
   const uint64_t end = std::min(job.count, begin + kDigestBytes / width);
-  const uint64_t piece = kPieceBytes / width;
+  const bool direct = op.sink->path_to_disk() == WritePath::direct && (end - begin) * width >= kLeastDirect;
   thread_local DigestStream digest;
   digest.reset();
   uint32_t crc = 0;
   uint64_t non_finite = 0;
-  for (uint64_t at = begin; at < end; at += piece) {
-    const uint64_t to = std::min(end, at + piece);
+  WriteBlock block(write_pool_, threads(), op.sink_offset + begin * width);
+  const auto write = [&](uint64_t offset, std::byte* bytes, uint64_t size) {
+    write_later(shared, offset, bytes, size);
+  };
+  for (uint64_t at = begin; at < end;) {
+    const uint64_t to = std::min(end, at + kPieceBytes / width);
+    const uint64_t count = (to - at) * width;
     const std::byte* bytes;
-    if (op.kernel->map == nullptr) {
+    if (direct) {
+      std::byte* const out = block.room(count, write);
+      map_piece(op, at, to, scratch, out, non_finite);
+      block.grow(count);
+      bytes = out;
+    } else if (op.kernel->map == nullptr) {
       bytes = job.input[0].data + at * width;
       non_finite |= op.kernels->has_non_finite(bytes, job.out, to - at) ? 1u : 0u;
     } else {
       if (scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
-      op.kernel->map(job, scratch, at, to, scratch.out.data(), non_finite);
+      map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
-    digest.update(bytes, (to - at) * width);
-    if (op.want_crc32) crc = crc32(crc, bytes, (to - at) * width);
-    op.sink->write(op.sink_offset + at * width, bytes, (to - at) * width);
+    digest.update(bytes, count);
+    if (op.want_crc32) crc = crc32(crc, bytes, count);
+    if (!direct) op.sink->write(op.sink_offset + at * width, bytes, count);
+    at = to;
   }
+  block.finish(write);
   op.digests[task] = digest.digest();
   op.crcs[task] = crc;
   if (non_finite != 0) op.non_finite.fetch_or(non_finite);
+}
+
+void Engine::map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite) {
+  if (op.kernel->map != nullptr) return op.kernel->map(op.job, scratch, begin, end, out, non_finite);
+  const uint64_t width = element_size(op.job.out);
+  std::memcpy(out, op.job.input[0].data + begin * width, (end - begin) * width);
+  non_finite |= op.kernels->has_non_finite(out, op.job.out, end - begin) ? 1u : 0u;
+}
+
+/// Hands a block to the write pool; the op does not end before it is written.
+void Engine::write_later(const std::shared_ptr<Op>& op, uint64_t offset, std::byte* bytes, uint64_t count) {
+  {
+    const std::lock_guard lock(mutex_);
+    op->running++;
+  }
+  write_pool_.write(op->sink, offset, bytes, count, [this, op](const std::optional<Failure>& failure) {
+    std::unique_lock lock(mutex_);
+    end_part(op, failure, lock);
+  });
 }
 
 }  // namespace sinter

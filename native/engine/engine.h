@@ -13,6 +13,7 @@
 #include "../io/error.h"
 #include "../io/sink.h"
 #include "../io/source.h"
+#include "../io/write-pool.h"
 #include "../numeric/digest.h"
 #include "kernel.h"
 #include "patch-pass.h"
@@ -54,6 +55,7 @@ struct Op {
   uint32_t pass_tasks = 0;           // of the pass being set up: only who ends the pass before touches it
   uint32_t tasks = 0;
   uint32_t next_task = 0;
+  /// Tasks and writes that have begun and not ended.
   uint32_t running = 0;
 };
 
@@ -83,9 +85,13 @@ class Engine {
  private:
   void start(unsigned threads);
   void work();
-  void run_task(Op& op, uint32_t task, Scratch& scratch);
+  void end_part(const std::shared_ptr<Op>& op, const std::optional<Failure>& failure,
+                std::unique_lock<std::mutex>& lock);
+  void run_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
   void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
-  void run_map_task(Op& op, uint32_t task, Scratch& scratch);
+  void run_map_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
+  void map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite);
+  void write_later(const std::shared_ptr<Op>& op, uint64_t offset, std::byte* bytes, uint64_t count);
   void enter(Op& op, Op::Pass pass);
   std::optional<Failure> leave_pass(Op& op);
   void settle(Op& op);
@@ -98,6 +104,7 @@ class Engine {
   const KernelSet* kernels_;
   Budget budget_{kFreeScratch};
   ReadAhead read_ahead_;
+  WritePool write_pool_;
 };
 
 /// CPUs that this process may run on.

@@ -53,6 +53,8 @@ struct Job {
   int inputs = 0;
   InputSpan input[kMaxInputs];
   uint64_t count = 0;
+  /// Elements of each input: `count`, unless the inputs are pieces of the tensor.
+  uint64_t input_count = 0;
   /// First dimension of the tensor; 1 for a 0-d tensor.
   uint64_t rows = 1;
   /// Last dimension of the tensor; 1 for a 0-d tensor.

@@ -16,7 +16,7 @@ namespace sinter {
 /// Buffers of one worker thread, reused from task to task.
 struct Scratch {
   std::vector<std::byte> inputs;
-  std::vector<uint32_t> random;
+  std::vector<uint16_t> random;
   std::vector<double> terms;
   std::vector<double> lanes;
   std::vector<std::byte> out;
@@ -54,8 +54,12 @@ struct SelectFunctions {
                 uint64_t end, std::vector<Tally<Bits>*>&);
 };
 
+/// How many elements inputs have: as many as the output, or all of them together as many; or there are none.
+enum class InputKind { whole, pieces, none };
+
 struct Kernel {
   const char* name;
+  InputKind input_kind;
   /// Whether the numbers fit the inputs.
   bool (*valid)(const Job&);
   /// What sums and coefficients belong to; null: the whole tensor.

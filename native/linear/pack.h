@@ -17,17 +17,23 @@ constexpr uint64_t kRowStride = kDepthBlock + 16;
 constexpr uint64_t kRowPanel = kTileRows * kRowStride;
 constexpr uint64_t kColumnPanel = kTileColumns * kDepthBlock;
 
+/// The stored form of a dtype at any address: tensors in files need not be aligned.
+template <class D>
+struct Loose {
+  typedef typename D::Stored Stored __attribute__((aligned(1)));
+};
+
 SINTER_HD uint64_t at_most(uint64_t value, uint64_t limit) { return value < limit ? value : limit; }
 
 /// Widens `count` elements that lie next to each other.
 template <class D>
-SINTER_HD void widen_run(const typename D::Stored* from, uint64_t count, float* to) {
+SINTER_HD void widen_run(const typename Loose<D>::Stored* from, uint64_t count, float* to) {
   for (uint64_t i = 0; i < count; i++) to[i] = static_cast<float>(D::widen(from[i]));
 }
 
 /// kLanes elements from `from`, of which only `count` are there; zeros beyond.
 template <class D>
-SINTER_HD Lanes widen_lanes(const typename D::Stored* from, uint64_t count) {
+SINTER_HD Lanes widen_lanes(const typename Loose<D>::Stored* from, uint64_t count) {
   alignas(64) float lanes[kLanes];
   if (count >= static_cast<uint64_t>(kLanes)) {
     for (int l = 0; l < kLanes; l++) lanes[l] = static_cast<float>(D::widen(from[l]));
@@ -41,8 +47,8 @@ SINTER_HD Lanes widen_lanes(const typename D::Stored* from, uint64_t count) {
 /// Writes `out[i * out_stride + j]` = in[j * in_stride + i] for i < rows <= kLanes and j < columns <= kLanes, zeros for
 /// `columns` <= j < kLanes.
 template <class D>
-SINTER_HD void transpose_square(const typename D::Stored* in, uint64_t in_stride, uint64_t rows, uint64_t columns,
-                                float* out, uint64_t out_stride) {
+SINTER_HD void transpose_square(const typename Loose<D>::Stored* in, uint64_t in_stride, uint64_t rows,
+                                uint64_t columns, float* out, uint64_t out_stride) {
   Lanes square[kLanes];
 #pragma GCC unroll 16
   for (uint64_t j = 0; j < kLanes; j++) {
@@ -58,7 +64,7 @@ SINTER_HD void transpose_square(const typename D::Stored* in, uint64_t in_stride
 }
 
 template <class D>
-void pack_row_panel(const typename D::Stored* a, uint64_t row_stride, uint64_t column_stride, uint64_t rows,
+void pack_row_panel(const typename Loose<D>::Stored* a, uint64_t row_stride, uint64_t column_stride, uint64_t rows,
                     uint64_t depth, float* panel) {
   for (uint64_t r = rows; r < kTileRows; r++) {
     for (uint64_t k = 0; k < depth; k++) panel[r * kRowStride + k] = 0.0f;
@@ -83,8 +89,8 @@ void pack_row_panel(const typename D::Stored* a, uint64_t row_stride, uint64_t c
 }
 
 template <class D>
-void pack_column_panel(const typename D::Stored* b, uint64_t row_stride, uint64_t column_stride, uint64_t columns,
-                       uint64_t depth, float* panel) {
+void pack_column_panel(const typename Loose<D>::Stored* b, uint64_t row_stride, uint64_t column_stride,
+                       uint64_t columns, uint64_t depth, float* panel) {
   if (row_stride == 1) {
     for (uint64_t j = 0; j < kTileColumns; j += kLanes) {
       for (uint64_t k = 0; k < depth; k += kLanes) {
@@ -106,7 +112,7 @@ void pack_column_panel(const typename D::Stored* b, uint64_t row_stride, uint64_
 
 template <class D>
 void pack_all_rows(const StoredBlock& a, uint64_t rows, uint64_t depth, float* panels) {
-  const auto* data = reinterpret_cast<const typename D::Stored*>(a.data);
+  const auto* data = reinterpret_cast<const typename Loose<D>::Stored*>(a.data);
   for (uint64_t r = 0; r < rows; r += kTileRows) {
     pack_row_panel<D>(data + r * a.row_stride, a.row_stride, a.column_stride, at_most(rows - r, kTileRows), depth,
                       panels + r * kRowStride);
@@ -115,7 +121,7 @@ void pack_all_rows(const StoredBlock& a, uint64_t rows, uint64_t depth, float* p
 
 template <class D>
 void pack_all_columns(const StoredBlock& b, uint64_t columns, uint64_t depth, float* panels) {
-  const auto* data = reinterpret_cast<const typename D::Stored*>(b.data);
+  const auto* data = reinterpret_cast<const typename Loose<D>::Stored*>(b.data);
   for (uint64_t j = 0; j < columns; j += kTileColumns) {
     pack_column_panel<D>(data + j * b.column_stride, b.row_stride, b.column_stride, at_most(columns - j, kTileColumns),
                          depth, panels + j * kDepthBlock);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../engine/job.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -44,8 +45,8 @@ class Gram {
 
 constexpr int gram_size(int vectors) { return vectors * (vectors + 1) / 2; }
 
-template <class Work, bool kBase>
-SINTER_HD Work vector_element(const Work* x, int k) {
+template <bool kBase, class Value>
+SINTER_HD Value vector_element(const Value* x, int k) {
   return kBase ? x[k + 1] - x[0] : x[k];
 }
 
@@ -54,20 +55,20 @@ template <class Work, int N, bool kBase>
 struct GramReduce {
   static constexpr int kVectors = N > 0 ? N - (kBase ? 1 : 0) : kMaxInputs;
   static constexpr int kSums = N > 0 ? gram_size(kVectors) : 0;
+  static constexpr bool kLanewise = true;
   int vectors;
 
   explicit GramReduce(const Job& job) : vectors(job.inputs - (kBase ? 1 : 0)) {}
   void at(uint64_t) {}
 
-  SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
+  template <class Value, class Word, class Index, class Sum>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
     const int n = N > 0 ? kVectors : vectors;
+    Sum v[kVectors];
+    for (int i = 0; i < n; i++) v[i] = to_double(vector_element<kBase>(x, i));
     int next = 0;
     for (int i = 0; i < n; i++) {
-      const double a = vector_element<Work, kBase>(x, i);
-      for (int j = i; j < n; j++) {
-        const double b = vector_element<Work, kBase>(x, j);
-        sums[next++] = a * b;
-      }
+      for (int j = i; j < n; j++) sums[next++] = v[i] * v[j];
     }
   }
 };
@@ -85,10 +86,13 @@ struct CombinationNorm {
   }
   void at(uint64_t) {}
 
-  SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
+  static constexpr bool kLanewise = true;
+
+  template <class Value, class Word, class Index, class Sum>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
     const int n = N > 0 ? kVectors : vectors;
-    double sum = 0;
-    for (int k = 0; k < n; k++) sum += coefficient[k] * static_cast<double>(vector_element<Work, kBase>(x, k));
+    Sum sum = {};
+    for (int k = 0; k < n; k++) sum += coefficient[k] * to_double(vector_element<kBase>(x, k));
     sums[0] = sum * sum;
   }
 };
@@ -109,13 +113,17 @@ struct Combine {
   }
   void at(uint64_t) {}
 
-  SINTER_HD Work operator()(const Work* x, const uint32_t*, int32_t) const {
+  static constexpr bool kLanewise = true;
+
+  template <class Value, class Word, class Index>
+  SINTER_HD Value operator()(const Value* x, const Word*, Index) const {
     const int n = N > 0 ? kVectors : vectors;
     const int first = N > 0 ? N : inputs;
-    Work sum = 0;
+    const Value zero = {};
+    Value sum = zero;
     for (int k = 0; k < n; k++) {
-      const Work c = kGrouped ? x[first + k] : coefficient[k];
-      sum = k == 0 ? c * vector_element<Work, kBase>(x, k) : sum + c * vector_element<Work, kBase>(x, k);
+      const Value c = kGrouped ? x[first + k] : zero + coefficient[k];
+      sum = k == 0 ? c * vector_element<kBase>(x, k) : sum + c * vector_element<kBase>(x, k);
     }
     return kBase ? x[0] + sum : sum;
   }

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "../engine/job.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 #include "../numeric/trigonometry.h"
 
@@ -30,10 +31,12 @@ struct Slerp {
     explicit Reduce(const Job&) {}
     void at(uint64_t) {}
     static constexpr int kSums = 3;
+    static constexpr bool kLanewise = true;
 
-    SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
-      const double a = x[0];
-      const double b = x[1];
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
+      const Sum a = to_double(x[0]);
+      const Sum b = to_double(x[1]);
       sums[0] = a * b;
       sums[1] = a * a;
       sums[2] = b * b;

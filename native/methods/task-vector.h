@@ -32,6 +32,7 @@
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -45,20 +46,25 @@ constexpr int numbers_per_model(Sparsify sparsify) {
 constexpr int first_number(Sparsify sparsify, int m) { return 3 + (m - 1) * numbers_per_model(sparsify); }
 
 /// Bits of |x - base|: ordered as the magnitude is, every NaN alike and largest.
-template <class Work>
-SINTER_HD typename BitsOf<Work>::type difference_magnitude(Work base, Work x) {
-  using Bits = typename BitsOf<Work>::type;
-  constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
-  constexpr Bits nan = sizeof(Bits) == 4 ? Bits{0x7F800001} : static_cast<Bits>(0x7FF0000000000001);
+template <class Value>
+SINTER_HD typename BitsOf<Value>::type difference_magnitude(Value base, Value x) {
+  using Bits = typename BitsOf<Value>::type;
+  using Bit = typename BitsOf<typename LaneOf<Value>::type>::type;
+  constexpr Bit sign = Bit{1} << (8 * sizeof(Bit) - 1);
+  constexpr Bit nan = sizeof(Bit) == 4 ? Bit{0x7F800001} : static_cast<Bit>(0x7FF0000000000001);
   const Bits bits = bits_as<Bits>(x - base) & ~sign;
   return bits < nan ? bits : nan;
 }
 
-/// A random word below this keeps an element whose probability is `p` < 1.
+/// A random word of 32 bits below this keeps an element whose probability is `p` < 1.
 inline uint32_t keep_limit(double p) {
   const double bound = p * 4294967296.0;
   return bound <= 0.0 ? 0u : bound >= 4294967295.0 ? 0xFFFFFFFFu : static_cast<uint32_t>(bound);
 }
+
+/// The largest number of a random mask that keeps an element (cpu/chunks.h: below the upper half of the limit, or a zero
+/// that the lower half decided).
+inline uint32_t most_kept(uint32_t limit) { return limit >> 16 == 0 ? 0u : (limit >> 16) - 1u; }
 
 /// della: the limit for the element of rank `rank` (from 0) of `n`.
 inline uint32_t ranked_limit(double density, double epsilon, uint64_t rank, uint64_t n) {
@@ -89,7 +95,8 @@ struct Within {
     }
   }
 
-  SINTER_HD bool operator()(int m, Bits bits, int32_t i) const {
+  template <class Magnitude, class Index>
+  SINTER_HD auto operator()(int m, Magnitude bits, Index i) const {
     return (bits > threshold[m]) | ((bits == threshold[m]) & (i <= last[m]));
   }
 };
@@ -104,7 +111,7 @@ struct Keep {
   struct Nothing {};
   [[no_unique_address]] std::conditional_t<kRanks, Within<Work, kRoom>, Nothing> largest;
   [[no_unique_address]] std::conditional_t<kSparsify == Sparsify::outliers, Within<Work, kRoom>, Nothing> dropped;
-  /// random: kept where the word is at most this. ranked: kept where the mask's word is at least this.
+  /// random: kept where the mask's number is at most this. ranked: kept where the mask's word is at least this.
   uint32_t limit[kWords ? kRoom : 1] = {};
 
   explicit Keep(const Job& job) {
@@ -115,10 +122,8 @@ struct Keep {
         dropped.set(m, job.thresholds[2 * m - 1]);
       }
       if constexpr (kSparsify == Sparsify::random) {
-        // word < floor(p 2^32) as word <= floor(p 2^32) - 1; where nothing is kept `solve` sets the scale to zero.
         const double p = job.params[first_number(kSparsify, m) + 1];
-        const uint32_t words = keep_limit(p);
-        limit[m] = p >= 1.0 ? 0xFFFFFFFFu : words == 0 ? 0u : words - 1u;
+        limit[m] = p >= 1.0 ? 0xFFFFFFFFu : most_kept(keep_limit(p));
       }
       if constexpr (kSparsify == Sparsify::ranked) {
         limit[m] = job.params[first_number(kSparsify, m) + 1] >= 1.0 ? 0u : 1u;
@@ -132,18 +137,21 @@ struct Keep {
   }
 
   /// 1 where element `i` of the chunk is kept, else 0.
-  SINTER_HD Work operator()(int m, Work base, Work x, const uint32_t* r, int32_t i) const {
+  template <class Value, class Word, class Index>
+  SINTER_HD Value operator()(int m, Value base, Value x, const Word* r, Index i) const {
+    const Value zero = {};
+    const Value one = zero + 1;
     if constexpr (kSparsify == Sparsify::magnitude) {
-      return largest(m, difference_magnitude<Work>(base, x), i) ? Work{1} : Work{0};
+      return largest(m, difference_magnitude<Value>(base, x), i) ? one : zero;
     } else if constexpr (kSparsify == Sparsify::outliers) {
-      const Bits bits = difference_magnitude<Work>(base, x);
-      return (largest(m, bits, i) & !dropped(m, bits, i)) ? Work{1} : Work{0};
+      const auto bits = difference_magnitude<Value>(base, x);
+      return (largest(m, bits, i) & !dropped(m, bits, i)) ? one : zero;
     } else if constexpr (kSparsify == Sparsify::random) {
-      return r[m] <= limit[m] ? Work{1} : Work{0};
+      return r[m] <= limit[m] ? one : zero;
     } else if constexpr (kSparsify == Sparsify::ranked) {
-      return r[m] >= limit[m] ? Work{1} : Work{0};
+      return r[m] >= limit[m] ? one : zero;
     } else {
-      return Work{1};
+      return one;
     }
   }
 };
@@ -175,6 +183,9 @@ struct TaskVector {
     return input > 0 && number(job, input, 1) < 1.0 && !keeps_none(job, input);
   }
 
+  /// Of a random mask.
+  static uint32_t limit(const Job& job, int m) { return keep_limit(number(job, m, 1)); }
+
   static bool keeps_none(const Job& job, int m) {
     if (kRanked) return number(job, m, 1) <= 0.0;
     return kRandom && keep_limit(number(job, m, 1)) == 0;
@@ -202,19 +213,21 @@ struct TaskVector {
   template <class Work, int N>
   struct Reduce {
     static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
+    static constexpr bool kLanewise = true;
     int inputs;
     Keep<Work, N, kSparsify> keep;
 
     explicit Reduce(const Job& job) : inputs(job.inputs), keep(job) {}
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    SINTER_HD void operator()(const Work* x, const uint32_t* r, int32_t i, double* sums) const {
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sum* sums) const {
       const int n = N > 0 ? N : inputs;
       for (int m = 1; m < n; m++) {
-        const Work difference = x[m] - x[0];
-        const Work magnitude = difference < 0 ? -difference : difference;
-        sums[2 * m - 2] = static_cast<double>(magnitude);
-        sums[2 * m - 1] = static_cast<double>(magnitude * keep(m, x[0], x[m], r, i));
+        const Value difference = x[m] - x[0];
+        const Value magnitude = difference < 0 ? -difference : difference;
+        sums[2 * m - 2] = to_double(magnitude);
+        sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
       }
     }
   };
@@ -266,30 +279,35 @@ struct TaskVector {
 
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    SINTER_HD Work operator()(const Work* x, const uint32_t* r, int32_t i) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index>
+    SINTER_HD Value operator()(const Value* x, const Word* r, Index i) const {
       const int n = N > 0 ? N : inputs;
-      Work difference[kRoom] = {};
-      Work sum = 0;
+      const Value zero = {};
+      const Value one = zero + 1;
+      Value difference[kRoom];
+      Value sum = zero;
       for (int m = 1; m < n; m++) {
         difference[m] = (x[m] - x[0]) * keep(m, x[0], x[m], r, i) * scale[m] * weight[m];
         sum += difference[m];
       }
-      Work mixed = sum;
-      Work divisor = all_weights;
+      Value mixed = sum;
+      Value divisor = zero + all_weights;
       if constexpr (kElect) {
-        const bool positive = sum >= 0;
-        mixed = 0;
-        divisor = 0;
+        const auto positive = sum >= 0;
+        mixed = zero;
+        divisor = zero;
         for (int m = 1; m < n; m++) {
-          const Work aligned = positive ? difference[m] : -difference[m];
-          const Work counts = aligned > 0 ? Work{1} : Work{0};
+          const Value aligned = positive ? difference[m] : -difference[m];
+          const Value counts = aligned > 0 ? one : zero;
           mixed += difference[m] * counts;
           divisor += weight[m] * counts;
         }
-        const Work size = divisor < 0 ? -divisor : divisor;
-        divisor = size <= zero_sum ? Work{1} : divisor;
+        const Value size = divisor < 0 ? -divisor : divisor;
+        divisor = size <= zero_sum ? one : divisor;
       }
-      divisor = normalize ? divisor : Work{1};
+      divisor = normalize ? divisor : one;
       return x[0] + mixed / divisor * lambda;
     }
   };

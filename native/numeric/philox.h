@@ -30,4 +30,22 @@ SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
   return {{c0, c1, c2, c3}};
 }
 
+// Random masks spend 16 bits an element: those of a chunk of kMaskChunk elements come from kMaskChunk / 8 counters, with
+// words 0 and 1 of counter j in the first half of the chunk and words 2 and 3 in the second, as they lie in memory.
+// An element is kept where its number lies below the upper half of `limit`; where the two are equal, the number at the
+// same place with 1 as the counter's last word is compared with the lower half. So a probability counts to 32 bits, and
+// costs 16.
+
+constexpr uint32_t kMaskChunk = 1024;
+
+/// The 16-bit number of element `i`; `level` 1 decides where that of level 0 equals the limit.
+SINTER_HD uint32_t mask_number(uint64_t i, uint32_t level, uint32_t stream, uint64_t key) {
+  const uint32_t place = static_cast<uint32_t>(i % kMaskChunk);
+  const uint32_t part = place / (kMaskChunk / 2);
+  const uint64_t counter = i / kMaskChunk * (kMaskChunk / 8) + place % (kMaskChunk / 2) / 4;
+  const PhiloxBlock block = philox(static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), stream, level,
+                                   static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32));
+  return block.word[2 * part + place % 4 / 2] >> (16 * (place % 2)) & 0xFFFFu;
+}
+
 SINTER_KERNEL_NAMESPACE_END

@@ -25,14 +25,14 @@ interface LoopedWeight extends Omit<WeightSpec, "layer"> {
 
 /**
  * The weights of a module, in the model's own spelling of names.
- * @param split take weights apart that the model stores packed.
+ * @param split take weights apart that the model stores packed; `always`: say of every weight how it would be packed.
  * @returns undefined where config.json lacks a count: then the report has an error.
  */
 export function expandModule(
   bound: BoundModule,
   layers: number,
   model: Model,
-  split: boolean,
+  split: boolean | "always",
   report: Report,
 ): ExpandedModule | undefined {
   const { before = [], layer = [], after = [] } = bound.templates;
@@ -75,7 +75,7 @@ interface Naming {
   model: Model;
   report: Report;
   layers: number;
-  split: boolean;
+  split: boolean | "always";
   spell: (weight: ConditionalWeight) => SpelledWeight;
   prefixes: BoundModule["prefixes"];
   loopCount: (name: string) => number;
@@ -90,7 +90,7 @@ function startNaming(
   weights: readonly ConditionalWeight[],
   layers: number,
   model: Model,
-  split: boolean,
+  split: boolean | "always",
   report: Report,
 ): Naming {
   const probe = (template: string, weight: ConditionalWeight) =>
@@ -107,7 +107,8 @@ function startNaming(
     spell: (weight) => {
       const layer = firstLayer(weight, layers) ?? 0;
       const isStored = (template: string) => model.tensors.has(firstName(template, layer, layers));
-      return spellWeight(weight, prefixes, bound.valueAt, isStored);
+      const isPacked = split === "always" ? () => true : isStored;
+      return spellWeight(weight, prefixes, bound.valueAt, isStored, isPacked);
     },
     loopCount: (name) => {
       const known = counts.get(name);
@@ -153,7 +154,7 @@ function nameWeights(weights: readonly ConditionalWeight[], naming: Naming): Loo
       naming.fixed ||= one.weight.packed.only === true;
     }
     const looped =
-      spelled.whole !== undefined && !naming.split
+      spelled.whole !== undefined && naming.split === false
         ? runLoops(spelled.whole.names, one.weight.packed?.name ?? "", one, undefined, naming)
         : runLoops(spelled.names, one.weight.name, one, spelled, naming);
     // A packed tensor comes once for each of its parts.

@@ -13,8 +13,11 @@ const MAX_LAYERS = 100_000;
 export interface ExpandOptions {
   /** The families that are known; those that come with Sinter unless given. */
   families?: Families | undefined;
-  /** Take weights apart that the model stores several in one tensor. */
-  split?: boolean | undefined;
+  /**
+   * Take weights apart that the model stores several in one tensor. `always`: say of every weight where it would lie in
+   * one, whatever the model stores.
+   */
+  split?: boolean | "always" | undefined;
 }
 
 /**

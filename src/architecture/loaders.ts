@@ -14,6 +14,7 @@ export const LOADERS: Readonly<Record<string, () => FamilyDefinition>> = {
   clip_vision_model: () => require("../../architectures/clip_vision_model.json"),
   cohere: () => require("../../architectures/cohere.json"),
   cohere2: () => require("../../architectures/cohere2.json"),
+  deepseek: () => require("../../architectures/deepseek.json"),
   deepseek_v2: () => require("../../architectures/deepseek_v2.json"),
   deepseek_v3: () => require("../../architectures/deepseek_v3.json"),
   distilbert: () => require("../../architectures/distilbert.json"),

@@ -49,17 +49,19 @@ function packedNames(packed: Packed | undefined): readonly string[] {
 /**
  * How the model spells a weight: by which of its names, or packed in which tensor.
  * @param isStored whether the model stores a template's tensor, in the first layer that has the weight.
+ * @param isPacked the same for the larger tensor that holds the weight.
  */
 export function spellWeight(
   { weight }: ConditionalWeight,
   prefixes: Prefixes,
   valueAt: ValueAt,
   isStored: (template: string) => boolean,
+  isPacked: (template: string) => boolean = isStored,
 ): SpelledWeight {
   const names = [weight.name, ...(weight.aliases ?? [])].flatMap((name) => spellings(name, prefixes));
   const usual = names[0] as string;
   const own = names.find(isStored);
-  const whole = own === undefined ? spellWhole(weight.name, weight.packed, prefixes, valueAt, isStored) : undefined;
+  const whole = own === undefined ? spellWhole(weight.name, weight.packed, prefixes, valueAt, isPacked) : undefined;
   return { names: ownFirst(names, own), usual, whole };
 }
 

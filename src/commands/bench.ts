@@ -4,7 +4,7 @@ import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { DEVICE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { DEVICE_OPTION, JSON_OPTION, MEMORY_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, integer, type Options, type OptionValues, type Reader, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -109,6 +109,7 @@ const OPTIONS = {
     group: "Computation",
   },
   threads: THREADS_OPTION,
+  memory: MEMORY_OPTION,
   device: DEVICE_OPTION,
   out: {
     kind: "value",
@@ -207,6 +208,7 @@ async function run(options: OptionValues<typeof OPTIONS>): Promise<number> {
     repeat: options.repeat,
     sync: options.sync,
     threads: options.threads,
+    memory: options.memory,
     json: options.json,
     html: options.html,
     quiet: options.quiet,

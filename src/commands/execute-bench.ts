@@ -20,6 +20,8 @@ export interface BenchCommand extends Omit<BenchRequest, "methods"> {
   methods: readonly string[];
   /** 0: one per CPU. */
   threads: number;
+  /** Bytes of scratch beyond what is free. */
+  memory: number;
   json: boolean;
   /** A file for the page. */
   html: string | undefined;
@@ -33,7 +35,7 @@ export async function executeBench(command: BenchCommand): Promise<number> {
   checkValues(command.values, report);
   report.throwIfErrors();
   if (command.html !== undefined) checkPageFile(command.html);
-  const addon = loadAddon({ threads: command.threads, target: "auto" });
+  const addon = loadAddon({ threads: command.threads, target: "auto", memory: command.memory });
   const events = command.quiet ? { step: () => silentProgress } : stepsOn(process.stderr);
   const request: BenchRequest = { ...command, methods: chosen };
   const result = await withSignals((signal) => runBench(request, addon, signal, events));

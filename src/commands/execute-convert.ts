@@ -11,7 +11,7 @@ import { withSignals } from "../run/signals.ts";
 import { formatBytes } from "../run/units.ts";
 import { planApplied } from "./apply-adapter.ts";
 import { loadAddon } from "./execute-merge.ts";
-import { fetchReferences } from "./fetch-models.ts";
+import { fetchModels } from "./fetch-models.ts";
 import { UsageError } from "./parse.ts";
 import { print, printProblems } from "./terminal.ts";
 
@@ -101,7 +101,7 @@ async function fetch(
   report: Report,
 ): Promise<void> {
   const check = (into: Report) => checkOutput(request.out, request.force, into);
-  await fetchReferences([{ ref }], cacheDir, { download: true, quiet: request.quiet, check }, report);
+  await fetchModels([{ ref }], cacheDir, { download: true, quiet: request.quiet, check }, report);
 }
 
 async function reporting<T>(report: Report, work: () => Promise<T>): Promise<T> {

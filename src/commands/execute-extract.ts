@@ -7,7 +7,7 @@ import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon } from "./execute-merge.ts";
-import { fetchReferences } from "./fetch-models.ts";
+import { fetchModels } from "./fetch-models.ts";
 import { print, printProblems } from "./terminal.ts";
 
 /** How an extraction talks. */
@@ -31,7 +31,7 @@ export async function executeExtract(
   let prepared: ReturnType<typeof prepareExtraction>;
   try {
     const policy = { download: true, quiet: messages.quiet, check };
-    await fetchReferences(
+    await fetchModels(
       refs.map((ref) => ({ ref })),
       request.cacheDir,
       policy,

@@ -10,6 +10,7 @@ import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
+import type { CheckOutcome } from "./check-merge.ts";
 import type { LoraCache } from "./lora-cache.ts";
 import { planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
@@ -32,6 +33,8 @@ export interface MergeRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Run a text through the result and its parents. */
+  check?: boolean;
 }
 
 /**
@@ -47,19 +50,37 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
   const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
   const name = basename(resolve(request.out));
   const plan = await planMerge(request.config, name, request.options, models, new Report(), prepare);
+  return await carryOut(plan, request);
+}
+
+/** Carries a plan out; prints progress, what was found on the way, and a summary. @returns the exit code. */
+export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "config">): Promise<number> {
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
+  const check = request.check ? await import("./check-merge.ts") : undefined;
+  check?.requireCheckable(plan, request.options);
   const addon = loadAddon(request.engine);
   const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const result = await withSignals((signal) =>
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
-  if (request.messages.json) await print(summaryJson(plan, result));
-  else if (!request.messages.quiet) await print(summaryText(plan, result));
-  return 0;
+  const { quiet, json } = request.messages;
+  if (!json && !quiet) await print(summaryText(plan, result));
+  const outcome =
+    check &&
+    (await withSignals(
+      (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
+      undefined,
+      "the merge is done, but was not checked",
+    ));
+  if (json) await print(summaryJson(plan, result, outcome));
+  if (outcome === undefined) return 0;
+  if (!json) writeError(outcome.text);
+  if (outcome.broken) printProblems("warning", [outcome.broken]);
+  return outcome.broken ? outcome.exitCode : 0;
 }
 
 /** Applies adapters to their models in the cache that was asked for. */
@@ -102,7 +123,7 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   );
 }
 
-function summaryJson(plan: MergePlan, result: RunResult): string {
+function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined): string {
   const summary = {
     folder: result.folder,
     method: plan.method,
@@ -114,6 +135,7 @@ function summaryJson(plan: MergePlan, result: RunResult): string {
     bytes_written: result.bytesWritten,
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
+    ...(check === undefined ? {} : { check: check.rows }),
   };
   return `${JSON.stringify(summary, undefined, 2)}\n`;
 }

@@ -18,6 +18,8 @@ export interface PlanRequest {
   force: boolean;
   /** 0: one per CPU. */
   threads: number;
+  /** Bytes of scratch that merge would get beyond what is free. */
+  memory: number;
   ops: boolean;
   json: boolean;
 }
@@ -33,7 +35,8 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const models = { download: request.download ?? false, quiet: request.json, check };
     const plan = await planMerge(request.config, basename(resolve(out ?? "merged")), request.options, models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
-    const memory = peakMemory(plan, request.threads === 0 ? availableParallelism() : request.threads);
+    const threads = request.threads === 0 ? availableParallelism() : request.threads;
+    const memory = peakMemory(plan, threads, request.memory);
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
     if (!request.json) await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
     report.throwIfErrors();

@@ -1,9 +1,7 @@
-import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
 import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing, type MissingModel } from "../model/missing.ts";
-import { namedModels } from "../plan/models.ts";
 
 /** What to do about models that are on the Hub and not here. */
 export interface FetchPolicy {
@@ -16,28 +14,18 @@ export interface FetchPolicy {
 }
 
 /**
- * Puts every model and adapter that the recipe names by a hub id into the Hugging Face cache. Where all of them are
+ * Puts every one of the models and adapters that is named by a hub id into the Hugging Face cache. Where all of them are
  * there, nothing of this is even loaded.
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
-  config: MergeConfig,
-  cacheDir: string | undefined,
-  policy: FetchPolicy,
-  report: Report,
-): Promise<void> {
-  await fetchReferences([...namedModels(config).values()], cacheDir, policy, report);
-}
-
-/** The same for models that are named elsewhere. */
-export async function fetchReferences(
-  named: readonly NamedRef[],
+  models: Iterable<NamedRef>,
   cacheDir: string | undefined,
   policy: FetchPolicy,
   report: Report,
 ): Promise<void> {
   if (isOffline()) return;
-  const missing = missingModels(named, cacheDir);
+  const missing = missingModels([...models], cacheDir);
   if (missing.length === 0 || (!policy.download && missing.every((model) => model.isUsable))) return;
   policy.check(report);
   report.throwIfErrors();

@@ -1,6 +1,16 @@
 import type { CommandModule } from "./command.ts";
 
-export type CommandName = "merge" | "plan" | "inspect" | "methods" | "bench" | "lora" | "architectures" | "doctor";
+export type CommandName =
+  | "merge"
+  | "moe"
+  | "plan"
+  | "inspect"
+  | "methods"
+  | "bench"
+  | "eval"
+  | "lora"
+  | "architectures"
+  | "doctor";
 
 export interface CommandEntry {
   summary: string;
@@ -12,6 +22,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   merge: {
     summary: "Merge models as a configuration says, and write the result as a model folder.",
     load: () => import("./merge.ts"),
+  },
+  moe: {
+    summary: "Build a mixture of experts from dense models, and write the result as a model folder.",
+    load: () => import("./moe.ts"),
   },
   plan: {
     summary: "Print everything that merge would do, without doing it.",
@@ -32,6 +46,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   lora: {
     summary: "Extract a LoRA adapter from a fine-tune, apply one to its model, or lower the rank of one.",
     load: () => import("./lora.ts"),
+  },
+  eval: {
+    summary: "Measure a model: how well it predicts a text (perplexity).",
+    load: () => import("./eval.ts"),
   },
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",

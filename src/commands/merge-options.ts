@@ -151,6 +151,18 @@ export const DEVICE_OPTION = {
   group: "Computation",
 } as const;
 
+/** What a method may keep in memory from one pass to the next. */
+export const MEMORY_OPTION = {
+  kind: "value",
+  name: "memory",
+  metavar: "SIZE",
+  read: size,
+  default: 0,
+  shownDefault: "0",
+  doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
+  group: "Computation",
+} as const;
+
 export const THREADS_OPTION = {
   kind: "value",
   name: "threads",

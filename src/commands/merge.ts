@@ -6,16 +6,15 @@ import {
   DEVICE_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
+  MEMORY_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
   THREADS_OPTION,
 } from "./merge-options.ts";
-import { type CommandSpec, choice, type Options, type OptionValues, size } from "./option.ts";
+import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 
-const OPTIONS = {
-  force: FORCE_OPTION,
-  ...PLANNING_OPTIONS,
-  ...LORA_CACHE_OPTIONS,
+/** How a plan is carried out: options of every command that writes a model. */
+export const RUN_OPTIONS = {
   nan: {
     kind: "value",
     name: "nan",
@@ -24,6 +23,16 @@ const OPTIONS = {
     default: "warn",
     shownDefault: "warn",
     doc: "What to do about a NaN or an infinity in an input: name the tensors at the end, stop at once, or nothing.",
+    group: "Checks",
+  },
+  check: {
+    kind: "flag",
+    name: "check",
+    negatable: false,
+    default: false,
+    doc:
+      "Then run a short text through the result and its parents and print their perplexities. Exit code 3 where the " +
+      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.json.",
     group: "Checks",
   },
   threads: THREADS_OPTION,
@@ -37,16 +46,7 @@ const OPTIONS = {
     doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
     group: "Computation",
   },
-  memory: {
-    kind: "value",
-    name: "memory",
-    metavar: "SIZE",
-    read: size,
-    default: 0,
-    shownDefault: "0",
-    doc: "Memory beyond the usual 300 MB for methods that can trade it for time (della on very large tensors).",
-    group: "Computation",
-  },
+  memory: MEMORY_OPTION,
   device: DEVICE_OPTION,
   quiet: {
     kind: "flag",
@@ -69,6 +69,13 @@ const OPTIONS = {
   },
 } as const satisfies Options;
 
+const OPTIONS = {
+  force: FORCE_OPTION,
+  ...PLANNING_OPTIONS,
+  ...LORA_CACHE_OPTIONS,
+  ...RUN_OPTIONS,
+} as const satisfies Options;
+
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter merge",
   summary: COMMANDS.merge.summary,
@@ -81,6 +88,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge ties.yml ./merged", doc: "Merge; the result is a model folder" },
     { command: "sinter plan ties.yml ./merged", doc: "See first what that will do" },
     { command: "sinter merge ties.yml ./merged --force --out-shard-size 2B", doc: "Replace it, in files of 2 GB" },
+    { command: "sinter merge ties.yml ./merged --check", doc: "Merge, and see that the result still speaks" },
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
   ],
   notes: [
@@ -103,5 +111,6 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
     run: { force: options.force, nan: options.nan, sync: options.sync },
     engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
     messages: { quiet: options.quiet, json: options.json, plan: false },
+    check: options.check,
   });
 }

@@ -2,7 +2,7 @@ import { loadMergeConfig } from "../config/read.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
-import type { OpenModel } from "../plan/models.ts";
+import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -33,7 +33,7 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    await fetchModels(read, options.cacheDir, { ...models, check }, report);
+    await fetchModels(namedModels(read).values(), options.cacheDir, { ...models, check }, report);
     const plan = buildPlan(read, options, outputName, report, await prepare(read));
     report.throwIfErrors();
     return plan;

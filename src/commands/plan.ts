@@ -1,12 +1,20 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { FORCE_OPTION, JSON_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import {
+  FORCE_OPTION,
+  JSON_OPTION,
+  MEMORY_OPTION,
+  mergeOptions,
+  PLANNING_OPTIONS,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
+  memory: { ...MEMORY_OPTION, doc: "Memory that merge would get beyond the usual 300 MB: part of the estimate." },
   download: {
     kind: "flag",
     name: "download",
@@ -50,6 +58,16 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
-  const { download, force, threads, ops, json } = options;
-  return await executePlan({ config, out, options: mergeOptions(options), download, force, threads, ops, json });
+  const { download, force, threads, memory, ops, json } = options;
+  return await executePlan({
+    config,
+    out,
+    options: mergeOptions(options),
+    download,
+    force,
+    threads,
+    memory,
+    ops,
+    json,
+  });
 }

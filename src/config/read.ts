@@ -61,8 +61,8 @@ function readRoot(root: YamlMapping, text: string, file: string, context: Contex
   return config;
 }
 
-/** An empty name means none, as in the reference. */
-function readDtype(entry: YamlEntry | undefined, context: Context): FloatDtype | undefined {
+/** A dtype by its name. An empty name means none, as in the reference. */
+export function readDtype(entry: YamlEntry | undefined, context: Context): FloatDtype | undefined {
   if (entry === undefined) return undefined;
   const name = readText(entry.value, entry.key.source, context);
   if (name === undefined || name === "") return undefined;
@@ -87,10 +87,11 @@ const MAX_FILE_SIZE = 16 * 1024 * 1024;
  * @throws SinterError where the file cannot be read or is no valid configuration.
  */
 export function loadMergeConfig(path: string, options: { strict: boolean }, report: Report): MergeConfig {
-  return readMergeConfig(readUtf8(path), path, options, report);
+  return readMergeConfig(readConfigText(path), path, options, report);
 }
 
-function readUtf8(path: string): string {
+/** The text of a configuration file. @throws SinterError where it cannot be read, or is not UTF-8. */
+export function readConfigText(path: string): string {
   try {
     const { size } = statSync(path);
     if (size > MAX_FILE_SIZE) {

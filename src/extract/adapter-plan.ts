@@ -74,7 +74,7 @@ export function planOfOps(
     },
     tied: [],
     warnings: [],
-    caveat: "low-rank factors depend on the instruction set in their last bits",
+    varies: "low-rank factors",
   };
 }
 

@@ -109,7 +109,7 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 }
 
 /** Weight files that an op reads, in the order of first use. */
-function inputFiles(ops: readonly PlacelessOp[], models: PlanModels): MergePlan["inputFiles"] {
+export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
   const used = new Set<string>();
   for (const { inputs } of ops) {
@@ -137,7 +137,8 @@ function sideFiles(
   return files;
 }
 
-function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
+/** What the whole output comes to. */
+export function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
   let parameters = 0;
   let bytesRead = 0;
   for (const { shape, inputs } of ops) {

@@ -17,18 +17,26 @@ export function modelCard(config: MergeConfig, method: MergeMethod, models: Plan
   const list = others.map((model) => `- ${linked(model)}`).join("\n");
   const from = base === undefined ? "" : `, with ${linked(base)} as the base`;
   const title = method.reference === undefined ? method.title : `[${method.title}](${method.reference})`;
-  const fence = "`".repeat(Math.max(3, ...[...config.text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
   return [
     `---\n${frontMatter(models)}---`,
     `# ${name}`,
     `Merged with Sinter by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
-    `## Configuration\n\n${fence}yaml\n${config.text.trimEnd()}\n${fence}\n`,
+    configurationSection(config.text),
   ].join("\n\n");
 }
 
-/** Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine. */
-function frontMatter(models: PlanModels): string {
+/** The configuration as it was written, fenced whatever it holds. */
+export function configurationSection(text: string): string {
+  const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
+  return `## Configuration\n\n${fence}yaml\n${text.trimEnd()}\n${fence}\n`;
+}
+
+/**
+ * What the Hub reads. Only ids of the Hub: it refuses a card whose `base_model` is a path of some machine.
+ * @param tags in addition to those of every merge.
+ */
+export function frontMatter(models: Pick<PlanModels, "all">, tags: readonly string[] = []): string {
   const ids = new Set(
     models.all
       .map(({ model }) => model.ref.model)
@@ -36,10 +44,11 @@ function frontMatter(models: PlanModels): string {
       .map(({ path }) => path),
   );
   const bases = [...ids].map((id) => `- ${JSON.stringify(id)}\n`).join("");
-  return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n- mergekit\n- merge\n- sinter\n`;
+  return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n${["mergekit", "merge", "sinter", ...tags].map((tag) => `- ${tag}\n`).join("")}`;
 }
 
-function linked({ model }: PlanModel): string {
+/** A model's name, and where the Hub has it a link. */
+export function linked({ model }: PlanModel): string {
   const path = model.ref.model;
   return isHubId(path)
     ? `[${formatModelPath(path)}](https://huggingface.co/${path.path})`

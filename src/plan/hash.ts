@@ -49,7 +49,7 @@ function writeOp(
   writer.number(op.offset);
   writer.number(op.inputs.length);
   writer.list(op.shape);
-  writer.list(op.params);
+  writer.list(op.values ?? op.params);
   for (const { view, model, tensor, position } of op.inputs) {
     writer.name(tensor === op.tensor ? "" : tensor);
     writer.number(models.get(model) ?? -1);
@@ -93,7 +93,7 @@ class Writer {
   }
 
   /** A list of any length, which goes before it. */
-  list(values: readonly number[]): void {
+  list(values: ArrayLike<number>): void {
     this.number(values.length);
     for (let i = 0; i < values.length; i++) this.number(values[i] as number);
   }

@@ -27,6 +27,8 @@ export interface MergeOp {
   kernel: string;
   inputs: readonly OpInput[];
   params: readonly number[];
+  /** The tensor's elements, where the plan has them itself (kernel `literal`); then there are no `params`. */
+  values?: Float64Array | undefined;
   /** The output tensor whose random numbers this one draws, where it is not `tensor`: a stored copy of a tied weight. */
   randomAs?: string | undefined;
   /** What native code keeps in memory for this op; undefined where that is little. */
@@ -75,8 +77,8 @@ export interface MergePlan {
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
   warnings: readonly Problem[];
-  /** What the same recipe need not give again, where that is not the same bytes everywhere: the manifest says it. */
-  caveat?: string | undefined;
+  /** Tensors whose last bits depend on the machine, and why: everything else has the same bytes everywhere. */
+  varies?: string | undefined;
 }
 
 /** Everything besides the configuration that decides what a merge does. */

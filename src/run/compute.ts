@@ -49,7 +49,7 @@ class Computation {
     this.#addon = addon;
     this.#events = events;
     this.#sources = new OpenSources(plan, addon);
-    this.#shards = new OpenShards(plan, folder, addon);
+    this.#shards = new OpenShards(plan, folder, addon, options.sync);
     this.#results = new Array(plan.ops.length);
     this.#totalBytes = plan.ops.reduce((sum, op) => sum + opBytes(op), 0);
   }
@@ -117,7 +117,8 @@ class Computation {
       count: elementCount(op.shape),
       rows: op.shape[0] ?? 1,
       columns: op.shape.at(-1) ?? 1,
-      params: [...op.params],
+      elements: elementCount(op.inputs[0]?.view.shape ?? op.shape),
+      params: op.values ?? [...op.params],
       seed: this.#plan.seed,
       tensor: op.randomAs ?? op.tensor,
       sink,
@@ -171,7 +172,7 @@ function asSinterError(error: unknown, context: NativeContext): SinterError {
 
 /** Bytes that an op reads and writes. */
 export function opBytes(op: MergeOp): number {
-  let perElement: number = DTYPE_BYTES[op.dtype];
-  for (const { view } of op.inputs) perElement += DTYPE_BYTES[view.dtype];
-  return elementCount(op.shape) * perElement;
+  let bytes = elementCount(op.shape) * DTYPE_BYTES[op.dtype];
+  for (const { view } of op.inputs) bytes += elementCount(view.shape) * DTYPE_BYTES[view.dtype];
+  return bytes;
 }

@@ -15,7 +15,7 @@ export function manifestText(plan: MergePlan, checksums: readonly string[]): str
     plan: planHash(plan),
     merge_method: plan.method,
     seed: plan.seed,
-    ...(plan.caveat === undefined ? {} : { caveat: plan.caveat }),
+    ...(plan.varies === undefined ? {} : { varies_by_machine: plan.varies }),
     checksum: "XXH3-128 of the XXH3-128 digests of the tensor's 4 MiB blocks",
   };
   const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`);

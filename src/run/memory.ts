@@ -6,8 +6,10 @@ import type { MergeOp, MergePlan } from "../plan/types.ts";
 const RUNTIME = 40e6;
 /** A planned op, its inputs and its result, as JavaScript values. */
 const PER_OP = 3000;
-/** A worker's output block (4 MiB, the unit of checksums) and its buffers for inputs and random numbers. */
+/** A worker's buffers for inputs, output and random numbers, and its block for the write pool. */
 const PER_WORKER = 6e6;
+/** Blocks of the write pool beyond one per worker: `kSpareBuffers` in native/io/write-pool.cc. */
+const WRITE_BLOCKS = 8 << 20;
 
 /** Most candidates that one selection collects: `kCollectRoom` in native/engine/select.cc. */
 const COLLECTED = 8 << 20;
@@ -33,7 +35,8 @@ export function peakMemory(plan: MergePlan, threads: number, memory = 0): number
   }
   // Masks are taken from a budget; an op that gets none does without.
   const budget = Math.min(masks, FREE_SCRATCH + memory);
-  return RUNTIME + PER_OP * plan.ops.length + PER_WORKER * threads + scratch + budget + patchBytes(plan, threads);
+  const own = RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads;
+  return own + scratch + budget + patchBytes(plan, threads);
 }
 
 /** The right factors of adapters, of as many ops as are in flight, and a block of products for each worker. */

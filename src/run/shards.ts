@@ -18,7 +18,11 @@ export class OpenShards {
   /** What tells a file of this run from one that another process put in its place. */
   readonly #inodes = new Map<string, number>();
 
-  constructor(plan: MergePlan, folder: string, addon: Addon) {
+  readonly #durable: boolean;
+
+  /** @param durable whether the shards will be synced. */
+  constructor(plan: MergePlan, folder: string, addon: Addon, durable: boolean) {
+    this.#durable = durable;
     this.#plan = plan;
     this.#folder = folder;
     this.#addon = addon;
@@ -29,7 +33,7 @@ export class OpenShards {
   create(index: number): number {
     const path = this.path(index);
     return this.#guard(path, () => {
-      const sink = this.#addon.createSink(path, this.#shard(index).size);
+      const sink = this.#addon.createSink(path, this.#shard(index).size, this.#durable);
       this.#sinks.set(index, sink);
       this.#inodes.set(path, statSync(path).ino);
       if (this.#shard(index).format === "safetensors") {

@@ -12,7 +12,7 @@ const schema = z.fromJSONSchema(JSON.parse(schemaText));
 describe("the list of families", () => {
   test("has exactly the files of architectures/", () => {
     const families = readdirSync(folder)
-      .filter((file) => !["index.json", "schema.json"].includes(file))
+      .filter((file) => file.endsWith(".json") && !["index.json", "schema.json"].includes(file))
       .map((file) => file.replace(/\.json$/, ""));
     expect(BUILT_IN.names).toEqual(families.sort());
     expect(Object.keys(LOADERS).sort()).toEqual(families);

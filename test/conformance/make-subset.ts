@@ -57,6 +57,14 @@ const CASES = [
   // Tied embeddings.
   "t-qwen2-tied-linear",
   "t-qwen2-tied-stack",
+  // Mixtures of experts.
+  "moe-qwen2-tied-cheap_embed",
+  "moe-qwen2-tied-noshared",
+  "moe-qwen-from-llama",
+  "moe-mixtral-llama",
+  "moe-mixtral-hidden",
+  "moe-mixtral-uniform_random",
+  "moe-err-archmismatch",
   // Options.
   "o-shard-20k",
   "o-no-safe-serialization",

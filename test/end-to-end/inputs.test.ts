@@ -83,7 +83,7 @@ describe("the Hugging Face cache", () => {
   });
 
   test("that lacks a model or a revision is an error that names it", async () => {
-    const env = { HF_HOME: "", HF_HUB_CACHE: work.path("hub") };
+    const env = { HF_HOME: "", HF_HUB_CACHE: work.path("hub"), HF_HUB_OFFLINE: "1" };
     for (const name of ["org/other", "org/tiny@v2"]) {
       const { exitCode, stderr } = await work.run("sinter", ["merge", linear(name, "./b"), "out-none"], env);
       expect([exitCode, stderr]).toEqual([1, expect.stringContaining(name.split("@").at(-1) as string)]);

@@ -191,7 +191,9 @@ describe("what an adapter holds", () => {
     expect(summary.modules).toHaveLength(14);
     expect(summary.energy_kept).toBeGreaterThan(0.3);
     expect(existsSync(join(folder, "adapter", "README.md"))).toBe(true);
-    expect(readFileSync(join(folder, "adapter", "sinter_manifest.json"), "utf8")).toContain('"caveat": "low-rank factors');
+    expect(readFileSync(join(folder, "adapter", "sinter_manifest.json"), "utf8")).toContain(
+      '"varies_by_machine": "low-rank factors',
+    );
   });
 
   test("only what regular expressions leave, and whole what --save-module names", async () => {

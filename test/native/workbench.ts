@@ -23,6 +23,8 @@ export interface WorkOp {
   /** First and last dimension: 1 and `count` where not given. */
   rows?: number;
   columns?: number;
+  /** Elements of each input, where they are pieces of the tensor. */
+  elements?: number;
   seed?: number;
   tensor?: string;
   crc32?: boolean;
@@ -83,6 +85,7 @@ export async function runOps(ops: readonly WorkOp[]): Promise<Outcome[]> {
           count: op.count,
           rows: op.rows ?? 1,
           columns: op.columns ?? op.count,
+          ...(op.elements === undefined ? {} : { elements: op.elements }),
           seed: op.seed ?? 0,
           tensor: op.tensor ?? "w",
           sink,

@@ -2,6 +2,7 @@ import type { FloatDtype } from "../../src/model/dtype.ts";
 import { karcher, modelStock, multislerp, nuslerp } from "./directions.ts";
 import { nearswap, ram, sce } from "./elements.ts";
 import { arceeFusion } from "./fusion.ts";
+import { assembled, generated } from "./mixture.ts";
 import { randomMask } from "./philox.ts";
 import { rankedMask } from "./ranked.ts";
 import { selectLargest } from "./select.ts";
@@ -93,6 +94,13 @@ export function oracle(op: OracleOp): OracleResult {
       return nearswap(op);
     case "arcee_fusion":
       return arceeFusion(op);
+    case "assemble":
+      return assembled(op);
+    case "constant":
+    case "literal":
+    case "normal":
+    case "uniform":
+      return generated(op);
     default:
       throw new Error(`the oracle does not know the kernel ${op.kernel}`);
   }

@@ -41,6 +41,32 @@ export function randomKey(seed: number, tensor: string): bigint {
 }
 
 /**
+ * 16 random bits of element i: chunks of 1024 elements take 128 counters of eight numbers; the first half of a chunk takes
+ * the lower four of each counter in turn, the second half the upper four.
+ */
+export function maskNumber(key: readonly [number, number], stream: number, i: number, level: number): number {
+  const [chunk, place] = [Math.floor(i / 1024), i % 1024];
+  const counter = chunk * 128 + Math.floor((place % 512) / 4);
+  const words = blockOf([counter >>> 0, Math.floor(counter / 2 ** 32), stream, level], key);
+  const halfword = (place < 512 ? 0 : 4) + (place % 4);
+  const word = words[halfword >> 1] as number;
+  return halfword % 2 === 0 ? word & 0xffff : word >>> 16;
+}
+
+const last: ({ id: string; words: Words4 } | undefined)[] = [];
+
+/** Four neighbours ask for the same block. */
+function blockOf(counter: Readonly<Words4>, key: readonly [number, number]): Words4 {
+  const id = `${counter} ${key}`;
+  const level = counter[3];
+  const known = last[level];
+  if (known?.id === id) return known.words;
+  const words = philox(counter, key);
+  last[level] = { id, words };
+  return words;
+}
+
+/**
  * Which of `count` elements a random mask keeps: 1 where kept, with probability `p`.
  * @param stream the position of the source in the recipe.
  */
@@ -49,10 +75,11 @@ export function maskOfKey(hash: bigint, stream: number, count: number, p: number
   if (p >= 1) return mask;
   const key: [number, number] = [Number(hash & 0xffff_ffffn), Number(hash >> 32n)];
   const bound = Math.floor(p * 2 ** 32);
-  for (let first = 0; first < count; first += 4) {
-    const group = first / 4;
-    const words = philox([group >>> 0, Math.floor(group / 2 ** 32), stream, 0], key);
-    for (let i = 0; i < 4 && first + i < count; i++) mask[first + i] = (words[i] as number) < bound ? 1 : 0;
+  const [high, low] = [Math.floor(bound / 65536), bound % 65536];
+  for (let i = 0; i < count; i++) {
+    const number = maskNumber(key, stream, i, 0);
+    const kept = number < high || (number === high && maskNumber(key, stream, i, 1) < low);
+    mask[i] = kept ? 1 : 0;
   }
   return mask;
 }

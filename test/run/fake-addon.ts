@@ -117,6 +117,19 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     decompose() {
       throw new Error("nothing here decomposes");
     },
+    gatherRows() {
+      throw nativeError("BAD_ARGUMENT", "running a plan gathers no rows");
+    },
+    route() {
+      throw nativeError("BAD_ARGUMENT", "running a plan makes no routing vectors");
+    },
+    forward() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));
+    },
+    multiply() {
+      throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
+    },
+    peakRate: () => 0,
     cancel() {
       calls.push("cancel");
       cancelled = true;

@@ -3,10 +3,10 @@ import { gpuNotYet, isAccelerator, refuseDevice } from "../device.ts";
 import type { OptionValues } from "../option.ts";
 import type { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 
-type Asked = Pick<OptionValues<typeof MERGEKIT_OPTIONS>, "cuda" | "gpuRich" | "multiGpu" | "device">;
+type Values = Pick<OptionValues<typeof MERGEKIT_OPTIONS>, "cuda" | "gpuRich" | "multiGpu" | "device">;
 
 /** @throws SinterError that names every option that asks for a GPU. */
-export function refuseGpu({ cuda, gpuRich, multiGpu, device }: Asked): void {
+export function refuseGpu({ cuda, gpuRich, multiGpu, device }: Values): void {
   const asked: Problem[] = [];
   if (cuda) asked.push(gpuNotYet("--cuda"));
   if (gpuRich) asked.push(gpuNotYet("--gpu-rich"));

@@ -1,0 +1,66 @@
+import { type CommandModule, runCommandLine } from "./command.ts";
+import { refuseDevice } from "./device.ts";
+import { COMMANDS } from "./index.ts";
+import { RUN_OPTIONS } from "./merge.ts";
+import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
+import { MOE_OPTIONS } from "./moe-options.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
+
+// Models of several families never make one mixture, copying takes no memory that could be traded, and no mixture has a
+// forward pass here to be checked by.
+const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
+const { memory: __, check: ___, ...RUNNING } = RUN_OPTIONS;
+
+const OPTIONS = {
+  force: FORCE_OPTION,
+  ...PLANNING,
+  lmHead: {
+    ...lmHead,
+    doc:
+      "Whether the output stores an output head of its own. auto: if the base does; tied: never, the head is the " +
+      "embedding; materialize: always, for runtimes that do not know of ties in mixtures.",
+  },
+  ...MOE_OPTIONS,
+  seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
+  ...RUNNING,
+} as const satisfies Options;
+
+export const spec: CommandSpec<typeof OPTIONS> = {
+  name: "sinter moe",
+  summary: COMMANDS.moe.summary,
+  positionals: [
+    { name: "CONFIG", doc: "The configuration, a YAML file as mergekit-moe reads it.", required: true },
+    { name: "OUT", doc: "The folder to write the model to. It is made if it is not there.", required: true },
+  ],
+  options: OPTIONS,
+  examples: [
+    { command: "sinter moe experts.yml ./mixture", doc: "A mixture of experts; the result is a model folder" },
+    {
+      command: "sinter moe experts.yml ./mixture --lm-head materialize",
+      doc: "Store the output head of a tied base, too",
+    },
+    { command: "sinter moe experts.yml ./mixture --expert-layout packed", doc: "All experts of a layer in one tensor" },
+  ],
+  notes: [
+    "The output is a Mixtral, DeepSeek MoE, Qwen MoE or Qwen3 MoE: which one, the models and architecture in the " +
+      "configuration decide. Ties between embedding and head stay as the base has them.",
+    "Either the whole model is in OUT when this ends with exit code 0, or nothing of it.",
+  ],
+};
+
+export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
+
+async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
+  refuseDevice(values.device);
+  const { executeMixture } = await import("./execute-moe.ts");
+  const { expertLayout, allowSame } = values;
+  return await executeMixture({
+    config,
+    out,
+    options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
+    allowSame,
+    run: { force: values.force, nan: values.nan, sync: values.sync },
+    engine: { threads: values.threads, target: values.cpuTarget },
+    messages: { quiet: values.quiet, json: values.json, plan: false },
+  });
+}
