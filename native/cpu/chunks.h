@@ -106,20 +106,6 @@ Work* input_room(Scratch& scratch, int inputs) {
   return reinterpret_cast<Work*>(scratch.inputs.data());
 }
 
-/// Widens `n` elements of an input, n <= kChunk, and applies its patches. @returns whether one is a NaN or an infinity.
-template <class Work>
-bool load_span(const Job& job, int input, uint64_t begin, uint32_t n, Work* to) {
-  const InputSpan& span = job.input[input];
-  bool found = widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, to);
-  if (span.patches != nullptr) found |= apply_patches(job, *span.patches, begin, n, to);
-  return found;
-}
-
-template <class Work>
-bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* room) {
-  return load_span(job, input, begin, n, room + input * kChunk);
-}
-
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
 inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t* __restrict to) {
   constexpr uint32_t blocks = kChunk / 4;

@@ -43,10 +43,11 @@ inline void make_patch(const Job& job, const InputPatches& own, Patch& patch) {
 template <class Work, class Use>
 void for_patched_row(const Job& job, const InputPatches& own, const Patch& patch, uint64_t row, const Use& use) {
   Work values[kChunk];
+  std::byte strided[kChunk * sizeof(uint64_t)];
   const InputSpan& span = job.input[own.input];
   for (uint64_t column = 0; column < own.columns; column += kChunk) {
     const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(kChunk, own.columns - column));
-    widen_chunk(span.dtype, span.data + (row * own.columns + column) * element_size(span.dtype), n, values);
+    widen_chunk(span.dtype, elements_of(span, row * own.columns + column, n, strided), n, values);
     patch_segment(job, own, patch, row, column, n, n < kShortRead, values);
     use(values, column, n);
   }

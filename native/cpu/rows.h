@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chunks.h"
+#include "gather.h"
 #include "rank-row.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -15,7 +16,7 @@ template <class Work>
 void load_row(const Job& job, int input, uint64_t begin, uint64_t n, Work* to) {
   for (uint64_t i = 0; i < n; i += kChunk) {
     const uint32_t count = static_cast<uint32_t>(n - i < kChunk ? n - i : kChunk);
-    load_span(job, input, begin + i, count, to + i);
+    load_elements(job, input, begin + i, count, to + i);
   }
 }
 

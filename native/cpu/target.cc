@@ -49,6 +49,7 @@ static constexpr Kernel kKernels[] = {
     kernel_of<ModelStock>(),
     kernel_of<TaskArithmetic>(),
     kernel_of<Ties>(),
+    kernel_of<TiesCount>(),
     kernel_of<DareLinear>(),
     kernel_of<DareTies>(),
     kernel_of<Breadcrumbs>(),
@@ -68,6 +69,7 @@ const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGE
                                                         kKernels,
                                                         static_cast<int>(sizeof(kKernels) / sizeof(kKernels[0])),
                                                         has_non_finite,
+                                                        add_rows,
                                                         make_patch,
                                                         sum_patch_squares,
                                                         magnitude_of};

@@ -51,6 +51,7 @@ void instantiate_all(const Job& job) {
   instantiate<Slerp, 2>(job);
   instantiate<TaskArithmetic, 3>(job);
   instantiate<Ties, 3>(job);
+  instantiate<TiesCount, 3>(job);
   instantiate<DareLinear, 3>(job);
   instantiate<DareTies, 3>(job);
 }

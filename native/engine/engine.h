@@ -26,8 +26,13 @@ namespace sinter {
 struct Op {
   Job job;
   std::string kernel_name;
-  /// Those of the inputs, then those of the patches.
+  /// Of the inputs, one each; then those that gathered rows come from besides; then those of the patches.
   std::vector<std::shared_ptr<Source>> sources;
+  /// The input that each source of gathered rows serves.
+  std::vector<int> served_inputs;
+  /// What `job.input[i].gather` points to.
+  std::vector<std::unique_ptr<RowGather>> gathers;
+  /// Without one, the tensor is computed for its checksum alone.
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
   bool want_crc32 = false;
@@ -42,7 +47,7 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { patch, prepare, select, reduce, map, finished };
+  enum class Pass { patch, gather, prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
   Pass pass = Pass::patch;
@@ -88,6 +93,7 @@ class Engine {
   void end_part(const std::shared_ptr<Op>& op, const std::optional<Failure>& failure,
                 std::unique_lock<std::mutex>& lock);
   void run_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
+  void run_gather_task(Op& op, uint32_t task);
   void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
   void map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite);

@@ -1,7 +1,7 @@
 // Task vectors: out = base + lambda * mix_m(weight_m * sparsify(x_m - base))
 //
 // task_arithmetic   G. Ilharco et al., ICLR 2023, arXiv:2212.04089. No sparsification; mix is the sum.
-// ties              P. Yadav et al., NeurIPS 2023, arXiv:2306.01708. Keeps the k largest magnitudes; mix elects a sign.
+// ties, ties_count  P. Yadav et al., NeurIPS 2023, arXiv:2306.01708. Keeps the k largest magnitudes; mix elects a sign.
 // dare_linear,      L. Yu et al., ICML 2024, arXiv:2311.03099. Keeps each element with a probability; mix is the sum, or
 // dare_ties         elects a sign.
 // breadcrumbs,      M. Davari, E. Belilovsky, ECCV 2024, arXiv:2312.06795. Drops the largest magnitudes, keeps the next;
@@ -21,7 +21,8 @@
 // della: rows are the vectors along the last dimension; the element of rank r of n (1: smallest magnitude; equals by
 // index) is kept with probability density - epsilon + 2 epsilon (r - 1) / (n - 1), with density where n is 1.
 // rescale: kept differences are scaled by sum|d| / sum|kept d| (float64 sums), unless one is below 1e-7 or not finite.
-// Sign election: the sign of the sum of the weighted differences, zero counting as positive; only differences of that
+// Sign election: the sign of the sum of the weighted differences (ties_count: of the sum of their signs, so that every
+// model has one vote), zero counting as positive; only differences of that
 // sign count (a zero difference has none). normalize: divided by the weights that count, by 1 where they sum to zero;
 // without election by the sum of all weights, by 1 where it is below 1e-8. Weights of both signs whose sum is within
 // its rounding error of zero (0.7 + 0.3 - 1) count as summing to zero: the reference multiplies by ten million there.
@@ -37,6 +38,8 @@
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
+/// Whose sign counts, if one does: that of the sum of the weighted differences, or that which most of them have.
+enum class Elect { nobody, sum, count };
 enum class Sparsify { none, magnitude, random, outliers, ranked };
 
 /// Numbers per model in `params`, and where those of model `m` (from 1) begin.
@@ -156,7 +159,7 @@ struct Keep {
   }
 };
 
-template <Sparsify kSparsify, bool kElect>
+template <Sparsify kSparsify, Elect kElect>
 struct TaskVector {
   /// What stands in an element's words: random numbers, or the mask that the prepare pass made of them.
   static constexpr bool kRandom = kSparsify == Sparsify::random;
@@ -288,14 +291,19 @@ struct TaskVector {
       const Value one = zero + 1;
       Value difference[kRoom];
       Value sum = zero;
+      Value votes = zero;
       for (int m = 1; m < n; m++) {
         difference[m] = (x[m] - x[0]) * keep(m, x[0], x[m], r, i) * scale[m] * weight[m];
         sum += difference[m];
+        if constexpr (kElect == Elect::count) {
+          votes += difference[m] > 0 ? one : zero;
+          votes -= difference[m] < 0 ? one : zero;
+        }
       }
       Value mixed = sum;
       Value divisor = zero + all_weights;
-      if constexpr (kElect) {
-        const auto positive = sum >= 0;
+      if constexpr (kElect != Elect::nobody) {
+        const auto positive = (kElect == Elect::count ? votes : sum) >= 0;
         mixed = zero;
         divisor = zero;
         for (int m = 1; m < n; m++) {
@@ -313,31 +321,35 @@ struct TaskVector {
   };
 };
 
-struct TaskArithmetic : TaskVector<Sparsify::none, false> {
+struct TaskArithmetic : TaskVector<Sparsify::none, Elect::nobody> {
   static constexpr const char* kName = "task_arithmetic";
 };
-struct Ties : TaskVector<Sparsify::magnitude, true> {
+struct Ties : TaskVector<Sparsify::magnitude, Elect::sum> {
   static constexpr const char* kName = "ties";
   static constexpr bool kSelects = true;
 };
-struct DareLinear : TaskVector<Sparsify::random, false> {
+struct TiesCount : TaskVector<Sparsify::magnitude, Elect::count> {
+  static constexpr const char* kName = "ties_count";
+  static constexpr bool kSelects = true;
+};
+struct DareLinear : TaskVector<Sparsify::random, Elect::nobody> {
   static constexpr const char* kName = "dare_linear";
 };
-struct DareTies : TaskVector<Sparsify::random, true> {
+struct DareTies : TaskVector<Sparsify::random, Elect::sum> {
   static constexpr const char* kName = "dare_ties";
 };
-struct Breadcrumbs : TaskVector<Sparsify::outliers, false> {
+struct Breadcrumbs : TaskVector<Sparsify::outliers, Elect::nobody> {
   static constexpr const char* kName = "breadcrumbs";
   static constexpr bool kSelects = true;
 };
-struct BreadcrumbsTies : TaskVector<Sparsify::outliers, true> {
+struct BreadcrumbsTies : TaskVector<Sparsify::outliers, Elect::sum> {
   static constexpr const char* kName = "breadcrumbs_ties";
   static constexpr bool kSelects = true;
 };
-struct DellaLinear : TaskVector<Sparsify::ranked, false> {
+struct DellaLinear : TaskVector<Sparsify::ranked, Elect::nobody> {
   static constexpr const char* kName = "della_linear";
 };
-struct Della : TaskVector<Sparsify::ranked, true> {
+struct Della : TaskVector<Sparsify::ranked, Elect::sum> {
   static constexpr const char* kName = "della";
 };
 

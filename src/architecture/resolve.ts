@@ -47,12 +47,12 @@ function resolveTied(
 
 function sameBytes(a: TensorView, b: TensorView): boolean {
   return (
-    a.file === b.file &&
-    a.offset === b.offset &&
-    a.dtype === b.dtype &&
-    String(a.shape) === String(b.shape) &&
-    a.patches === b.patches
+    a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && a.patches === b.patches && sameLayout(a, b)
   );
+}
+
+function sameLayout(a: TensorView, b: TensorView): boolean {
+  return String(a.shape) === String(b.shape) && String(a.strides) === String(b.strides);
 }
 
 function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
@@ -72,24 +72,29 @@ function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
 
 /** @returns undefined where the tensor cannot be divided so. */
 function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undefined {
-  let { offset, shape } = whole;
-  const bytes = (sizes: readonly number[]) => elementCount(sizes) * DTYPE_BYTES[whole.dtype];
+  let { offset, shape, strides } = whole;
+  /** Of the part's first element, in the order of the shape: where it lies is another matter, with strides. */
+  let first = 0;
+  /** Bytes from one entry of the first dimension to the next. */
+  const step = () => (strides?.[0] ?? elementCount(shape.slice(1))) * DTYPE_BYTES[whole.dtype];
   if (entry !== undefined) {
     if (shape[0] !== entry.count) return undefined;
+    offset += entry.index * step();
     shape = shape.slice(1);
-    offset += entry.index * bytes(shape);
+    first += entry.index * elementCount(shape);
+    strides = strides?.slice(1);
   }
   if (rows !== undefined) {
     const unit = (shape[0] ?? 0) / rows.of;
     if (!Number.isInteger(unit) || unit === 0) return undefined;
-    const row = shape.slice(1);
-    offset += rows.from * unit * bytes(row);
-    shape = [(rows.to - rows.from) * unit, ...row];
+    offset += rows.from * unit * step();
+    first += rows.from * unit * elementCount(shape.slice(1));
+    shape = [(rows.to - rows.from) * unit, ...shape.slice(1)];
   }
-  const view = { file: whole.file, offset, dtype: whole.dtype, shape };
-  if (whole.patches === undefined) return view;
-  const first = (offset - whole.offset) / DTYPE_BYTES[whole.dtype];
-  return { ...view, patches: patchesOfPart(whole.patches, first, elementCount(shape)) };
+  const part: TensorView = { file: whole.file, offset, dtype: whole.dtype, shape };
+  if (strides !== undefined) part.strides = strides;
+  if (whole.patches !== undefined) part.patches = patchesOfPart(whole.patches, first, elementCount(shape));
+  return part;
 }
 
 /** Stored tensors that no module of the family accounts for: no weight and no alias of one. In stored order. */

@@ -12,16 +12,18 @@ import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
 import type { LoraCache } from "./lora-cache.ts";
-import { planMerge } from "./plan-merge.ts";
+import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
-export interface MergeRequest {
-  config: string;
-  out: string;
-  options: MergeOptions;
+export interface MergeRequest extends PlanSource, RunRequest {
   /** Where models are written with their adapters applied; undefined: adapters are applied as tensors are read. */
   loraCache?: LoraCache | undefined;
+}
+
+/** How a plan is carried out, and what is said of it. */
+export interface RunRequest {
+  out: string;
   run: Pick<RunOptions, "force" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
@@ -33,8 +35,8 @@ export interface MergeRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
-  /** Run a text through the result and its parents. */
-  check?: boolean;
+  /** Run a text through the result and its parents, opened with these options. */
+  checkWith?: MergeOptions | undefined;
 }
 
 /**
@@ -49,18 +51,22 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
   };
   const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
   const name = basename(resolve(request.out));
-  const plan = await planMerge(request.config, name, request.options, models, new Report(), prepare);
+  const plan = await planMerge(request, name, models, new Report(), prepare);
   return await carryOut(plan, request);
 }
 
-/** Carries a plan out; prints progress, what was found on the way, and a summary. @returns the exit code. */
-export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "config">): Promise<number> {
+/**
+ * Computes and writes what a plan says; prints warnings of the run, progress and a summary.
+ * @returns the exit code. @throws SinterError with everything that is wrong.
+ */
+export async function carryOut(plan: MergePlan, request: RunRequest): Promise<number> {
   if (request.messages.plan) {
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
-  const check = request.check ? await import("./check-merge.ts") : undefined;
-  check?.requireCheckable(plan, request.options);
+  const { checkWith } = request;
+  const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
+  check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
   const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const result = await withSignals((signal) =>
@@ -72,7 +78,7 @@ export async function carryOut(plan: MergePlan, request: Omit<MergeRequest, "con
   const outcome =
     check &&
     (await withSignals(
-      (signal) => check.checkMerge(plan, request.out, request.options, addon, signal),
+      (signal) => check.checkMerge(plan, request.out, check.options, addon, signal),
       undefined,
       "the merge is done, but was not checked",
     ));
@@ -94,7 +100,7 @@ async function cacheAdapters(config: MergeConfig, request: MergeRequest): Promis
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
-export function loadAddon({ threads, target, memory = 0 }: MergeRequest["engine"]): Addon {
+export function loadAddon({ threads, target, memory = 0 }: RunRequest["engine"]): Addon {
   const addon = loadedAddon();
   const { targets } = addon.info();
   if (target !== "auto" && !targets.includes(target)) {

@@ -11,7 +11,8 @@ import { planMixtureFile } from "./plan-moe.ts";
 import { printProblems, writeError } from "./terminal.ts";
 
 /** One mixture of experts, whichever command asked for it. */
-export interface MixtureRequest extends Omit<MergeRequest, "options"> {
+export interface MixtureRequest extends Omit<MergeRequest, "options" | "config" | "raw"> {
+  config: string;
   options: MixtureOptions;
   /** Experts may all be one model. */
   allowSame: boolean;

@@ -4,12 +4,20 @@ export type CommandName =
   | "merge"
   | "moe"
   | "plan"
+  | "multi"
+  | "convert"
+  | "verify"
+  | "fill"
+  | "shuffle"
+  | "bakllama"
+  | "legacy"
   | "inspect"
   | "methods"
   | "bench"
   | "eval"
   | "lora"
   | "architectures"
+  | "tokens"
   | "doctor";
 
 export interface CommandEntry {
@@ -30,6 +38,34 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   plan: {
     summary: "Print everything that merge would do, without doing it.",
     load: () => import("./plan.ts"),
+  },
+  multi: {
+    summary: "Carry out several merges of one file, of which some are made of others.",
+    load: () => import("./multi.ts"),
+  },
+  convert: {
+    summary: "Print a configuration in normal form, with every default spelt out.",
+    load: () => import("./convert.ts"),
+  },
+  verify: {
+    summary: "Say whether a merged model is whole, and whether its bytes are those of its recipe.",
+    load: () => import("./verify.ts"),
+  },
+  fill: {
+    summary: "Put the weights of a part of a model into the whole, and take the rest from the whole.",
+    load: () => import("./fill.ts"),
+  },
+  shuffle: {
+    summary: "Stack layers that are drawn at random from several models.",
+    load: () => import("./shuffle.ts"),
+  },
+  bakllama: {
+    summary: "Stack layers as an old configuration (layer_slices) says.",
+    load: () => import("./bakllama.ts"),
+  },
+  legacy: {
+    summary: "Merge models that the command line names, without a configuration file.",
+    load: () => import("./legacy.ts"),
   },
   inspect: {
     summary: "Show how a model is understood: family, modules, layers, ties, dtypes, what is missing or unknown.",
@@ -54,6 +90,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",
     load: () => import("./architectures.ts"),
+  },
+  tokens: {
+    summary: "Compare the tokenizers of models, or give a model the tokenizer of another.",
+    load: () => import("./tokens.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

@@ -1,5 +1,6 @@
-import { DEFAULT_OPTIONS, type MergeOptions } from "../plan/types.ts";
+import { DEFAULT_OPTIONS, type MergeOptions, type RawTensors } from "../plan/types.ts";
 import { choice, integer, type Options, type OptionValues, size, text } from "./option.ts";
+import { UsageError } from "./parse.ts";
 
 /** Seeds that a JavaScript number holds exactly. */
 export const seed = integer(0);
@@ -104,6 +105,54 @@ export const PLANNING_OPTIONS = {
     group: "Models",
   },
 } as const satisfies Options;
+
+/** Merges by tensor names: `sinter merge` and `sinter plan` share them. */
+export const RAW_OPTIONS = {
+  raw: {
+    kind: "flag",
+    name: "raw",
+    negatable: false,
+    default: false,
+    doc:
+      "Merge by tensor names alone: files or folders of tensors that need no config.json, such as diffusion " +
+      "checkpoints. The output is weights only.",
+    group: "Tensors of no known family",
+  },
+  tensorIntersection: {
+    kind: "flag",
+    name: "tensor-intersection",
+    short: "i",
+    negatable: false,
+    default: false,
+    doc: "With --raw: leave out tensors that not all models have.",
+    group: "Tensors of no known family",
+  },
+  tensorUnion: {
+    kind: "flag",
+    name: "tensor-union",
+    short: "u",
+    negatable: false,
+    default: false,
+    doc: "With --raw: merge tensors that not all models have of those that have them.",
+    group: "Tensors of no known family",
+  },
+} as const satisfies Options;
+
+type TensorChoice = Pick<OptionValues<typeof RAW_OPTIONS>, "tensorIntersection" | "tensorUnion">;
+
+/** What becomes of tensors that not all models have. mergekit lets the intersection win, too. */
+export function tensorChoice({ tensorIntersection, tensorUnion }: TensorChoice): RawTensors {
+  return tensorIntersection ? "intersection" : tensorUnion ? "union" : "all";
+}
+
+/** @throws UsageError for the choice of tensors without `--raw`. @returns undefined where the merge is not raw. */
+export function rawChoice(options: OptionValues<typeof RAW_OPTIONS>): RawTensors | undefined {
+  const tensors = tensorChoice(options);
+  if (options.raw) return tensors;
+  if (tensors === "all") return undefined;
+  const message = `--tensor-${tensors} goes with --raw: models of a known family have the tensors of their family`;
+  throw new UsageError({ code: "option-value", message });
+}
 
 /** The part of a command line that `buildPlan` takes. */
 export function mergeOptions(values: OptionValues<typeof PLANNING_OPTIONS>): MergeOptions {

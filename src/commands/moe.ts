@@ -1,18 +1,16 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { RUN_OPTIONS } from "./merge.ts";
-import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
+import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
+import { RUN_OPTIONS } from "./run-options.ts";
 
-// Models of several families never make one mixture, copying takes no memory that could be traded, and no mixture has a
-// forward pass here to be checked by.
+// Models of several families never make one mixture, and copying takes no memory that could be traded.
 const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
-const { memory: __, check: ___, ...RUNNING } = RUN_OPTIONS;
+const { memory: __, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
-  force: FORCE_OPTION,
   ...PLANNING,
   lmHead: {
     ...lmHead,

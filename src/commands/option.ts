@@ -6,6 +6,8 @@ export interface Flag {
   /** Long name without dashes. */
   name: string;
   short?: string | undefined;
+  /** Names of several letters after one dash, as click has them: for on and for off. */
+  dashed?: { on?: string; off?: string } | undefined;
   /** Has a `--no-` form. */
   negatable: boolean;
   default: boolean;
@@ -27,6 +29,8 @@ export interface Value {
   kind: "value";
   name: string;
   short?: string | undefined;
+  /** A name of several letters after one dash, as click has them: `pm` for `-pm`. */
+  dashed?: string | undefined;
   /** Other long names for the same option. */
   aliases?: readonly string[] | undefined;
   /** What stands for the value in `--help`. */
@@ -39,16 +43,25 @@ export interface Value {
   group: string;
 }
 
-/**
- * Takes the arguments that follow it, up to the next option, or only the next one where it is `single`; given again, it
- * takes more. None where it is not given.
- */
+/** Takes the arguments that follow it, up to the next option; given again, it takes more. None where it is not given. */
 export interface List {
   kind: "list";
   name: string;
-  short?: string | undefined;
-  single?: boolean | undefined;
+  short?: undefined;
   /** How `--help` writes one of its values. */
+  metavar: string;
+  /** Reads one of them. */
+  read: Reader<unknown>;
+  doc: string;
+  group: string;
+}
+
+/** Takes one value, and may be given several times. None where it is not given. */
+export interface Repeated {
+  kind: "repeated";
+  name: string;
+  short?: string | undefined;
+  /** How `--help` writes the value. */
   metavar: string;
   /** Reads one of them. */
   read: Reader<unknown>;
@@ -59,7 +72,7 @@ export interface List {
 /** From the text on the command line to a value, or to a sentence that says what is wrong with it. */
 export type Reader<T> = (text: string) => { value: T } | { wrong: string; hint?: string | undefined };
 
-export type Option = Flag | Count | Value | List;
+export type Option = Flag | Count | Value | List | Repeated;
 export type Options = Readonly<Record<string, Option>>;
 
 export type OptionValues<O extends Options> = {
@@ -67,7 +80,7 @@ export type OptionValues<O extends Options> = {
     ? boolean
     : O[K] extends Count
       ? number
-      : O[K] extends { kind: "list"; read: Reader<infer T> }
+      : O[K] extends { kind: "list" | "repeated"; read: Reader<infer T> }
         ? readonly T[]
         : O[K] extends { read: Reader<infer T>; default: infer D }
           ? T | Extract<D, undefined>
@@ -105,6 +118,14 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Reader<numb
     return { value: number };
   };
 }
+
+/** A finite number. */
+export const decimal: Reader<number> = (value) => {
+  const number = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value)
+    ? Number(value.replaceAll("_", ""))
+    : Number.NaN;
+  return Number.isFinite(number) ? { value: number } : { wrong: `"${value}" is not a number` };
+};
 
 const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
 

@@ -1,5 +1,5 @@
 import { nearest, type Problem, SinterError } from "../errors.ts";
-import type { CommandSpec, Flag, List, Option, Options, OptionValues, Value } from "./option.ts";
+import type { CommandSpec, Flag, List, Option, Options, OptionValues, Repeated, Value } from "./option.ts";
 
 /** What a command line asks for. */
 export type Parsed<O extends Options> =
@@ -45,7 +45,8 @@ function readTokens(options: Options, args: readonly string[]): Tokens {
       tokens.positionals.push(...rest);
       break;
     }
-    if (arg.startsWith("--")) readLong(arg, long, rest, tokens);
+    const isLong = arg.startsWith("--") || long.has(arg.split("=", 1)[0] as string);
+    if (isLong) readLong(arg, long, rest, tokens);
     else if (arg.startsWith("-") && arg.length > 1) readShort(arg, short, rest, tokens);
     else tokens.positionals.push(arg);
   }
@@ -62,6 +63,9 @@ function indexByName(options: Options): { long: Map<string, LongName>; short: Ma
     if (option.kind === "count") continue;
     long.set(`--${option.name}`, { option, on: true });
     if (option.kind === "flag" && option.negatable) long.set(`--no-${option.name}`, { option, on: false });
+    if (option.kind === "value" && option.dashed) long.set(`-${option.dashed}`, { option, on: true });
+    if (option.kind === "flag" && option.dashed?.on) long.set(`-${option.dashed.on}`, { option, on: true });
+    if (option.kind === "flag" && option.dashed?.off) long.set(`-${option.dashed.off}`, { option, on: false });
     if (option.kind === "value") for (const alias of option.aliases ?? []) long.set(`--${alias}`, { option, on: true });
   }
   return { long, short };
@@ -79,10 +83,15 @@ function readLong(arg: string, long: ReadonlyMap<string, LongName>, rest: string
   if (found === undefined) tokens.help = true;
   else if (found.option.kind === "flag") tokens.values.set(found.option, found.on);
   else if (found.option.kind === "list") {
-    const more =
-      attached !== undefined ? [attached] : found.option.single ? [nextValue(name, rest)] : nextValues(name, rest);
-    addToList(found.option, more, tokens);
-  } else tokens.values.set(found.option, attached ?? nextValue(name, rest));
+    const before = (tokens.values.get(found.option) as readonly string[] | undefined) ?? [];
+    tokens.values.set(found.option, [...before, ...(attached === undefined ? nextValues(name, rest) : [attached])]);
+  } else setValue(found.option, attached ?? nextValue(name, rest), tokens);
+}
+
+/** The last of a repeated option wins, unless it is one that keeps all. */
+function setValue(option: Value | Repeated, value: string, tokens: Tokens): void {
+  const before = (tokens.values.get(option) as readonly string[] | undefined) ?? [];
+  tokens.values.set(option, option.kind === "repeated" ? [...before, value] : value);
 }
 
 function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string[], tokens: Tokens): void {
@@ -93,10 +102,9 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
       tokens.help = true;
     } else if (option === undefined) {
       throw unknownOption(name, []);
-    } else if (option.kind === "value" || option.kind === "list") {
-      const attached = arg.slice(i + 1) || nextValue(name, rest);
-      if (option.kind === "list") addToList(option, [attached], tokens);
-      else tokens.values.set(option, attached);
+    } else if (option.kind === "value" || option.kind === "repeated") {
+      const attached = arg.slice(i + 1);
+      setValue(option, attached === "" ? nextValue(name, rest) : attached, tokens);
       return;
     } else if (option.kind === "count") {
       tokens.values.set(option, ((tokens.values.get(option) as number | undefined) ?? 0) + 1);
@@ -104,11 +112,6 @@ function readShort(arg: string, short: ReadonlyMap<string, Option>, rest: string
       tokens.values.set(option, true);
     }
   }
-}
-
-function addToList(option: List, more: readonly string[], tokens: Tokens): void {
-  const before = (tokens.values.get(option) as readonly string[] | undefined) ?? [];
-  tokens.values.set(option, [...before, ...more]);
 }
 
 function nextValue(name: string, rest: string[]): string {
@@ -137,12 +140,13 @@ function unknownOption(name: string, known: readonly string[]): UsageError {
 
 function optionValue(option: Option, given: unknown): unknown {
   if (option.kind === "count") return given ?? 0;
-  if (option.kind === "list") return ((given ?? []) as string[]).map((text) => readValue(option, text));
+  if (option.kind === "list" || option.kind === "repeated")
+    return ((given ?? []) as string[]).map((text) => readValue(option, text));
   if (given === undefined || option.kind === "flag") return given ?? option.default;
   return readValue(option, given as string);
 }
 
-function readValue(option: Value | List, text: string): unknown {
+function readValue(option: Value | List | Repeated, text: string): unknown {
   const read = option.read(text);
   if ("value" in read) return read.value;
   const message = `Invalid value for ${optionNames(option)}: ${read.wrong}`;
@@ -150,9 +154,11 @@ function readValue(option: Value | List, text: string): unknown {
 }
 
 /** `--num-threads, -j`: every name that an option goes by, without `--no-` forms. */
-export function optionNames(option: Flag | Value | List): string {
+export function optionNames(option: Flag | Value | List | Repeated): string {
   const long = [option.name, ...(option.kind === "value" ? (option.aliases ?? []) : [])].map((name) => `--${name}`);
-  return (option.short === undefined ? long : [...long, `-${option.short}`]).join(", ");
+  const dashed = option.kind === "value" ? option.dashed : option.kind === "flag" ? option.dashed?.on : undefined;
+  const short = [option.short, dashed].flatMap((name) => (name === undefined ? [] : [`-${name}`]));
+  return [...long, ...short].join(", ");
 }
 
 function checkPositionals(spec: CommandSpec, given: readonly string[]): void {

@@ -1,14 +1,26 @@
-import { loadMergeConfig } from "../config/read.ts";
+import { existsSync } from "node:fs";
+import { loadMergeConfig, readMergeConfig } from "../config/read.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
-import { namedModels, type OpenModel } from "../plan/models.ts";
-import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import { neededModels, type OpenModel } from "../plan/models.ts";
+import type { MergeOptions, MergePlan, RawTensors } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
 
+/** A configuration: the path of a file, or a text and what messages call it. */
+export type ConfigSource = string | { text: string; name: string };
+
+/** What is to be planned. */
+export interface PlanSource {
+  config: ConfigSource;
+  options: MergeOptions;
+  /** By the tensors' names, of files that need no config.json; undefined: models of known families. */
+  raw?: RawTensors | undefined;
+}
+
 /**
- * From a configuration file to a plan; models on the Hub are fetched on the way. Warnings are printed, also where errors
+ * From a configuration to a plan; models on the Hub are fetched on the way. Warnings are printed, also where errors
  * follow.
  * @param outputName the name of the output folder: the title of the model card.
  * @param models what to do about models that are not here; its `check` is asked after the configuration's own.
@@ -17,15 +29,20 @@ import { printProblems } from "./terminal.ts";
  * @throws SinterError with everything that is wrong.
  */
 export async function planMerge(
-  config: string,
+  { config, options, raw }: PlanSource,
   outputName: string,
-  options: MergeOptions,
   models: FetchPolicy,
   report: Report = new Report(),
   prepare: (config: MergeConfig) => Promise<OpenModel | undefined> = async () => undefined,
 ): Promise<MergePlan> {
   try {
-    const read = loadMergeConfig(config, { strict: options.strict }, report);
+    const read = readConfig(config, options.strict, raw !== undefined, report);
+    if (raw !== undefined) {
+      const { buildRawPlan } = await import("../plan/raw.ts");
+      const plan = buildRawPlan(read, options, raw, report);
+      report.throwIfErrors();
+      return plan;
+    }
     const check = (into: Report) => {
       // Its warnings come again when the plan is built.
       const found = new Report();
@@ -33,11 +50,20 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    await fetchModels(namedModels(read).values(), options.cacheDir, { ...models, check }, report);
+    const policy = { ...models, check, definitions: options.architectures };
+    await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
     const plan = buildPlan(read, options, outputName, report, await prepare(read));
     report.throwIfErrors();
     return plan;
   } finally {
     printProblems("warning", report.warnings);
   }
+}
+
+function readConfig(config: ConfigSource, strict: boolean, raw: boolean, report: Report): MergeConfig {
+  // Names of checkpoints hold "+" and "@" as they please.
+  const options = { strict, isPath: raw ? existsSync : undefined };
+  return typeof config === "string"
+    ? loadMergeConfig(config, options, report)
+    : readMergeConfig(config.text, config.name, options, report);
 }

@@ -6,6 +6,8 @@ import {
   MEMORY_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
+  RAW_OPTIONS,
+  rawChoice,
   THREADS_OPTION,
 } from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
@@ -13,6 +15,7 @@ import type { CommandSpec, Options, OptionValues } from "./option.ts";
 const OPTIONS = {
   force: FORCE_OPTION,
   ...PLANNING_OPTIONS,
+  ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
   memory: { ...MEMORY_OPTION, doc: "Memory that merge would get beyond the usual 300 MB: part of the estimate." },
   download: {
@@ -59,15 +62,6 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
   const { download, force, threads, memory, ops, json } = options;
-  return await executePlan({
-    config,
-    out,
-    options: mergeOptions(options),
-    download,
-    force,
-    threads,
-    memory,
-    ops,
-    json,
-  });
+  const source = { config, options: mergeOptions(options), raw: rawChoice(options) };
+  return await executePlan({ ...source, out, download, force, threads, memory, ops, json });
 }

@@ -98,7 +98,19 @@ function readComposition(entry: YamlEntry | undefined, context: Context): Compos
   const items = readItems(entry.value, entry.key.source, context);
   if (entry.key.value === "models")
     return { kind: "models", models: items.flatMap((item) => readInputModel(item, context)) };
-  return { kind: "slices", slices: items.flatMap((item) => readOutputSlice(item, context)) };
+  const slices = items.flatMap((item) => readOutputSlice(item, context));
+  warnEmpty(slices, context);
+  return { kind: "slices", slices };
+}
+
+/** The first and the last of several slices say where the weights before and after the layers come from, even if empty. */
+function warnEmpty(slices: readonly OutputSlice[], context: Context): void {
+  const between = slices.length > 1 ? slices.slice(1, -1) : slices;
+  for (const { layerRange, at } of between.flatMap(({ sources }) => sources)) {
+    const [start, end] = layerRange;
+    if (start !== end) continue;
+    context.report.warn({ code: "layer-range", message: `layer_range [${start}, ${end}] holds no layer`, at });
+  }
 }
 
 function readInputModel(node: YamlNode, context: Context): readonly InputModel[] {
@@ -167,9 +179,6 @@ function readLayerRange(node: YamlNode, context: Context): readonly [number, num
       hint: "[first, end], counted from 0, without the end",
     });
     return undefined;
-  }
-  if (start === end) {
-    context.report.warn({ code: "layer-range", message: `layer_range [${start}, ${end}] holds no layer`, at: node.at });
   }
   return [start, end];
 }

@@ -10,6 +10,11 @@ export interface Context {
   readonly report: Report;
   /** Unknown keys are errors, not warnings. */
   readonly strict: boolean;
+  /**
+   * Whether a model's text, as it stands, is the path of something: then "@" and "+" in it mean nothing. Undefined where
+   * they always do.
+   */
+  readonly isPath?: ((text: string) => boolean) | undefined;
 }
 
 export type Fields<Name extends string> = { readonly [name in Name]?: YamlEntry };

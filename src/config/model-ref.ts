@@ -17,7 +17,9 @@ export function readModel(node: YamlNode, what: string, context: Context): Named
 
 function readModelText(node: YamlNode, what: string, context: Context): ModelRef | undefined {
   const text = readModelName(node, what, context);
-  return text === undefined ? undefined : accept(parseModelRef(text), node, context);
+  if (text === undefined) return undefined;
+  if (context.isPath?.(text) === true) return { model: { path: text } };
+  return accept(parseModelRef(text), node, context);
 }
 
 function readModelMapping(node: YamlNode, what: string, context: Context): ModelRef | undefined {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { nearest, type Problem, type Report, SinterError } from "../errors.ts";
 import { type FloatDtype, parseTorchDtype, torchDtypeNames } from "../model/dtype.ts";
 import { readBody } from "./composition.ts";
-import { type Context, readFields, readText } from "./fields.ts";
+import { type Context, type Fields, readFields, readText } from "./fields.ts";
 import { readModel } from "./model-ref.ts";
 import { readParameters } from "./settings.ts";
 import { readTokenizer } from "./tokenizer.ts";
@@ -24,27 +24,43 @@ const KEYS = [
   "chat_template",
 ] as const;
 
+/** How a configuration is read. */
+export type ReadOptions = Pick<Context, "strict" | "isPath">;
+
 /**
  * Reads and validates a merge configuration. Warnings (unknown keys, unless `strict`; repeated keys) go to `report`.
  * @param file names the text in positions.
  * @throws SinterError with every error of the configuration.
  */
-export function readMergeConfig(text: string, file: string, options: { strict: boolean }, report: Report): MergeConfig {
-  const context: Context = { report, strict: options.strict };
+export function readMergeConfig(text: string, file: string, options: ReadOptions, report: Report): MergeConfig {
+  const context: Context = { report, ...options };
   const root = parseYaml(text, file, report);
   if (root === undefined) throw new SinterError(report.errors);
-  return readRoot(root, text, file, context);
+  const config = readMerge(root, text, file, context);
+  report.throwIfErrors();
+  return config;
 }
 
-function readRoot(root: YamlMapping, text: string, file: string, context: Context): MergeConfig {
-  const fields = readFields(root, "the configuration", KEYS, context) ?? {};
+/**
+ * One merge of a configuration. What is wrong goes to the context's report; then the value must not be used.
+ * @param others keys besides those of a merge that the mapping may have.
+ */
+export function readMerge(
+  root: YamlMapping,
+  text: string,
+  file: string,
+  context: Context,
+  others: readonly string[] = [],
+): MergeConfig {
+  const fields: Fields<(typeof KEYS)[number]> =
+    readFields<string>(root, "the configuration", [...KEYS, ...others], context) ?? {};
   const method = fields.merge_method;
   if (method === undefined) {
     const hint = "give merge_method; `sinter methods` lists them";
     context.report.error({ code: "missing-key", message: "the configuration has no merge_method", at: root.at, hint });
   }
   const template = fields.chat_template && readText(fields.chat_template.value, "chat_template", context);
-  const config: MergeConfig = {
+  return {
     file,
     text,
     mergeMethod: (method && readText(method.value, "merge_method", context)) ?? "",
@@ -57,8 +73,6 @@ function readRoot(root: YamlMapping, text: string, file: string, context: Contex
     chatTemplate: fields.chat_template && template ? { text: template, at: fields.chat_template.value.at } : undefined,
     body: readBody(fields, root.at, context),
   };
-  context.report.throwIfErrors();
-  return config;
 }
 
 /** A dtype by its name. An empty name means none, as in the reference. */
@@ -86,11 +100,11 @@ const MAX_FILE_SIZE = 16 * 1024 * 1024;
  * Reads a configuration file, which must be UTF-8.
  * @throws SinterError where the file cannot be read or is no valid configuration.
  */
-export function loadMergeConfig(path: string, options: { strict: boolean }, report: Report): MergeConfig {
+export function loadMergeConfig(path: string, options: ReadOptions, report: Report): MergeConfig {
   return readMergeConfig(readConfigText(path), path, options, report);
 }
 
-/** The text of a configuration file. @throws SinterError where it cannot be read, or is not UTF-8. */
+/** The text of a configuration file, which must be UTF-8. @throws SinterError where the file cannot be read. */
 export function readConfigText(path: string): string {
   try {
     const { size } = statSync(path);

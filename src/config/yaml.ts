@@ -1,4 +1,4 @@
-import { type Document, type ErrorCode, LineCounter, parseAllDocuments } from "yaml";
+import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments } from "yaml";
 import type { Position, Problem, Report } from "../errors.ts";
 import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
 
@@ -9,6 +9,49 @@ import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
  * @returns the mapping, or undefined after an error.
  */
 export function parseYaml(text: string, file: string, report: Report): YamlMapping | undefined {
+  const parsed = parseText(text, file);
+  const syntax = syntaxProblem(parsed) ?? secondDocument(parsed.documents, parsed.position);
+  if (syntax !== undefined) {
+    report.error(syntax);
+    return undefined;
+  }
+  return readMapping(parsed, parsed.documents[0]?.contents, report);
+}
+
+/** One of several documents of a text. */
+export interface YamlDocument {
+  root: YamlMapping;
+  /** As the user wrote it, comments included, without the `---` around it. */
+  text: string;
+}
+
+/**
+ * Reads every YAML document of a text, as PyYAML's `safe_load_all` does; empty ones are left out.
+ * @returns undefined after an error, of which the report then has at least one.
+ */
+export function parseYamlDocuments(text: string, file: string, report: Report): YamlDocument[] | undefined {
+  const parsed = parseText(text, file);
+  const syntax = syntaxProblem(parsed);
+  if (syntax !== undefined) {
+    report.error(syntax);
+    return undefined;
+  }
+  const before = report.errors.length;
+  const documents = [...parsed.documents].flatMap((document, i): YamlDocument[] => {
+    if (document.contents === null || isEmptyScalar(document.contents)) return [];
+    const root = readMapping(parsed, document.contents, report);
+    return root === undefined ? [] : [{ root, text: ownText(parsed, i) }];
+  });
+  return report.errors.length > before ? undefined : documents;
+}
+
+interface Parsed {
+  source: string;
+  documents: Documents;
+  position: ToPosition;
+}
+
+function parseText(text: string, file: string): Parsed {
   const lines = new LineCounter();
   const position = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
@@ -23,18 +66,32 @@ export function parseYaml(text: string, file: string, report: Report): YamlMappi
     prettyErrors: false,
     lineCounter: lines,
   });
-  const syntax =
-    unprintable(source, position) ?? syntaxError(documents, position) ?? secondDocument(documents, position);
-  if (syntax !== undefined) {
-    report.error(syntax);
-    return undefined;
-  }
+  return { source, documents, position };
+}
+
+function syntaxProblem({ source, documents, position }: Parsed): Problem | undefined {
+  return unprintable(source, position) ?? syntaxError(documents, position);
+}
+
+/** The value that stands in a document, which must be a mapping. @returns undefined after an error. */
+function readMapping({ source, position }: Parsed, contents: unknown, report: Report): YamlMapping | undefined {
   const before = report.errors.length;
-  const root = new NodeReader(source, position, report).read(documents[0]?.contents, 0);
+  const root = new NodeReader(source, position, report).read(contents, 0);
   if (report.errors.length > before) return undefined;
   if (root.kind === "mapping") return root;
   report.error({ code: "yaml-type", message: `expected "key: value" lines, found ${describe(root)}`, at: root.at });
   return undefined;
+}
+
+/** The lines of a document, from the end of the one before it. Lines that only divide documents are not its own. */
+function ownText({ source, documents }: Parsed, index: number): string {
+  const end = (i: number) => documents[i]?.range?.[2] ?? source.length;
+  const text = source.slice(index === 0 ? 0 : end(index - 1), end(index));
+  return `${text.replace(/^(---|\.\.\.)[^\S\n]*$/gm, "").trim()}\n`;
+}
+
+function isEmptyScalar(contents: unknown): boolean {
+  return isScalar(contents) && contents.source === "" && contents.tag === undefined && contents.type === "PLAIN";
 }
 
 type Documents = ReturnType<typeof parseAllDocuments>;

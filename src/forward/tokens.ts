@@ -1,8 +1,7 @@
-import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import type { Report } from "../errors.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
-import type { Model } from "../model/types.ts";
+import { type Model, sideFilePath } from "../model/types.ts";
 
 /** From text to ids, with the special tokens that the tokenizer puts around a text. */
 export type Encode = (text: string) => Int32Array;
@@ -21,7 +20,7 @@ export function readEncoder(model: Model, report: Report): Encode | undefined {
     });
     return undefined;
   }
-  const read = (name: string) => readJsonObject(join(model.dir, name), name, report);
+  const read = (name: string) => readJsonObject(sideFilePath(model, name), name, report);
   const definition = read(FILE);
   const config = model.sideFiles.includes(CONFIG) ? read(CONFIG) : {};
   if (definition === undefined || config === undefined || !isObject(definition)) return undefined;
@@ -30,7 +29,7 @@ export function readEncoder(model: Model, report: Report): Encode | undefined {
     return (text) => Int32Array.from(tokenizer.encode(text).ids);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const path = join(model.dir, FILE);
+    const path = sideFilePath(model, FILE);
     report.error({
       code: "bad-tokenizer",
       message: `the tokenizer cannot be used: ${reason}`,

@@ -1,6 +1,7 @@
 import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import type { WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
+import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 import type { DecoderShape } from "./shape.ts";
@@ -64,6 +65,11 @@ export function decoderWeights(forward: ForwardModel, shape: DecoderShape, repor
     const { view } = found;
     const fits =
       view.shape.length === sizes.length && sizes.every((size, i) => size === undefined || size === view.shape[i]);
+    const unread = notAsStored({ view, tensor: found.name, model: model.name }, "a forward pass");
+    if (unread !== undefined) {
+      report.error(unread);
+      return undefined;
+    }
     if (fits && isFloat(view.dtype)) return view;
     report.error({
       code: "forward-tensor",

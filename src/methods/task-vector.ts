@@ -16,6 +16,15 @@ interface Variant {
   rescale: boolean;
 }
 
+const NAIVE_COUNT: ParameterSpec = {
+  name: "naive_count",
+  scope: "global",
+  type: "boolean",
+  required: false,
+  default: false,
+  doc: "Elect the sign that most of the kept differences have, whatever their weights and magnitudes.",
+};
+
 export const taskArithmetic = taskVectorMethod({
   name: "task_arithmetic",
   title: "Task Arithmetic",
@@ -152,7 +161,8 @@ function taskVectorMethod(variant: Variant): MergeMethod {
       }
       const thinned = inputs.filter((input) => numberIn(input.parameters, "density") < 1).length;
       const scratch = thinned === 0 ? undefined : thinning.scratch?.(thinned, args);
-      return { kernel: variant.name, inputs: [base, ...models], params, scratch };
+      const counted = booleanIn(args.parameters, "naive_count");
+      return { kernel: counted ? `${variant.name}_count` : variant.name, inputs: [base, ...models], params, scratch };
     },
   };
 }
@@ -203,6 +213,7 @@ function parameters(variant: Variant): ParameterSpec[] {
       default: 1,
       doc: "Factor on the merged difference before it is added to the base.",
     },
+    ...(variant.name === "ties" ? [NAIVE_COUNT] : []),
     {
       name: "int8_mask",
       scope: "global",

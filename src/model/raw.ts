@@ -1,17 +1,19 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Problem, Report } from "../errors.ts";
 import { type NamedRef, readNamed } from "./attribute.ts";
 import { isFile, listFiles } from "./folder-files.ts";
 import { expandHome } from "./hub-cache.ts";
 import { readJsonObject } from "./json-file.ts";
-import { ggufRefusal, locateModel } from "./locate.ts";
+import { didYouMean, ggufRefusal, locateModel } from "./locate.ts";
 import { quantisedConfig, quantisedTensors } from "./quantised.ts";
 import type { Model } from "./types.ts";
 import { rawWeightFiles, type WeightFiles } from "./weight-files.ts";
 import { readWeights } from "./weights.ts";
 
 const CONFIG_FILE = "config.json";
+/** A name that is meant for a file, whether there is one or not. */
+const FILE = /\.(safetensors|bin|pt|pth|ckpt|index\.json)$/;
 
 /**
  * Opens tensors that belong to no model family: a single file (safetensors or PyTorch's), an index of such files, or a
@@ -38,6 +40,14 @@ export function openRawModel(
       return undefined;
     }
     const path = resolve(expandHome(named.ref.model.path));
+    if (!existsSync(path) && FILE.test(path)) {
+      found.error({
+        code: "model-not-found",
+        message: `there is no file "${named.ref.model.path}": looked for ${path}`,
+        hint: didYouMean(path),
+      });
+      return undefined;
+    }
     const raw = isFile(path) ? rawFile(path) : rawFolder(locateModel(named.ref.model, options.cacheDir, found), found);
     return raw === undefined ? undefined : readRaw(raw, { ref: named.ref, name }, found);
   });

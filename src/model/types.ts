@@ -4,7 +4,7 @@ import type { ModelRef } from "./ref.ts";
 
 /**
  * Where a tensor's bytes lie: the only way tensor bytes are spoken of in TypeScript.
- * `offset` counts from the start of `file`, in bytes; elements are little-endian, row-major, without gaps.
+ * `offset` counts from the start of `file`, in bytes; elements are little-endian.
  */
 export interface TensorView {
   file: string;
@@ -13,6 +13,11 @@ export interface TensorView {
   shape: readonly number[];
   /** What an adapter changes in the elements as they are read, in the order of their rows; undefined: nothing. */
   patches?: readonly TensorPatch[] | undefined;
+  /**
+   * Elements from one to the next along each dimension: only views in PyTorch's files have them (transposed, cut out of
+   * a wider tensor, repeated). Undefined: row-major, without gaps.
+   */
+  strides?: readonly number[] | undefined;
 }
 
 /**
@@ -64,11 +69,21 @@ export interface Model {
   sideFiles: readonly string[];
   /** Where side files lie that are not all in `dir`: an adapter may bring the tokenizer. */
   sideFilePaths?: ReadonlyMap<string, string> | undefined;
+  /** Where the model is the output of an earlier merge of the same run: its plan's hash, and what it was made from. */
+  made?: { plan: string; from: readonly ModelRef[] } | undefined;
 }
 
 /** Where a model's side file lies. */
-export function sideFilePath({ dir, sideFilePaths }: Model, name: string): string {
+export function sideFilePath({ dir, sideFilePaths }: Pick<Model, "dir" | "sideFilePaths">, name: string): string {
   return sideFilePaths?.get(name) ?? join(dir, name);
+}
+
+/** What native code is told of a view whose elements do not lie one after another. */
+export function layoutOf({
+  shape,
+  strides,
+}: TensorView): { sizes: readonly number[]; strides: readonly number[] } | undefined {
+  return strides === undefined ? undefined : { sizes: shape, strides };
 }
 
 /** The number of elements of a shape; 1 for a 0-d tensor. */

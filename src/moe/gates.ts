@@ -1,4 +1,5 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
+import { notAsStored } from "../model/as-stored.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
@@ -32,8 +33,11 @@ export async function gatesFromPrompts(
 ): Promise<Gates> {
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
-  const embedding = embeddingOf(models.base, report)?.view;
+  const found = embeddingOf(models.base, report);
+  const unread = found && notAsStored({ ...found, tensor: found.name, model: models.base.model.name }, "routing");
+  if (unread !== undefined) report.error({ ...unread, at: models.base.at });
   report.throwIfErrors();
+  const embedding = found?.view;
   const { shape } = embedding as TensorView;
   const tokens = await encodePrompts(models.base, prompts, shape[0] ?? 0);
   const width = shape[1] ?? 0;

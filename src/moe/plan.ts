@@ -14,6 +14,7 @@ import { chooseMixture } from "./choose.ts";
 import { mixtureDefinitions } from "./definition.ts";
 import { type MixtureModels, openMixtureModels } from "./models.ts";
 import { mixtureArchitecture, mixtureEdits } from "./output.ts";
+import { mixtureRecipe } from "./recipe.ts";
 import { embeddingOf, type RouterPlace } from "./routers.ts";
 import { checkSizes, denseWeights } from "./sources.ts";
 import type { MixtureConfig, MixtureOptions } from "./types.ts";
@@ -73,6 +74,7 @@ export function planMixture(
     seed: options.seed,
     models: models.all.map(({ model }) => model.name),
     baseModel: base.model.name,
+    recipe: mixtureRecipe(config, options),
     inputFiles: inputFiles(weights.ops, models),
     ...layout,
     sideFiles: [

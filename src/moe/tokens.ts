@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import { Report, SinterError } from "../errors.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
-import type { Model } from "../model/types.ts";
+import { type Model, sideFilePath } from "../model/types.ts";
 import type { PlanModel } from "../plan/models.ts";
 import { promptText } from "./prompt-text.ts";
 
@@ -29,7 +28,7 @@ export async function encodePrompts(
       "save its tokenizer with transformers, which writes that file, or set gate_mode to random",
     );
   }
-  const vocabulary = readJsonObject(join(model.dir, VOCABULARY), VOCABULARY, report);
+  const vocabulary = readJsonObject(sideFilePath(model, VOCABULARY), VOCABULARY, report);
   const settings = readOptional(model, SETTINGS, report) ?? {};
   const bos =
     tokenText(settings.bos_token) ?? tokenText(readOptional(model, "special_tokens_map.json", report)?.bos_token);
@@ -54,7 +53,7 @@ export async function encodePrompts(
 }
 
 function readOptional(model: Model, name: string, report: Report): Record<string, unknown> | undefined {
-  return model.sideFiles.includes(name) ? readJsonObject(join(model.dir, name), name, report) : undefined;
+  return model.sideFiles.includes(name) ? readJsonObject(sideFilePath(model, name), name, report) : undefined;
 }
 
 /** A special token is its text, or an object that has it as its content. */

@@ -2,12 +2,16 @@ import type { Report } from "../errors.ts";
 
 /** Weights that are copied from one model because not every model has them, or not in the same shape. */
 export interface Copies {
-  note(tensor: string, model: string, reason: "missing" | "shape"): void;
+  note(tensor: string, model: string, reason: keyof typeof REASONS): void;
   /** One warning for each model and reason, however many weights there are. */
   report(report: Report): void;
 }
 
-const REASONS = { missing: "not every model has it", shape: "the models have it in different shapes" };
+const REASONS = {
+  missing: "not every model has it",
+  shape: "the models have it in different shapes",
+  kind: "it is whole numbers in one model and floating point numbers in another",
+};
 
 export function startCopies(): Copies {
   const groups = new Map<string, { model: string; reason: keyof typeof REASONS; tensors: string[] }>();

@@ -1,10 +1,13 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import type { TensorPatch } from "../model/types.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import type { MergeOp, MergePlan, RowGather } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
 const FORMAT = 3;
+
+/** Added to the number of a dtype where strides follow the shape. */
+const WITH_STRIDES = 100;
 
 const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, index]));
 
@@ -18,6 +21,18 @@ const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, inde
  * @returns SHA-256 in hexadecimal, of all numbers as little-endian float64 and then the SHA-256 of all names as UTF-8.
  */
 export function planHash(plan: MergePlan): string {
+  let hash = HASHES.get(plan);
+  if (hash === undefined) {
+    hash = computeHash(plan);
+    HASHES.set(plan, hash);
+  }
+  return hash;
+}
+
+/** A plan is data that nobody changes: the card, the manifest and the printed plan ask for the hash of one. */
+const HASHES = new WeakMap<MergePlan, string>();
+
+function computeHash(plan: MergePlan): string {
   const writer = new Writer();
   writer.list([FORMAT, plan.seed, plan.inputFiles.length, plan.shards.length, plan.ops.length]);
   const files = new Map(plan.inputFiles.map(({ path }, index) => [path, index]));
@@ -32,6 +47,11 @@ export function planHash(plan: MergePlan): string {
     writer.number(format === "safetensors" ? 0 : 1);
   }
   for (const op of plan.ops) writeOp(writer, op, files, models);
+  // What has no such inputs keeps the hash that it had before there were any.
+  for (const { model, plan: hash } of plan.madeInputs ?? []) {
+    writer.number(models.get(model) ?? -1);
+    writer.name(hash);
+  }
   return writer.digest();
 }
 
@@ -50,17 +70,40 @@ function writeOp(
   writer.number(op.inputs.length);
   writer.list(op.shape);
   writer.list(op.values ?? op.params);
-  for (const { view, model, tensor, position } of op.inputs) {
+  for (const { view, model, tensor, position, gather } of op.inputs) {
     writer.name(tensor === op.tensor ? "" : tensor);
     writer.number(models.get(model) ?? -1);
     writer.number(position);
     writer.number(files.get(view.file) ?? -1);
     writer.number(view.offset);
-    writer.number(DTYPES.get(view.dtype) ?? -1);
+    writer.number((DTYPES.get(view.dtype) ?? -1) + (view.strides === undefined ? 0 : WITH_STRIDES));
     writer.list(view.shape);
+    if (view.strides !== undefined) writer.list(view.strides);
     writer.number(view.patches?.length ?? 0);
     for (const patch of view.patches ?? []) writePatch(writer, patch, files);
+    if (gather !== undefined) writeGather(writer, gather, files);
   }
+}
+
+/** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
+const GATHERED = -1;
+
+/** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
+export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
+  return new Bun.CryptoHasher("sha256").update(rows).update(mixes).digest("hex");
+}
+
+function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
+  writer.number(GATHERED);
+  writer.number(gather.pieces.length);
+  for (const { view } of gather.pieces) {
+    writer.number(files.get(view.file) ?? -1);
+    writer.number(view.offset);
+    writer.number(DTYPES.get(view.dtype) ?? -1);
+    writer.list(view.shape);
+  }
+  writer.number(gather.rows.length);
+  writer.name(gatherHash(gather));
 }
 
 function writePatch(writer: Writer, patch: TensorPatch, files: ReadonlyMap<string, number>): void {
@@ -78,18 +121,18 @@ function writePatch(writer: Writer, patch: TensorPatch, files: ReadonlyMap<strin
 const PIECE = 1 << 15;
 
 class Writer {
-  readonly #numberHash = new Bun.CryptoHasher("sha256");
-  readonly #nameHash = new Bun.CryptoHasher("sha256");
-  readonly #numbers = new Float64Array(PIECE);
-  #used = 0;
-  #names = "";
+  private readonly numberHash = new Bun.CryptoHasher("sha256");
+  private readonly nameHash = new Bun.CryptoHasher("sha256");
+  private readonly numbers = new Float64Array(PIECE);
+  private used = 0;
+  private names = "";
 
   number(value: number): void {
-    if (this.#used === PIECE) {
-      this.#numberHash.update(this.#numbers);
-      this.#used = 0;
+    if (this.used === PIECE) {
+      this.numberHash.update(this.numbers);
+      this.used = 0;
     }
-    this.#numbers[this.#used++] = value;
+    this.numbers[this.used++] = value;
   }
 
   /** A list of any length, which goes before it. */
@@ -100,15 +143,15 @@ class Writer {
 
   name(name: string): void {
     this.number(name.length);
-    this.#names += name;
-    if (this.#names.length < PIECE) return;
-    this.#nameHash.update(this.#names);
-    this.#names = "";
+    this.names += name;
+    if (this.names.length < PIECE) return;
+    this.nameHash.update(this.names);
+    this.names = "";
   }
 
   digest(): string {
-    this.#numberHash.update(this.#numbers.subarray(0, this.#used));
-    const names = this.#nameHash.update(this.#names).digest();
-    return this.#numberHash.update(names).digest("hex");
+    this.numberHash.update(this.numbers.subarray(0, this.used));
+    const names = this.nameHash.update(this.names).digest();
+    return this.numberHash.update(names).digest("hex");
   }
 }

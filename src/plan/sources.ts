@@ -231,7 +231,7 @@ function markBase(list: readonly Omit<Source, "isBase">[], base: PlanModel | und
 }
 
 /** As many sources as the method takes, and a base among them where it needs one. One source, or the base, may do. */
-function hasRightSources(sources: readonly Source[], method: MergeMethod): boolean {
+export function hasRightSources(sources: readonly Source[], method: MergeMethod): boolean {
   if (sources.length === 1) return true;
   if (method.base === "required" && !sources.some((source) => source.isBase)) return false;
   const count = sources.filter((source) => method.base === "member" || !source.isBase).length;
@@ -239,7 +239,7 @@ function hasRightSources(sources: readonly Source[], method: MergeMethod): boole
 }
 
 /** Reports what `hasRightSources` finds wrong. */
-function checkSources(slice: Slice, method: MergeMethod, config: MergeConfig, report: Report): void {
+export function checkSources(slice: Slice, method: MergeMethod, config: MergeConfig, report: Report): void {
   const { sources } = slice;
   const hasBase = sources.some((source) => source.isBase);
   if (method.base === "required" && !hasBase && sources.length > 1) {

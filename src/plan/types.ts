@@ -3,6 +3,18 @@ import type { Scratch } from "../methods/types.ts";
 import type { Dtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
+/** Rows that an input of an op reads instead of those of its own tensor in their order. */
+export interface RowGather {
+  /** Tensors that rows come from; their rows are counted from 0 through all of them. */
+  pieces: readonly Pick<OpInput, "view" | "model" | "tensor">[];
+  /**
+   * For each row of the output its number among those of the pieces; or a code: -1 zeros, -2 the mean of all rows that
+   * have not this code (padding), -3 - i the mean of the rows that `mixes` lists from `mixes[i]`, which is how many they are.
+   */
+  rows: Int32Array;
+  mixes: Int32Array;
+}
+
 /** One input of an op: where its bytes lie, whose they are, and its place in the recipe. */
 export interface OpInput {
   view: TensorView;
@@ -11,6 +23,8 @@ export interface OpInput {
   tensor: string;
   /** Position of the source in the recipe: tells random streams apart. */
   position: number;
+  /** Where its rows come from, where they are not those of `view` in their order. */
+  gather?: RowGather | undefined;
 }
 
 /** One output tensor: method, plain numbers, input views, place in a sink. */
@@ -52,6 +66,26 @@ export type ConfigEdits = ReadonlyMap<string, unknown>;
 /** A side file of the output: copied from an input, or text made here. */
 export type SideFile = { name: string; from: string } | { name: string; text: string };
 
+/** What a plan was made from, so that it can be made again: data that goes into the output's manifest. */
+export interface Recipe {
+  /** Which program reads the text. */
+  program: "merge" | "multi" | "raw" | "fill" | "moe";
+  /** A configuration in normal form: every default spelt out. */
+  text: string;
+  options: Pick<
+    MergeOptions,
+    "seed" | "outShardSize" | "safeSerialization" | "lmHead" | "allowCrimes" | "copyTokenizer" | "writeModelCard"
+  > & {
+    /** `raw`: what becomes of tensors that not all models have. */
+    tensors?: RawTensors | undefined;
+    /** `moe`: how the experts of a layer are stored. */
+    expertLayout?: "separate" | "packed" | undefined;
+  };
+}
+
+/** Tensors that not all models have: an error, left out, or merged of those that have them. */
+export type RawTensors = "all" | "intersection" | "union";
+
 /** All ops and the exact byte layout of every output file. Pure data; printable, hashable. */
 export interface MergePlan {
   method: string;
@@ -60,6 +94,10 @@ export interface MergePlan {
   /** Display names of all models, in the order of the recipe, base included. */
   models: readonly string[];
   baseModel: string | undefined;
+  /** Models of the recipe that are themselves the output of a plan, with its hash. */
+  madeInputs?: readonly { model: string; plan: string }[] | undefined;
+  /** What the plan was made from; undefined where nothing can make it again. */
+  recipe?: Recipe | undefined;
   /** Every input file with its size, in the order of first use. */
   inputFiles: readonly { path: string; size: number }[];
   ops: readonly MergeOp[];
@@ -76,9 +114,20 @@ export interface MergePlan {
   };
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
+  /** Where the tokenizer is built for the merge. */
+  vocabulary?: VocabularySummary | undefined;
   warnings: readonly Problem[];
   /** Tensors whose last bits depend on the machine, and why: everything else has the same bytes everywhere. */
   varies?: string | undefined;
+}
+
+/** What became of the models' vocabularies, in numbers. */
+export interface VocabularySummary {
+  /** The output's tokens, and the rows beyond them. */
+  tokens: number;
+  padding: number;
+  /** By model: how many of the output's tokens it has itself. */
+  own: readonly { model: string; tokens: number }[];
 }
 
 /** Everything besides the configuration that decides what a merge does. */

@@ -96,14 +96,12 @@ function checkTokenizer({ model, at }: PlanModel, rows: number, report: Report):
     code: "tokenizer-rows",
     message: `the tokenizer of ${model.name} uses token ids up to ${largest}, and the merged embedding has ${rows} rows`,
     at,
-    hint:
-      "a tokenizer built for the merge (tokenizer_source) is needed, which is not available yet; " +
-      "--no-copy-tokenizer merges without one",
+    hint: "tokenizer_source: union merges by token; --no-copy-tokenizer merges the common rows without a tokenizer",
   });
 }
 
 /** From tokenizer.json, else vocab.json; undefined where the model has neither or it cannot be read. */
-function largestTokenId(model: Model): number | undefined {
+export function largestTokenId(model: Model): number | undefined {
   const tokenizer = readJson(model, "tokenizer.json") as TokenizerJson | undefined;
   const vocab = tokenizer?.model?.vocab ?? (readJson(model, "vocab.json") as Record<string, number> | undefined);
   if (vocab === undefined) return undefined;

@@ -112,18 +112,9 @@ class Computation {
 
   #nativeOp(op: MergeOp, sink: number): NativeOp {
     return {
-      kernel: op.kernel,
-      ...nativeInputs(op.inputs, (file, model) => this.#sources.open(file, model, op)),
-      count: elementCount(op.shape),
-      rows: op.shape[0] ?? 1,
-      columns: op.shape.at(-1) ?? 1,
-      elements: elementCount(op.inputs[0]?.view.shape ?? op.shape),
-      params: op.values ?? [...op.params],
-      seed: this.#plan.seed,
-      tensor: op.randomAs ?? op.tensor,
+      ...computation(this.#plan, op, this.#sources),
       sink,
       offset: op.offset,
-      dtype: op.dtype,
       crc32: this.#plan.shards[op.shard]?.format === "torch",
     };
   }
@@ -165,6 +156,25 @@ class Computation {
     this.#wake();
   }
 }
+
+/** What an op computes, apart from where it is written. Opens the files that it reads. */
+export function computation(plan: MergePlan, op: MergeOp, sources: OpenSources): Computed {
+  const [first] = op.inputs;
+  return {
+    kernel: op.kernel,
+    ...nativeInputs(op.inputs, (file, model) => sources.open(file, model, op)),
+    count: elementCount(op.shape),
+    rows: op.shape[0] ?? 1,
+    columns: op.shape.at(-1) ?? 1,
+    elements: elementCount(first === undefined || first.gather !== undefined ? op.shape : first.view.shape),
+    params: op.values ?? [...op.params],
+    seed: plan.seed,
+    tensor: op.randomAs ?? op.tensor,
+    dtype: op.dtype,
+  };
+}
+
+type Computed = Parameters<Addon["checksum"]>[0];
 
 function asSinterError(error: unknown, context: NativeContext): SinterError {
   return error instanceof SinterError ? error : new SinterError(nativeProblem(error, context));

@@ -11,6 +11,9 @@ const PER_WORKER = 6e6;
 /** Blocks of the write pool beyond one per worker: `kSpareBuffers` in native/io/write-pool.cc. */
 const WRITE_BLOCKS = 8 << 20;
 
+/** A token of a vocabulary that was read or made while planning, measured: its text, maps, merges and the output's text. */
+const PER_TOKEN = 1400;
+
 /** Most candidates that one selection collects: `kCollectRoom` in native/engine/select.cc. */
 const COLLECTED = 8 << 20;
 /** Bytes of scratch that all ops together may take unasked: `kFreeScratch` in native/engine/engine.h. */
@@ -22,7 +25,8 @@ const PER_ROW_ELEMENT = 40;
 const PRODUCT_ROWS = 8;
 
 /**
- * Most bytes of anonymous memory that running the plan takes: an estimate that does not grow with the model.
+ * Most bytes of anonymous memory that running the plan takes: an estimate that grows with vocabularies that are
+ * merged, and not with the model.
  * @param memory bytes of scratch that the user allows beyond what is free.
  */
 export function peakMemory(plan: MergePlan, threads: number, memory = 0): number {
@@ -35,8 +39,8 @@ export function peakMemory(plan: MergePlan, threads: number, memory = 0): number
   }
   // Masks are taken from a budget; an op that gets none does without.
   const budget = Math.min(masks, FREE_SCRATCH + memory);
-  const own = RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads;
-  return own + scratch + budget + patchBytes(plan, threads);
+  const fixed = RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads;
+  return fixed + scratch + budget + vocabularies(plan) + patchBytes(plan, threads);
 }
 
 /** The right factors of adapters, of as many ops as are in flight, and a block of products for each worker. */
@@ -54,6 +58,11 @@ function patchBytes(plan: MergePlan, threads: number): number {
   }
   const inFlight = factors.toSorted((a, b) => b - a).slice(0, Math.max(4, 2 * threads));
   return inFlight.reduce((sum, bytes) => sum + bytes, 0) + threads * block;
+}
+
+function vocabularies({ vocabulary }: MergePlan): number {
+  if (vocabulary === undefined) return 0;
+  return PER_TOKEN * vocabulary.own.reduce((sum, { tokens }) => sum + tokens, vocabulary.tokens);
 }
 
 function scratchBytes(op: MergeOp, { selections = 0, numbers = 0, row = 0 }: Scratch, threads: number): number {

@@ -16,7 +16,7 @@ import { MANIFEST_NAME } from "./manifest.ts";
 import { formatBytes } from "./units.ts";
 
 /** The part of a plan that decides what is in the output folder, and what must not be the output folder. */
-type OutputPlan = Pick<MergePlan, "inputFiles" | "shards" | "sideFiles" | "index">;
+type OutputPlan = Pick<MergePlan, "inputFiles" | "shards" | "sideFiles" | "index" | "recipe">;
 
 /** The output folder as it was found before anything was written. */
 export interface OutputFolder {
@@ -116,7 +116,7 @@ function checkApartFromInputs(plan: OutputPlan, out: string, report: Report): vo
         ? "is the folder of"
         : isInside(folder, out)
           ? "contains"
-          : isInside(out, folder)
+          : isInside(out, folder) && !holdsLooseFiles(plan)
             ? "lies inside"
             : undefined;
     if (relation === undefined) continue;
@@ -127,6 +127,11 @@ function checkApartFromInputs(plan: OutputPlan, out: string, report: Report): vo
       hint: "choose another output folder",
     });
   }
+}
+
+/** A folder of checkpoints is no model: the merged one may lie beside them. */
+function holdsLooseFiles({ recipe }: OutputPlan): boolean {
+  return recipe?.program === "raw";
 }
 
 /** Real folders of all input files: both where a link to a file stands and where the file itself lies. */

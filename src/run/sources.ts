@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import { type Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
+import { filesOf } from "../plan/reads.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { fileProblem } from "./file-error.ts";
 import { nativeProblem } from "./native-error.ts";
-import { filesOf } from "./native-inputs.ts";
 
 const CHANGED = { code: "source-changed", hint: "plan again: run the same command once more" } as const;
 
@@ -36,7 +36,7 @@ export class OpenSources {
     this.#addon = addon;
     this.#sizes = new Map(plan.inputFiles.map(({ path, size }) => [path, size]));
     for (const op of plan.ops) {
-      for (const file of filesOf(op.inputs)) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1);
+      for (const file of op.inputs.flatMap(filesOf)) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1);
     }
   }
 
@@ -63,7 +63,7 @@ export class OpenSources {
 
   /** Says that an op has ended, well or not: files that no later op reads are closed. */
   release(op: MergeOp): void {
-    for (const file of filesOf(op.inputs)) {
+    for (const file of op.inputs.flatMap(filesOf)) {
       const left = (this.#uses.get(file) ?? 0) - 1;
       this.#uses.set(file, left);
       if (left === 0) this.#close(file);

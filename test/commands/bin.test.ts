@@ -57,7 +57,7 @@ test("sinter --help lists every command, and each has help of its own", () => {
 
 test.each([
   [["mrege"], "No such command: mrege", "did you mean merge?"],
-  [["frobnicate"], "No such command: frobnicate", "the commands are merge, moe, plan"],
+  [["frobnicate"], "No such command: frobnicate", "the commands are merge, moe, plan, multi"],
   [["toString"], "No such command: toString", "the commands are"],
   [["--verison"], "No such option: --verison", "did you mean --version?"],
   [["merge", "c.yml", "out", "--fource"], "No such option: --fource", "did you mean --force?"],

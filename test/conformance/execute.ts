@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -28,6 +28,7 @@ export async function execute<T>(
   const scratch = mkdtempSync(join(tmpdir(), "sinter-conformance-"));
   try {
     const out = join(scratch, "out");
+    copyNamedModels(command, folder, join(scratch, "tmp"));
     const [program, ...args] = command
       .replaceAll("TMPDIR", join(scratch, "tmp"))
       .replace(/\bOUT\b/, out)
@@ -47,6 +48,14 @@ export async function execute<T>(
     return await use({ args, exitCode, text: stdout + stderr, out });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Some programs work beside a model: a case that names one of the kit's in TMPDIR means a copy of it. */
+function copyNamedModels(command: string, kit: string, scratch: string): void {
+  for (const [, name = ""] of command.matchAll(/TMPDIR\/([\w.-]+)/g)) {
+    const model = join(kit, "models", name);
+    if (existsSync(model)) cpSync(model, join(scratch, name), { recursive: true });
   }
 }
 

@@ -65,6 +65,16 @@ const CASES = [
   "moe-mixtral-hidden",
   "moe-mixtral-uniform_random",
   "moe-err-archmismatch",
+  // Tokenizers and chat templates.
+  "k-tok-union",
+  "k-tok-union-pad",
+  "k-tok-slerp-union",
+  "k-tok-mixed-tied-union",
+  "k-tok-force",
+  "k-tok-zero",
+  "k-tok-model-nonmember",
+  "k-chat-literal",
+  "k-chat-invalid",
   // Options.
   "o-shard-20k",
   "o-no-safe-serialization",

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { spec as moe } from "../../src/commands/compat/mergekit-moe.ts";
 import { spec } from "../../src/commands/compat/mergekit-yaml.ts";
 import { parseCommandLine } from "../../src/commands/parse.ts";
@@ -12,6 +13,9 @@ import type { MixtureConfig } from "../../src/moe/types.ts";
 import { native } from "../../src/native.ts";
 import { buildPlan } from "../../src/plan/build.ts";
 import { DEFAULT_OPTIONS, type MergeOptions, type MergePlan } from "../../src/plan/types.ts";
+import { replan } from "../../src/recipes/replan.ts";
+import { readManifest } from "../../src/run/manifest.ts";
+import type { Execution } from "./execute.ts";
 
 /** What a command line asks of the planner. */
 export interface Request {
@@ -57,14 +61,27 @@ export async function runnable(program: string, args: readonly string[]): Promis
   return withGates(plan, routers, await gatesFromPrompts(config, models, native(), report), config.experts.length);
 }
 
-/** The plan of a program's command line, or the problems that stand in its way. */
-export function planOrProblems(program: string, args: readonly string[]): MergePlan | readonly Problem[] {
+/** The plan of a program that was run, or the problems that stand in its way. */
+export function planOrProblems(program: string, execution: Execution): MergePlan | readonly Problem[] {
+  const { args, exitCode, out } = execution;
   try {
-    return program === "mergekit-moe" ? plannedMixture(args, new Report()).plan : planned(args);
+    if (program === "mergekit-yaml") return planned(args);
+    if (program === "mergekit-moe") return plannedMixture(args, new Report()).plan;
+    // The others write a recipe: it is to give the plan again.
+    return exitCode === 0 && existsSync(out) ? plannedAgain(out, args) : [];
   } catch (error) {
     if (error instanceof SinterError) return error.problems;
     throw error;
   }
+}
+
+/** From the recipe in the manifest of what was written. */
+function plannedAgain(out: string, args: readonly string[]): MergePlan | readonly Problem[] {
+  const report = new Report();
+  const recipe = readManifest(out, report)?.recipe;
+  if (recipe === undefined) return [];
+  const intermediate = args[args.indexOf("--intermediate-dir") + 1];
+  return replan(recipe, { cacheDir: undefined, intermediateDir: intermediate }, report);
 }
 
 /** What a program says when it lacks a feature, by the codes of its problems. */

@@ -26,7 +26,7 @@ export function judge(kit: Kit, conformanceCase: Case, execution: Execution): Ve
     const found = checkExtraction(kit, conformanceCase, execution);
     return { name, outcome: found.faults.length === 0 ? "pass" : "fail", ...found };
   }
-  const planned = planOrProblems(command.split(" ", 1)[0] as string, execution.args);
+  const planned = planOrProblems(command.split(" ", 1)[0] as string, execution);
   const problems = Array.isArray(planned) ? planned : [];
   const missing = execution.exitCode === 0 ? [] : missingFeatures(problems);
   if (missing.length > 0) return { name, outcome: "pending", feature: missing.join(" and ") };

@@ -292,10 +292,6 @@ test("an adapter that is not there is named with its model", async () => {
 });
 
 describe("what comes later says so", () => {
-  test("tokenizer_source", async () => {
-    await expectRefused(`${linear("a", "b")}tokenizer_source: union\n`, [/not yet|not available yet/]);
-  });
-
   test.each(["--cuda", "--gpu-rich", "--multi-gpu", "--device cuda"])("mergekit-yaml %s", async (option) => {
     const args = [work.config(linear("a", "b")), "out-gpu", ...option.split(" ")];
     const { exitCode, stderr } = await work.run("mergekit-yaml", args);

@@ -5,13 +5,18 @@ import { join } from "node:path";
 import { DEMO } from "../../scripts/family/shape.ts";
 import { writeSparseModel } from "../../scripts/family/write.ts";
 import { ROOT } from "../../scripts/paths.ts";
-import { loadMergeConfig } from "../../src/config/read.ts";
+import { readLayerStack } from "../../src/config/bakllama.ts";
+import { readMultiConfig } from "../../src/config/multi.ts";
+import { loadMergeConfig, readMergeConfig } from "../../src/config/read.ts";
 import { Report } from "../../src/errors.ts";
 import { loadMixtureConfig } from "../../src/moe/config.ts";
 import { type MixturePlan, planMixture } from "../../src/moe/plan.ts";
 import { checkExperts } from "../../src/moe/prompt-check.ts";
 import { buildPlan } from "../../src/plan/build.ts";
+import { buildRawPlan } from "../../src/plan/raw.ts";
 import { DEFAULT_OPTIONS, type MergePlan } from "../../src/plan/types.ts";
+import { layerStackText } from "../../src/recipes/bakllama.ts";
+import { planMulti } from "../../src/recipes/multi-plan.ts";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 
 const EXAMPLES = join(ROOT, "examples");
@@ -83,5 +88,40 @@ describe("examples", () => {
       "model.layers.1.mlp.up_proj.weight",
       "model.layers.2.mlp.up_proj.weight",
     ]);
+  });
+});
+
+describe("examples of other programs", () => {
+  const text = (name: string) => readFileSync(join(EXAMPLES, "programs", name), "utf8");
+  const options = { ...DEFAULT_OPTIONS, strict: true };
+
+  test("multi.yml plans both of its merges without a warning", () => {
+    const report = new Report();
+    const multi = readMultiConfig(text("multi.yml"), "multi.yml", { strict: true }, report);
+    const merges = planMulti(multi, options, { intermediate: "work", out: "merged" }, report);
+    expect(merges.map(({ name, needs }) => [name, needs])).toEqual([
+      ["average", []],
+      [undefined, [0]],
+    ]);
+    expect(report.warnings).toEqual([]);
+  });
+
+  test("raw-blocks.yml weighs the layers of both files against each other", () => {
+    const report = new Report();
+    const config = readMergeConfig(text("raw-blocks.yml"), "raw.yml", { strict: true }, report);
+    const { ops } = buildRawPlan(config, options, "all", report);
+    const params = (tensor: string) => ops.find((op) => op.tensor === tensor)?.params;
+    expect(params("model.layers.0.mlp.up_proj.weight")).toEqual([0.9, 0.1]);
+    expect(params("model.norm.weight")).toEqual([0.5, 0.5]);
+    expect(report.warnings).toEqual([]);
+  });
+
+  test("bakllama.yml stacks four layers", () => {
+    const report = new Report();
+    const stack = readLayerStack(text("bakllama.yml"), "bakllama.yml", { strict: true }, report);
+    const config = readMergeConfig(layerStackText(stack, false), "stack.yml", { strict: true }, report);
+    const { ops } = buildPlan(config, options, "stacked", report);
+    expect(ops.some(({ tensor }) => tensor.startsWith("model.layers.3."))).toBe(true);
+    expect(report.warnings).toEqual([]);
   });
 });

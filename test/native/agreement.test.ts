@@ -45,7 +45,8 @@ const FAMILIES: readonly Family[] = [
   { kernel: "linear", inputs: [1, ...MANY], params: (inputs) => [0.6, ...WEIGHTS].slice(0, inputs) },
   { kernel: "slerp", inputs: [2], params: (_, __, variant) => [[0.3, 0, 1, 0.8][variant % 4] as number] },
   taskVector("task_arithmetic", () => -1),
-  taskVector("ties", (count, k) => [Math.trunc(count * 0.5), Math.trunc(count * 0.2), -1, count, 1][k % 5] as number),
+  taskVector("ties", kept),
+  taskVector("ties_count", kept),
   taskVector("dare_linear", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
   taskVector("dare_ties", (_, k) => [0.5, 0.9, 1, 0.1][k % 4] as number),
   taskVector("breadcrumbs", outliers),
@@ -72,6 +73,10 @@ const FAMILIES: readonly Family[] = [
   { kernel: "nearswap", inputs: [2], params: (_, __, variant) => [[1e-3, 0, 0.1, -1][variant % 4] as number] },
   { kernel: "arcee_fusion", inputs: [2], params: () => [] },
 ];
+
+function kept(count: number, model: number): number {
+  return [Math.trunc(count * 0.5), Math.trunc(count * 0.2), -1, count, 1][model % 5] as number;
+}
 
 function outliers(count: number, model: number): number[] {
   const shares = [

@@ -68,6 +68,7 @@ export function oracle(op: OracleOp): OracleResult {
       return slerp(op);
     case "task_arithmetic":
     case "ties":
+    case "ties_count":
     case "dare_linear":
     case "dare_ties":
     case "breadcrumbs":
@@ -163,7 +164,7 @@ function taskVectors(op: OracleOp): OracleResult {
     const scale = rescale && selection.mask.includes(0) ? l1Ratio(values, selection.mask) : 1;
     return { values, ...selection, factor: weight * scale, weight };
   });
-  const vote = ["ties", "dare_ties", "breadcrumbs_ties", "della"].includes(op.kernel);
+  const vote = ["ties", "ties_count", "dare_ties", "breadcrumbs_ties", "della"].includes(op.kernel);
   const result = { values: new Float64Array(op.count), terms: new Float64Array(op.count) };
   const alternatives = new Map<number, number>();
   const weighted = new Float64Array(differences.length);
@@ -182,10 +183,12 @@ function taskVectors(op: OracleOp): OracleResult {
       const sensitivity = normalize ? Math.max(1, spread / Math.abs(divisor)) : 1;
       return { value: (base[i] as number) + gain * mixed, gain: gain * sensitivity };
     };
-    const chosen = finish(total >= 0 ? 1 : -1);
+    const counts = op.kernel === "ties_count";
+    const ballot = counts ? weighted.reduce((sum, x) => sum + Math.sign(x), 0) : total;
+    const chosen = finish(ballot >= 0 ? 1 : -1);
     result.values[i] = chosen.value;
     result.terms[i] = Math.abs(base[i] as number) + Math.abs(chosen.gain) * magnitude;
-    const close = vote && magnitude > 0 && Math.abs(total) <= CLOSE_VOTE * magnitude;
+    const close = vote && !counts && magnitude > 0 && Math.abs(total) <= CLOSE_VOTE * magnitude;
     if (close) alternatives.set(i, finish(total >= 0 ? -1 : 1).value);
   }
   return { ...result, alternatives, contested: contestedElements(op, differences) };
@@ -207,7 +210,7 @@ function contestedElements(op: OracleOp, differences: readonly Difference[]): Se
 function select(op: OracleOp, input: OracleInput, differences: Float64Array, numbers: readonly number[]): Kept {
   const [first = 0, second = 0] = numbers;
   const magnitudes = () => differences.map(magnitudeIn(op));
-  if (op.kernel === "ties" && first >= 0) return largest(magnitudes(), 0, first);
+  if (op.kernel.startsWith("ties") && first >= 0) return largest(magnitudes(), 0, first);
   if (op.kernel.startsWith("breadcrumbs") && second >= 0) return largest(magnitudes(), first, second);
   if (op.kernel.startsWith("della")) {
     const rows = { count: op.count, columns: op.columns ?? op.count };

@@ -111,6 +111,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       most = Math.max(most, running);
       return compute(op).finally(() => running--);
     },
+    checksum() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan computes nothing that it does not write"));
+    },
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
@@ -122,6 +125,13 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     },
     route() {
       throw nativeError("BAD_ARGUMENT", "running a plan makes no routing vectors");
+    },
+    transplant() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan transplants nothing"));
+    },
+    transplantProgress: () => [0, 0],
+    wellTrained() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan judges no rows"));
     },
     forward() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));

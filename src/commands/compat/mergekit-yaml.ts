@@ -1,9 +1,8 @@
-import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
 import { loraCacheOf } from "../lora-cache-options.ts";
 import type { CommandSpec, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
-import { refuseGpu } from "./refuse-gpu.ts";
+import { mergekitRequest } from "./mergekit-request.ts";
 
 export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
   name: "mergekit-yaml",
@@ -24,30 +23,13 @@ export const spec: CommandSpec<typeof MERGEKIT_OPTIONS> = {
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
-type Values = OptionValues<typeof MERGEKIT_OPTIONS>;
-
-async function run(values: Values, [config = "", out = ""]: readonly string[]): Promise<number> {
-  refuseGpu(values);
+async function run(
+  values: OptionValues<typeof MERGEKIT_OPTIONS>,
+  [config = "", out = ""]: readonly string[],
+): Promise<number> {
+  const request = mergekitRequest(values);
   const { executeMerge } = await import("../execute-merge.ts");
-  const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowCrimes } = values;
-  return await executeMerge({
-    config,
-    out,
-    options: {
-      ...DEFAULT_OPTIONS,
-      outShardSize,
-      copyTokenizer,
-      writeModelCard,
-      safeSerialization,
-      allowCrimes,
-      seed: values.randomSeed,
-      cacheDir: values.transformersCache,
-    },
-    loraCache: loraCacheOf(values),
-    run: { force: true, nan: "warn", sync: true },
-    engine: { threads: values.numThreads, target: "auto" },
-    messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
-  });
+  return await executeMerge({ config, out, ...request, loraCache: loraCacheOf(values) });
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,135 @@
+import { resolve } from "node:path";
+import { type Problem, Report, SinterError } from "../errors.ts";
+import { someOf } from "../plan/copies.ts";
+import type { MergePlan } from "../plan/types.ts";
+import { canReplan, replan } from "../recipes/replan.ts";
+import { type Manifest, readManifest } from "../run/manifest.ts";
+import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { withSignals } from "../run/signals.ts";
+import { formatBytes } from "../run/units.ts";
+import { checkBytes, checkPlan, checkRecomputed, checkTensors, openStored, type StoredModel } from "../run/verify.ts";
+import { checkModel } from "../run/verify-model.ts";
+import { loadAddon } from "./execute-merge.ts";
+import { print, printProblems } from "./terminal.ts";
+
+export interface VerifyRequest {
+  folder: string;
+  recompute: boolean;
+  intermediateDir: string | undefined;
+  cacheDir: string | undefined;
+  architectures: string | undefined;
+  /** 0: one per CPU. */
+  threads: number;
+  quiet: boolean;
+  json: boolean;
+}
+
+/** One thing that was looked at. */
+interface Finding {
+  what: "weights" | "values" | "model" | "recipe" | "bytes";
+  /** `skipped`: could not be looked at, for a reason that the text gives. */
+  outcome: "ok" | "wrong" | "skipped";
+  text: string;
+  problems: readonly Problem[];
+}
+
+/** Looks at a folder from all sides and prints what was found. @returns the exit code. */
+export async function executeVerify(request: VerifyRequest): Promise<number> {
+  const findings = await verify(request);
+  const wrong = findings.flatMap(({ problems, outcome }) => (outcome === "wrong" ? problems : []));
+  printProblems("error", wrong);
+  if (request.json) await print(`${JSON.stringify({ folder: resolve(request.folder), findings }, undefined, 2)}\n`);
+  else if (!request.quiet) await print(findings.map(({ what, text }) => `${what.padEnd(8)} ${text}\n`).join(""));
+  return wrong.length === 0 ? 0 : 1;
+}
+
+async function verify(request: VerifyRequest): Promise<Finding[]> {
+  const { folder } = request;
+  const report = new Report();
+  const manifest = readManifest(folder, report);
+  report.throwIfErrors();
+  if (manifest === undefined) throw new SinterError(report.errors);
+  const stored = openStored(folder, manifest, report);
+  report.throwIfErrors();
+  if (stored === undefined) throw new SinterError(report.errors);
+  const findings = await weightFindings(request, stored, manifest);
+  findings.push(modelFinding(request));
+  return [...findings, ...(await recipeFindings(request, manifest))];
+}
+
+function finding(what: Finding["what"], report: Report, text: string): Finding {
+  const { errors } = report;
+  if (errors.length === 0) return { what, outcome: "ok", text, problems: [] };
+  const count = errors.length === 1 ? "one error" : `${errors.length} errors`;
+  return { what, outcome: "wrong", text: `${count}, see above`, problems: errors };
+}
+
+async function weightFindings(request: VerifyRequest, stored: StoredModel, manifest: Manifest): Promise<Finding[]> {
+  const report = new Report();
+  checkTensors(stored, manifest, report);
+  const broken = await withTools(request, (tools) => checkBytes(stored, manifest, tools, report));
+  const bytes = stored.model.weightFiles.reduce((sum, { size }) => sum + size, 0);
+  const text = `${manifest.tensors.size} tensors, ${formatBytes(bytes)}: the bytes that the merge wrote`;
+  const values: Finding =
+    broken.length === 0
+      ? { what: "values", outcome: "ok", text: "no NaN, no infinity", problems: [] }
+      : { what: "values", outcome: "ok", text: `NaN or infinity in ${someOf(broken)}`, problems: [] };
+  return [finding("weights", report, text), values];
+}
+
+function modelFinding({ folder, architectures }: VerifyRequest): Finding {
+  const report = new Report();
+  const facts = checkModel(folder, architectures, report);
+  if (facts === undefined && report.errors.length === 0) {
+    return { what: "model", outcome: "skipped", text: "no config.json: tensors of no known family", problems: [] };
+  }
+  const { family = "", tied = false, rows, largestId } = facts ?? {};
+  const tokens = largestId === undefined ? "no tokenizer" : `token ids up to ${largestId}`;
+  const vocabulary = rows === undefined ? "" : `, ${rows} rows of embedding, ${tokens}`;
+  return finding("model", report, `${family}, complete, head ${tied ? "tied" : "of its own"}${vocabulary}`);
+}
+
+async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promise<Finding[]> {
+  const { recipe } = manifest;
+  if (recipe === undefined || !canReplan(recipe)) {
+    const text = recipe === undefined ? "the manifest has none" : "mixtures are not made again here";
+    return [{ what: "recipe", outcome: "skipped", text, problems: [] }];
+  }
+  let plan: MergePlan;
+  try {
+    const { cacheDir, architectures, intermediateDir } = request;
+    plan = replan(recipe, { cacheDir, architectures, intermediateDir }, new Report());
+  } catch (error) {
+    if (!(error instanceof SinterError)) throw error;
+    const text = `not checked: ${error.problems[0]?.message ?? error.message}`;
+    return [{ what: "recipe", outcome: request.recompute ? "wrong" : "skipped", text, problems: error.problems }];
+  }
+  const report = new Report();
+  checkPlan(plan, request.folder, manifest, report);
+  const found = [finding("recipe", report, `gives this plan and these files (${manifest.plan})`)];
+  if (request.recompute && report.errors.length === 0) found.push(await recomputed(request, plan, manifest));
+  return found;
+}
+
+async function recomputed(request: VerifyRequest, plan: MergePlan, manifest: Manifest): Promise<Finding> {
+  const report = new Report();
+  if (plan.madeInputs !== undefined && request.intermediateDir === undefined) {
+    const names = plan.madeInputs.map(({ model }) => model).join(", ");
+    const text = `not computed again: it is made of ${names}: say with --intermediate-dir where they are`;
+    return { what: "bytes", outcome: "skipped", text, problems: [] };
+  }
+  await withTools(request, (tools) => checkRecomputed(plan, manifest, tools, report));
+  return finding("bytes", report, "computed again from the recipe: the same");
+}
+
+async function withTools<T>(
+  { threads, quiet }: VerifyRequest,
+  use: (tools: Parameters<typeof checkBytes>[2]) => Promise<T>,
+): Promise<T> {
+  const addon = loadAddon({ threads, target: "auto" });
+  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  return await withSignals(
+    (signal) => use({ addon, signal, events }).finally(() => events.end()),
+    "nothing was changed",
+  );
+}

@@ -1,0 +1,63 @@
+import { refuseDevice } from "./device.ts";
+import type { MergeRequest } from "./execute-merge.ts";
+import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, MEMORY_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { choice, type Options, type OptionValues } from "./option.ts";
+
+/** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
+export const RUN_OPTIONS = {
+  force: FORCE_OPTION,
+  nan: {
+    kind: "value",
+    name: "nan",
+    metavar: "warn|error|ignore",
+    read: choice(["warn", "error", "ignore"]),
+    default: "warn",
+    shownDefault: "warn",
+    doc: "What to do about a NaN or an infinity in an input: name the tensors at the end, stop at once, or nothing.",
+    group: "Checks",
+  },
+  threads: THREADS_OPTION,
+  cpuTarget: {
+    kind: "value",
+    name: "cpu-target",
+    metavar: "LEVEL",
+    read: choice(["auto", "x86-64-v2", "x86-64-v3", "x86-64-v4", "arm64"]),
+    default: "auto",
+    shownDefault: "auto",
+    doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64. Same bytes with each.",
+    group: "Computation",
+  },
+  memory: MEMORY_OPTION,
+  device: DEVICE_OPTION,
+  quiet: {
+    kind: "flag",
+    name: "quiet",
+    short: "q",
+    negatable: false,
+    default: false,
+    doc: "No progress and no summary: warnings and errors only.",
+    group: "Messages",
+  },
+  json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  sync: {
+    kind: "flag",
+    name: "sync",
+    negatable: true,
+    default: true,
+    doc: "Wait for the disk.",
+    group: "Output",
+    hidden: true,
+  },
+} as const satisfies Options;
+
+/** @throws SinterError where the options ask for a device that there is not. */
+export function runRequest(
+  options: OptionValues<typeof RUN_OPTIONS>,
+): Pick<MergeRequest, "run" | "engine" | "messages"> {
+  refuseDevice(options.device);
+  return {
+    run: { force: options.force, nan: options.nan, sync: options.sync },
+    engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
+    messages: { quiet: options.quiet, json: options.json, plan: false },
+  };
+}
