@@ -17,7 +17,7 @@ const OPTIONS = {
     default: false,
     doc:
       "Then run a short text through the result and its parents and print their perplexities. Exit code 3 where the " +
-      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.json.",
+      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.",
     group: "Checks",
   },
 } as const satisfies Options;

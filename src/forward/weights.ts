@@ -50,6 +50,7 @@ function layerParts({ width, heads, keyHeads, headSize, intermediate }: DecoderS
 export function decoderWeights(forward: ForwardModel, shape: DecoderShape, report: Report): DecoderWeights | undefined {
   const { model, architecture } = forward;
   const before = report.errors.length;
+  let isUnread = false;
   const find = (spec: WeightSpec, sizes: readonly (number | undefined)[]): TensorView | undefined => {
     const found = resolveWeight(spec, model, architecture);
     if (found === undefined) {
@@ -67,7 +68,9 @@ export function decoderWeights(forward: ForwardModel, shape: DecoderShape, repor
       view.shape.length === sizes.length && sizes.every((size, i) => size === undefined || size === view.shape[i]);
     const unread = notAsStored({ view, tensor: found.name, model: model.name }, "a forward pass");
     if (unread !== undefined) {
-      report.error(unread);
+      // An adapter commonly changes every layer: one tensor says it for all.
+      if (!isUnread) report.error(unread);
+      isUnread = true;
       return undefined;
     }
     if (fits && isFloat(view.dtype)) return view;

@@ -52,7 +52,7 @@ export function readTokenizer(folder: TokenizerFolder, report: Report): Tokenize
     ids: allIds(core),
     config: config ?? {},
     specialTokensMap,
-    roles: readRoles({ ...specialTokensMap, ...config }),
+    roles: readRoles(specialTokensMap, config),
     chatTemplate: templateIn(folder, config ?? {}, report),
   };
 }
@@ -110,9 +110,10 @@ export function tokenText(value: unknown): string | undefined {
 
 const ROLE = /^(bos|eos|unk|sep|pad|cls|mask)_token$/;
 
-function readRoles(fields: JsonObject): ReadonlyMap<string, string> {
+/** The last file that names a token decides; one that says null says nothing. */
+function readRoles(...files: (JsonObject | undefined)[]): ReadonlyMap<string, string> {
   const roles = new Map<string, string>();
-  for (const [key, value] of Object.entries(fields)) {
+  for (const [key, value] of files.flatMap((file) => Object.entries(file ?? {}))) {
     const text = ROLE.test(key) ? tokenText(value) : undefined;
     if (text !== undefined) roles.set(key, text);
   }
@@ -127,7 +128,7 @@ export function readChatTemplate(folder: TokenizerFolder, report: Report): strin
 /** The texts of `bos_token` and the like. */
 export function readSpecialRoles(folder: TokenizerFolder, report: Report): ReadonlyMap<string, string> {
   const map = readSide(folder, "special_tokens_map.json", report);
-  return readRoles({ ...map, ...readSide(folder, "tokenizer_config.json", report) });
+  return readRoles(map, readSide(folder, "tokenizer_config.json", report));
 }
 
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */

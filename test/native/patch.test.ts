@@ -97,6 +97,26 @@ describe("an adapter applied as a tensor is read", () => {
     });
   });
 
+  test("a tensor that is stored transposed is changed where its elements stand, not where they lie", async () => {
+    await withShelf(10, async ({ folder, shelf, list }) => {
+      const [rows, columns] = [37, 300] as const;
+      const values = list(rows * columns, 0.02);
+      const turned = Float64Array.from(
+        { length: values.length },
+        (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] as number,
+      );
+      const view = { ...shelf.put(turned, "BF16", [rows, columns]), strides: [1, rows] };
+      const left = shelf.factor(list(rows * 4, 0.1), "F32", [rows, 4]);
+      const right = shelf.factor(list(4 * columns, 0.1), "F32", [4, columns]);
+      const lengths = list(rows).map((x) => Math.abs(x) + 0.5);
+      const magnitude = { factor: shelf.factor(lengths, "F32", [1, rows]), along: "rows" as const };
+      const patches = [added([0, rows, columns, 4], { left, right, magnitude })];
+      shelf.close();
+      const op = { kernel: "linear", params: [1], dtype: "F32" as const, views: [{ ...view, patches }] };
+      expectClose((await runPatched(folder, op)).values, patched(stored(view, values), patches), "F32");
+    });
+  });
+
   test("a vector is added to a bias", async () => {
     await withShelf(8, async ({ folder, shelf, list }) => {
       const values = list(300);
