@@ -6,7 +6,7 @@ import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
-import { loadAddon } from "./execute-merge.ts";
+import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import { print, printProblems } from "./terminal.ts";
 
@@ -21,13 +21,13 @@ export interface ExtractMessages {
 /** Extracts an adapter, and prints what it keeps. @returns the exit code. @throws SinterError */
 export async function executeExtract(
   request: ExtractRequest,
-  threads: number,
+  engine: RunRequest["engine"],
   messages: ExtractMessages,
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
   const refs = [request.model, request.baseModel].map(parseModelRef).filter((ref) => typeof ref !== "string");
-  const check = (into: Report) => checkOutput(request.out, request.force, into);
+  const check = (into: Report) => checkOutput(request.out, request.run.force, into);
   let prepared: ReturnType<typeof prepareExtraction>;
   try {
     const policy = { download: true, quiet: messages.quiet, check };
@@ -41,7 +41,7 @@ export async function executeExtract(
   } finally {
     printProblems("warning", report.warnings);
   }
-  const addon = loadAddon({ threads, target: "auto" });
+  const addon = loadAddon(engine);
   const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const { summary, result } = await withSignals((signal) =>
     runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),

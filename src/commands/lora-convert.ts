@@ -1,12 +1,12 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { decimal, rankReader } from "./lora-options.ts";
-import { FORCE_OPTION, mergeOptions, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
+import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const { strict: _, allowCrimes: __, seed: ___, ...OUTPUT } = PLANNING_OPTIONS;
 
 const OPTIONS = {
-  force: FORCE_OPTION,
   rank: {
     kind: "value",
     name: "rank",
@@ -38,16 +38,7 @@ const OPTIONS = {
     group: "Output",
   },
   ...OUTPUT,
-  threads: THREADS_OPTION,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "Neither progress nor summary.",
-    group: "Messages",
-  },
+  ...RUN_OPTIONS,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -71,12 +62,12 @@ const DTYPES = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
 
 async function run(values: OptionValues<typeof OPTIONS>, [source = "", out = ""]: readonly string[]): Promise<number> {
   const { executeApply, executeReduce } = await import("./execute-convert.ts");
-  const common = { source, out, force: values.force, threads: values.threads, quiet: values.quiet };
+  const request = { out, ...runRequest(values) };
   if (values.rank !== undefined) {
     const maxRank = typeof values.rank === "number" ? values.rank : 1 << 20;
     const energy = values.rank === "auto" ? values.energy : undefined;
-    return await executeReduce({ ...common, cacheDir: values.cacheDir, options: { maxRank, energy } });
+    return await executeReduce(source, { cacheDir: values.cacheDir, options: { maxRank, energy } }, request);
   }
   const options = mergeOptions({ ...values, strict: false, allowCrimes: false, seed: 0 });
-  return await executeApply({ ...common, options, dtype: values.dtype && DTYPES[values.dtype] });
+  return await executeApply(source, { options, dtype: values.dtype && DTYPES[values.dtype] }, request);
 }

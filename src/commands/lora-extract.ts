@@ -1,11 +1,11 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { decimal, EXTRACTION_OPTIONS, rankReader } from "./lora-options.ts";
-import { FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
+import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
-  force: FORCE_OPTION,
   rank: {
     kind: "value",
     name: "rank",
@@ -53,7 +53,8 @@ const OPTIONS = {
   seed: { ...PLANNING_OPTIONS.seed, doc: "Seed of the random vectors that the decomposition starts from." },
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
-  threads: { ...THREADS_OPTION, doc: "Worker threads." },
+  ...RUN_OPTIONS,
+  threads: { ...RUN_OPTIONS.threads, doc: "Worker threads." },
   each: {
     kind: "flag",
     name: "each",
@@ -62,16 +63,6 @@ const OPTIONS = {
     doc: "A line for each module in the summary.",
     group: "Messages",
   },
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "Neither progress nor summary.",
-    group: "Messages",
-  },
-  json: JSON_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -102,6 +93,7 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
+  const running = runRequest(values);
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,
@@ -123,14 +115,10 @@ async function run(
     },
     cacheDir: values.cacheDir ?? DEFAULT_OPTIONS.cacheDir,
     architectures: values.architectures,
-    force: values.force,
+    run: running.run,
     safeSerialization: values.safeSerialization,
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  return await executeExtract(request, values.threads, {
-    quiet: values.quiet,
-    json: values.json,
-    verbose: values.each,
-  });
+  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each });
 }

@@ -8,7 +8,7 @@ import { parseModelRef } from "../model/ref.ts";
 import type { Addon } from "../native.ts";
 import { checkOutput } from "../run/output.ts";
 import { runPlan } from "../run/run.ts";
-import type { RunEvents, RunResult } from "../run/types.ts";
+import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { adapterPlan } from "./adapter-plan.ts";
 import { adapterCard } from "./card.ts";
 import { decomposeModules, scratchFolder } from "./decompose.ts";
@@ -24,7 +24,7 @@ export interface ExtractRequest {
   options: ExtractOptions;
   cacheDir: string | undefined;
   architectures: string | undefined;
-  force: boolean;
+  run: Pick<RunOptions, "force" | "nan" | "sync">;
   safeSerialization: boolean;
   writeModelCard: boolean;
   /** The command line, for the card. */
@@ -40,7 +40,7 @@ export interface PreparedExtraction {
 
 /** Opens both models and settles what is extracted. @throws SinterError with everything that is wrong. */
 export function prepareExtraction(request: ExtractRequest, report: Report): PreparedExtraction {
-  checkOutput(request.out, request.force, report);
+  checkOutput(request.out, request.run.force, report);
   const tuned = open(request.model, request, report);
   const base = open(request.baseModel, request, report);
   report.throwIfErrors();
@@ -96,8 +96,7 @@ export async function runExtraction(
       card: request.writeModelCard ? adapterCard(models, request.out, request.command, summary) : undefined,
       safeSerialization: request.safeSerialization,
     });
-    const run = { force: request.force, nan: "warn", sync: true, signal } as const;
-    return { summary, result: await runPlan(written, request.out, run, addon, events) };
+    return { summary, result: await runPlan(written, request.out, { ...request.run, signal }, addon, events) };
   } finally {
     rmSync(dirname(scratch), { recursive: true, force: true });
   }

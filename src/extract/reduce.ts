@@ -13,7 +13,7 @@ import type { Addon } from "../native.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { runPlan } from "../run/run.ts";
-import type { RunEvents, RunResult } from "../run/types.ts";
+import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { planOfOps, wholeOp } from "./adapter-plan.ts";
 import { scratchFolder } from "./decompose.ts";
 import type { ExtractedModule } from "./types.ts";
@@ -64,13 +64,13 @@ export async function runReduction(
   { adapter, parts, modules }: PreparedReduction,
   out: string,
   options: ReduceOptions,
-  { addon, force, signal, events }: { addon: Addon; force: boolean; signal: AbortSignal; events: RunEvents },
+  { addon, run, events }: { addon: Addon; run: RunOptions; events: RunEvents },
 ): Promise<{ modules: ExtractedModule[]; result: RunResult }> {
   const scratch = scratchFolder(out);
   try {
     const reduced = await reduceAll(modules, options, { scratch, addon, path: adapter.weightFiles[0]?.path as string });
     const plan = reducedPlan(adapter, parts, reduced);
-    const result = await runPlan(plan, out, { force, nan: "warn", sync: true, signal }, addon, events);
+    const result = await runPlan(plan, out, run, addon, events);
     return { modules: reduced, result };
   } finally {
     rmSync(dirname(scratch), { recursive: true, force: true });

@@ -75,7 +75,7 @@ function request(folder: string, options: Partial<ExtractOptions>): ExtractReque
     options: { ...OPTIONS, ...options },
     cacheDir: join(root, "cache"),
     architectures: undefined,
-    force: true,
+    run: { force: true, nan: "warn", sync: false },
     safeSerialization: true,
     writeModelCard: true,
     command: "sinter lora extract",
@@ -283,7 +283,7 @@ describe("an adapter's rank is lowered", () => {
     await extract(folder, { maxRank: 16 });
     const report = new Report();
     const prepared = prepareReduction({ path: join(folder, "adapter") }, undefined, report);
-    const work = { addon: native(), force: true, signal: new AbortController().signal, events: silentProgress };
+    const work = { addon: native(), run: { force: true, nan: "warn", sync: false } as const, events: silentProgress };
     const out = join(folder, "reduced");
     await runReduction(prepared, out, { maxRank: 3, energy: undefined }, work);
     const reduced = readSafetensors(join(out, "adapter_model.safetensors")).tensors;

@@ -3,7 +3,7 @@ import { EXTRACTION_OPTIONS } from "../lora-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "../option.ts";
 import { UsageError } from "../parse.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
-import { refuseGpu } from "./refuse-gpu.ts";
+import { mergekitRequest } from "./mergekit-request.ts";
 
 function named<const N extends string>(name: N, doc: string) {
   return { kind: "value", name, metavar: "PATH", read: text, default: undefined, doc, group: "Models" } as const;
@@ -38,7 +38,7 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   const { model, baseModel, outPath } = values;
   if (model === undefined || baseModel === undefined || outPath === undefined) throw missing(values);
-  refuseGpu(values);
+  const running = mergekitRequest(values);
   const { executeExtract } = await import("../execute-extract.ts");
   const request = {
     model,
@@ -60,16 +60,13 @@ async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
     },
     cacheDir: values.transformersCache,
     architectures: undefined,
-    force: true,
+    run: running.run,
     safeSerialization: values.safeSerialization,
     writeModelCard: values.writeModelCard,
     command: ["mergekit-extract-lora", ...process.argv.slice(2)].join(" "),
   } as const;
-  return await executeExtract(request, values.numThreads, {
-    quiet: values.quiet,
-    json: false,
-    verbose: values.verbosity > 0,
-  });
+  const { quiet } = values;
+  return await executeExtract(request, running.engine, { quiet, json: false, verbose: values.verbosity > 0 });
 }
 
 function missing(values: OptionValues<typeof OPTIONS>): UsageError {

@@ -1,5 +1,4 @@
 import { type CommandModule, runCommandLine } from "../command.ts";
-import { loraCacheOf } from "../lora-cache-options.ts";
 import type { CommandSpec, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { mergekitRequest } from "./mergekit-request.ts";
@@ -29,7 +28,7 @@ async function run(
 ): Promise<number> {
   const request = mergekitRequest(values);
   const { executeMerge } = await import("../execute-merge.ts");
-  return await executeMerge({ config, out, ...request, loraCache: loraCacheOf(values) });
+  return await executeMerge({ config, out, ...request });
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));
