@@ -11,5 +11,6 @@ export const PROGRAMS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   "mergekit-fill-missing-params": () => import("./compat/mergekit-fill-missing-params.ts"),
   "mergekit-evolve": () => import("./compat/mergekit-evolve.ts"),
   "mergekit-tokensurgeon": () => import("./compat/mergekit-tokensurgeon.ts"),
+  "mergekit-extract-lora": () => import("./compat/mergekit-extract-lora.ts"),
   bakllama: () => import("./compat/bakllama.ts"),
 };
