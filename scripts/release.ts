@@ -1,54 +1,61 @@
 /**
  * Builds everything that a release consists of, in dist/: the single executable with manual pages and completions, the npm
- * packages, a bill of materials and SHA256SUMS. The same sources give the same bytes. `bun run release`
+ * packages, a bill of materials and SHA256SUMS. The same sources give the same bytes.
+ * `bun run release` for this machine's processor, `bun run release x64 arm64` for those named.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import pkg from "../package.json" with { type: "json" };
-import { addonFile, buildAddon } from "./addon.ts";
 import { ROOT } from "./paths.ts";
 import { packFolder } from "./release/archive.ts";
 import { compileExecutable } from "./release/executable.ts";
 import { layPrefix } from "./release/folder.ts";
 import { nativeComponents } from "./release/native-components.ts";
 import { layMainPackage, layPlatformPackage, packPackage } from "./release/packages.ts";
-import { DIST, PLATFORM, PLATFORM_PACKAGE, VERSION } from "./release/paths.ts";
+import { ARCHITECTURES, type Architecture, DIST, platformPackage, VERSION } from "./release/paths.ts";
+import { buildPortableAddon } from "./release/portable-addon.ts";
 import { billOfMaterials, parseLockfile } from "./release/sbom.ts";
 import { stageTree } from "./release/stage.ts";
 
-const PORTABLE = { dir: join(ROOT, "build-release"), defines: ["SINTER_PORTABLE=ON"] };
-
-async function release(): Promise<void> {
-  await buildAddon(PORTABLE);
+async function release(architectures: readonly Architecture[]): Promise<void> {
+  const addons = new Map<Architecture, string>();
+  for (const one of architectures) addons.set(one, await buildPortableAddon(one));
   rmSync(DIST, { recursive: true, force: true });
   mkdirSync(DIST);
-  const files = [...(await buildArchives(join(DIST, "stage"))), await writeBill()];
+  const stage = join(DIST, "stage");
+  const files: string[] = [];
+  for (const [one, addon] of addons) files.push(...(await buildArchives(join(stage, one), addon, one)));
+  files.push(await buildMainPackage(stage, join(stage, architectures[0] as string, "tree")), await writeBill());
   const sums = join(DIST, "SHA256SUMS");
   writeFileSync(sums, files.map((file) => `${sha256(file)}  ${basename(file)}\n`).join(""));
-  rmSync(join(DIST, "stage"), { recursive: true });
+  rmSync(stage, { recursive: true });
   for (const file of [...files, sums]) {
     console.log(`${file.slice(ROOT.length + 1)}  ${(statSync(file).size / 1e6).toFixed(2)} MB`);
   }
 }
 
-/** @param stage a folder for what the archives are made of. @returns the archives. */
-async function buildArchives(stage: string): Promise<string[]> {
+/** What depends on the processor. @param stage a folder for what the archives are made of. @returns the archives. */
+async function buildArchives(stage: string, addon: string, architecture: Architecture): Promise<string[]> {
   const tree = join(stage, "tree");
   const executable = join(stage, "sinter");
-  stageTree(tree, addonFile(PORTABLE));
-  await compileExecutable(tree, executable);
+  stageTree(tree, addon);
+  await compileExecutable(tree, executable, architecture);
 
-  const prefix = `sinter-${VERSION}-${PLATFORM}`;
-  const packages = [join(stage, PLATFORM_PACKAGE), join(stage, "main")] as const;
+  const prefix = `sinter-${VERSION}-linux-${architecture}`;
+  const name = platformPackage(architecture);
   await layPrefix(join(stage, prefix), executable);
-  layPlatformPackage(packages[0], executable, addonFile(PORTABLE));
-  await layMainPackage(packages[1], tree);
+  layPlatformPackage(join(stage, name), executable, addon, architecture);
   return [
     await packFolder(stage, prefix, join(DIST, `${prefix}.tar.gz`)),
-    await packPackage(packages[0], PLATFORM_PACKAGE, DIST),
-    await packPackage(packages[1], pkg.name, DIST),
+    await packPackage(join(stage, name), name, DIST),
   ];
+}
+
+async function buildMainPackage(stage: string, tree: string): Promise<string> {
+  const folder = join(stage, "main");
+  await layMainPackage(folder, tree);
+  return await packPackage(folder, pkg.name, DIST);
 }
 
 async function writeBill(): Promise<string> {
@@ -69,4 +76,5 @@ function sha256(file: string): string {
   return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
-await release();
+const named = ARCHITECTURES.filter((one) => process.argv.slice(2).includes(one));
+await release(named.length > 0 ? named : ARCHITECTURES.filter((one) => one === process.arch));

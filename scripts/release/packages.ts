@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
-import { PLATFORM_PACKAGE, VERSION } from "./paths.ts";
+import { ARCHITECTURES, type Architecture, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 
@@ -10,16 +10,21 @@ import { copyInto, copyProgram } from "./stage.ts";
 const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
 
 /** Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter. */
-export function layPlatformPackage(folder: string, executable: string, addon: string): void {
+export function layPlatformPackage(
+  folder: string,
+  executable: string,
+  addon: string,
+  architecture: Architecture,
+): void {
   copyProgram(executable, join(folder, "bin", "sinter"));
   copyProgram(addon, join(folder, "sinter.node"));
   copyInto(folder, "LICENSE");
   writeManifest(folder, {
     ...ABOUT,
-    name: PLATFORM_PACKAGE,
-    description: `The native parts of sinter for ${process.platform} on ${process.arch}, with glibc`,
-    os: [process.platform],
-    cpu: [process.arch],
+    name: platformPackage(architecture),
+    description: `The native parts of sinter for Linux on ${architecture}, with glibc`,
+    os: ["linux"],
+    cpu: [architecture],
     libc: ["glibc"],
     main: "sinter.node",
     files: ["bin", "sinter.node"],
@@ -44,7 +49,7 @@ export async function layMainPackage(folder: string, tree: string): Promise<void
     exports: { ".": { types: "./lib/types/index.d.ts", bun: "./lib/index.js" }, "./package.json": "./package.json" },
     files: ["bin", "lib", "architectures", "schemas", ...documents],
     engines: pkg.engines,
-    optionalDependencies: { [PLATFORM_PACKAGE]: VERSION },
+    optionalDependencies: Object.fromEntries(ARCHITECTURES.map((one) => [platformPackage(one), VERSION])),
   });
 }
 

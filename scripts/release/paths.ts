@@ -7,6 +7,11 @@ export const VERSION = pkg.version;
 /** What a release consists of lies here. */
 export const DIST = join(ROOT, "dist");
 
-/** The system and processor that a release is for, as the platform's package is named (`src/native.ts`). */
-export const PLATFORM = `linux-${process.arch}`;
-export const PLATFORM_PACKAGE = `sinter-${PLATFORM}-gnu`;
+/** Processors that there are releases for; all of them on Linux with glibc. */
+export const ARCHITECTURES = ["x64", "arm64"] as const;
+export type Architecture = (typeof ARCHITECTURES)[number];
+
+/** The package with the native parts for a processor: `src/native.ts` looks for it by this name. */
+export function platformPackage(architecture: Architecture): string {
+  return `sinter-linux-${architecture}-gnu`;
+}

@@ -17,10 +17,12 @@ import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../../scripts/paths.ts";
 import { compileExecutable } from "../../scripts/release/executable.ts";
 import { layMainPackage, layPlatformPackage } from "../../scripts/release/packages.ts";
-import { PLATFORM_PACKAGE } from "../../scripts/release/paths.ts";
+import { type Architecture, platformPackage } from "../../scripts/release/paths.ts";
 import { ADDON_PLACE } from "../../scripts/release/stage.ts";
 import { writeTinyModels } from "../commands/tiny-models.ts";
 
+const ARCHITECTURE = process.arch as Architecture;
+const PLATFORM_PACKAGE = platformPackage(ARCHITECTURE);
 const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-executable-"));
 const programs = join(folder, "bin");
 const work = join(folder, "work");
@@ -28,7 +30,7 @@ const work = join(folder, "work");
 beforeAll(async () => {
   mkdirSync(programs);
   mkdirSync(work);
-  await compileExecutable(ROOT, join(programs, "sinter"));
+  await compileExecutable(ROOT, join(programs, "sinter"), ARCHITECTURE);
   symlinkSync("sinter", join(programs, "mergekit-yaml"));
   writeTinyModels(work);
 });
@@ -84,7 +86,12 @@ describe("the npm packages", () => {
   const modules = join(folder, "node_modules");
 
   beforeAll(async () => {
-    layPlatformPackage(join(modules, PLATFORM_PACKAGE), join(programs, "sinter"), join(ROOT, ADDON_PLACE));
+    layPlatformPackage(
+      join(modules, PLATFORM_PACKAGE),
+      join(programs, "sinter"),
+      join(ROOT, ADDON_PLACE),
+      ARCHITECTURE,
+    );
     await layMainPackage(join(modules, "sinter"), ROOT);
     mkdirSync(join(modules, ".bin"));
     for (const [name, file] of Object.entries(pkg.bin))

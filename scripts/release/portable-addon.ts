@@ -1,0 +1,35 @@
+import { join } from "node:path";
+import { addonFile, buildAddon } from "../addon.ts";
+import { findEigen } from "../eigen.ts";
+import { ROOT } from "../paths.ts";
+import type { Architecture } from "./paths.ts";
+import { run } from "./run.ts";
+
+/** Builds the addon that needs nothing but the C library. @returns its file. */
+export async function buildPortableAddon(architecture: Architecture): Promise<string> {
+  if (architecture !== process.arch) return await crossCompile();
+  const build = { dir: join(ROOT, "build-release"), defines: ["SINTER_PORTABLE=ON"] };
+  await buildAddon(build);
+  return addonFile(build);
+}
+
+/** For arm64, with Debian's cross compiler (the package g++-aarch64-linux-gnu). CMake builds what has changed. */
+async function crossCompile(): Promise<string> {
+  const compiler = "aarch64-linux-gnu-g++";
+  if (Bun.which(compiler) === null)
+    throw new Error(`${compiler} is not installed: apt-get install g++-aarch64-linux-gnu`);
+  const dir = join(ROOT, "build-release-arm64");
+  const file = addonFile({ dir, defines: [] });
+  const settings = {
+    CMAKE_SYSTEM_NAME: "Linux",
+    CMAKE_SYSTEM_PROCESSOR: "aarch64",
+    CMAKE_CXX_COMPILER: compiler,
+    CMAKE_LIBRARY_OUTPUT_DIRECTORY: join(dir, "Release"),
+    SINTER_EIGEN: await findEigen(),
+    SINTER_PORTABLE: "ON",
+  };
+  const defines = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
+  await run(["cmake", "-S", ROOT, "-B", dir, ...defines], ROOT);
+  await run(["cmake", "--build", dir, "--parallel"], ROOT);
+  return file;
+}
