@@ -15,6 +15,8 @@
 #include "glue/routing.h"
 #include "glue/values.h"
 #include "io/error.h"
+#include "io/hash-file.h"
+#include "io/lock.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "numeric/digest.h"
@@ -33,15 +35,17 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   return error;
 }
 
-/// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
+/// Runs what takes long, as waiting for the disk does, in turn, off the JavaScript thread and the workers.
 class Waiter {
  public:
+  /// `threads`: jobs that may run at once.
+  explicit Waiter(unsigned threads = 1) : most_threads_(threads) {}
   ~Waiter() { stop(); }
 
   void run(std::function<void()> job) {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    if (threads_.size() < most_threads_ && threads_.size() < ++begun_) threads_.emplace_back([this] { work(); });
     wake_.notify_one();
   }
 
@@ -50,8 +54,9 @@ class Waiter {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    wake_.notify_one();
-    if (thread_.joinable()) thread_.join();
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
  private:
@@ -71,7 +76,9 @@ class Waiter {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
+  const unsigned most_threads_;
+  unsigned begun_ = 0;
   bool stopping_ = false;
 };
 
@@ -83,8 +90,11 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("configure", &Addon::Guarded<&Addon::Configure>),
                              InstanceMethod("openSource", &Addon::Guarded<&Addon::OpenSource>),
                              InstanceMethod("createSink", &Addon::Guarded<&Addon::CreateSink>),
+                             InstanceMethod("openSink", &Addon::Guarded<&Addon::OpenSink>),
                              InstanceMethod("writeSink", &Addon::Guarded<&Addon::WriteSink>),
                              InstanceMethod("commitSink", &Addon::Guarded<&Addon::CommitSink>),
+                             InstanceMethod("lock", &Addon::Guarded<&Addon::Lock>),
+                             InstanceMethod("sha256", &Addon::Guarded<&Addon::Sha256OfFile>),
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
@@ -102,6 +112,8 @@ class Addon : public Napi::Addon<Addon> {
       waiter_.stop();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      *hashing_stopped_ = true;
+      hashers_.stop();
       calculator_.stop();
     });
   }
@@ -170,6 +182,38 @@ class Addon : public Napi::Addon<Addon> {
     return Napi::Number::New(info.Env(), next_handle_++);
   }
 
+  Napi::Value OpenSink(const Napi::CallbackInfo& info) {
+    sinks_[next_handle_] = Sink::open(text(info[0], "path"), whole(info[1], "size"), info[2].ToBoolean());
+    return Napi::Number::New(info.Env(), next_handle_++);
+  }
+
+  Napi::Value Lock(const Napi::CallbackInfo& info) {
+    locks_[next_handle_] = FileLock::take(text(info[0], "path"));
+    return Napi::Number::New(info.Env(), next_handle_++);
+  }
+
+  Napi::Value Sha256OfFile(const Napi::CallbackInfo& info) {
+    struct Outcome {
+      std::string hash;
+      std::optional<Failure> failure;
+    };
+    auto outcome = std::make_shared<Outcome>();
+    auto report = Pending(info.Env(), [outcome](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (outcome->failure) return promise.Reject(to_js(env, *outcome->failure).Value());
+      promise.Resolve(Napi::String::New(env, outcome->hash));
+    });
+    hashers_.run([this, path = text(info[0], "path"), portable = info[1].ToBoolean().Value(), stop = hashing_stopped_,
+                  outcome, report] {
+      try {
+        outcome->hash = sha256_of_file(path, portable, *stop);
+      } catch (const Failure& failure) {
+        outcome->failure = failure;
+      }
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
   Napi::Value WriteSink(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Sink> sink = find(sinks_, info[0], "sink");
     const uint64_t offset = whole(info[1], "offset");
@@ -206,7 +250,7 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Close(const Napi::CallbackInfo& info) {
     const uint32_t handle = static_cast<uint32_t>(whole(info[0], "handle"));
-    if (sources_.erase(handle) + sinks_.erase(handle) == 0) bad_argument("no such handle");
+    if (sources_.erase(handle) + sinks_.erase(handle) + locks_.erase(handle) == 0) bad_argument("no such handle");
     return info.Env().Undefined();
   }
 
@@ -283,6 +327,7 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+    *std::exchange(hashing_stopped_, std::make_shared<std::atomic<bool>>(false)) = true;
     if (engine_ != nullptr) engine_->cancel();
     return info.Env().Undefined();
   }
@@ -407,10 +452,14 @@ class Addon : public Napi::Addon<Addon> {
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
   Waiter calculator_;
+  Waiter hashers_{available_cpus()};
+  /// Of the files that are being hashed now; `cancel` sets it and begins another.
+  std::shared_ptr<std::atomic<bool>> hashing_stopped_ = std::make_shared<std::atomic<bool>>(false);
   std::list<std::shared_ptr<ForwardJob>> forwards_;
   std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
+  std::map<uint32_t, std::shared_ptr<FileLock>> locks_;
   uint32_t next_handle_ = 1;
   Napi::ThreadSafeFunction reports_;
   uint64_t pending_ = 0;

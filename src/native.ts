@@ -149,10 +149,25 @@ export interface Addon {
    * @returns a sink handle. @throws `SINK_EXISTS` where the path exists, `NO_SPACE` where the disk is too small.
    */
   createSink(path: string, size: number, durable?: boolean): number;
+  /**
+   * Opens a file that is there to go on writing it, in `size` bytes: what it has within them stays.
+   * @returns a sink handle.
+   */
+  openSink(path: string, size: number, durable?: boolean): number;
   writeSink(sink: number, offset: number, bytes: Uint8Array): void;
   /** Waits for the disk to have every byte (unless `sync` is false), then closes the file. */
   commitSink(sink: number, sync: boolean): Promise<void>;
-  /** Releases a source, or a sink without committing it. */
+  /**
+   * Creates the file where it is not there, and locks it until `close` or the end of the process.
+   * @returns a handle. @throws `LOCKED` where another process has it.
+   */
+  lock(path: string): number;
+  /**
+   * SHA-256 of a whole file in hexadecimal; several at once where there are several CPUs. `portable`: without the CPU's
+   * own instructions, which give the same. `cancel` ends it.
+   */
+  sha256(path: string, portable?: boolean): Promise<string>;
+  /** Releases a source, a lock, or a sink without committing it. */
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
@@ -209,6 +224,7 @@ export interface NativeError extends Error {
     | "SOURCE_FAILED"
     | "SINK_EXISTS"
     | "SINK_OPEN"
+    | "LOCKED"
     | "NO_SPACE"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"

@@ -44,7 +44,7 @@ export async function compareAll(
       try {
         results[index] = await compareOne(comparison, sources, addon);
         bytes += comparedBytes(comparison);
-        events.progress({ phase: "merging", bytes, totalBytes, tensor: comparison.tensor });
+        events.progress({ phase: "merging", bytes, totalBytes, earlierBytes: 0, tensor: comparison.tensor });
       } catch (error) {
         fail(error);
       }

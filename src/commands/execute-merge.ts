@@ -7,6 +7,7 @@ import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
+import type { Beginning } from "../run/unfinished.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
@@ -17,7 +18,7 @@ export interface MergeRequest extends PlanSource, RunRequest {}
 /** How a plan is carried out, and what is said of it. */
 export interface RunRequest {
   out: string;
-  run: Pick<RunOptions, "force" | "nan" | "sync">;
+  run: Pick<RunOptions, "force" | "resume" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
   messages: {
@@ -53,14 +54,28 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     writeError(planText(plan));
   }
   const addon = loadAddon(request.engine);
-  const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const { quiet } = request.messages;
+  const display = {
+    ...(quiet ? silentProgress : progressDisplay(process.stderr)),
+    begun: (beginning: Beginning) => tellBeginning(beginning, quiet),
+  };
   const result = await withSignals((signal) =>
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
   if (request.messages.json) await print(summaryJson(plan, result));
-  else if (!request.messages.quiet) await print(summaryText(plan, result));
+  else if (!quiet) await print(summaryText(plan, result));
   return 0;
+}
+
+function tellBeginning(beginning: Beginning, quiet: boolean): void {
+  if (beginning.kind === "restarted") {
+    const message = "begins anew: the work of an interrupted merge in the output folder is of no use";
+    printProblems("warning", [{ code: "not-resumed", message, hint: beginning.reasons.join("; ") }]);
+  } else if (beginning.kind === "resumed" && !quiet) {
+    const { tensors, bytes } = beginning;
+    writeError(`goes on from an interrupted run: ${tensors} tensors (${formatBytes(bytes)}) are checked, not computed\n`);
+  }
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */

@@ -45,7 +45,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     out,
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
-    run: { force: values.force, nan: values.nan, sync: values.sync },
+    run: { force: values.force, resume: values.resume, nan: values.nan, sync: values.sync },
     engine: { threads: values.threads, target: values.cpuTarget, memory: values.memory },
     messages: { quiet: values.quiet, json: values.json, plan: false },
   });

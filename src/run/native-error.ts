@@ -31,6 +31,13 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         path: context.path,
         hint: "another merge seems to write to the same folder: let it end, or choose another output folder",
       };
+    case "LOCKED":
+      return {
+        code: "output-in-use",
+        message: "another merge is writing to the output folder",
+        path: context.path,
+        hint: "let it end, or choose another output folder",
+      };
     case "SINK_OPEN":
       return { code: "sink-open", message: `cannot create the output file: ${reason}`, path: context.path };
     case "NO_SPACE":

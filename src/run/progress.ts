@@ -40,9 +40,9 @@ const BAR_CELLS = 20;
 export function progressDisplay(stream: ProgressStream, now: () => number = () => performance.now()): ProgressDisplay {
   const meter = makeMeter(stream, now);
   return {
-    progress({ bytes, totalBytes, phase, tensor }) {
+    progress({ bytes, totalBytes, earlierBytes, phase, tensor }) {
       const waiting = phase === "syncing" ? "waiting for the disk" : undefined;
-      meter.show({ bytes, totalBytes, earlierBytes: 0, item: tensor, waiting });
+      meter.show({ bytes, totalBytes, earlierBytes, item: tensor, waiting });
     },
     end: () => meter.end(),
   };

@@ -27,7 +27,7 @@ export async function runCaseHere(kit: Kit, conformanceCase: Case): Promise<Verd
 
 async function executeHere(args: readonly string[], out: string): Promise<Execution> {
   try {
-    const options = { force: true, nan: "warn", sync: false } as const;
+    const options = { force: true, resume: true, nan: "warn", sync: false } as const;
     await runPlan(planned(args), out, options, native(), silentProgress);
     return { args, exitCode: 0, text: "", out };
   } catch (error) {

@@ -12,7 +12,7 @@ function display(isTTY: boolean, columns = 120) {
 }
 
 function at(bytes: number, phase: RunProgress["phase"] = "merging"): RunProgress {
-  return { phase, bytes, totalBytes: 4e9, tensor: "model.layers.3.mlp.up_proj.weight" };
+  return { phase, bytes, totalBytes: 4e9, earlierBytes: 0, tensor: "model.layers.3.mlp.up_proj.weight" };
 }
 
 test("a terminal gets one line with bytes, rate, time left and the tensor", () => {
