@@ -126,6 +126,8 @@ class Addon : public Napi::Addon<Addon> {
       return (this->*method)(info);
     } catch (const Failure& failure) {
       throw to_js(info.Env(), failure);
+    } catch (const std::bad_alloc&) {
+      throw to_js(info.Env(), out_of_memory());
     }
   }
 

@@ -225,6 +225,7 @@ export interface NativeError extends Error {
     | "SINK_EXISTS"
     | "SINK_OPEN"
     | "LOCKED"
+    | "NO_MEMORY"
     | "NO_SPACE"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"

@@ -151,6 +151,8 @@ void Engine::work() {
         check_sources(*op);
       } catch (const Failure& caught) {
         failure = caught;
+      } catch (const std::bad_alloc&) {
+        failure = out_of_memory();
       } catch (const std::exception& caught) {
         failure.emplace("BAD_ARGUMENT", caught.what());
       }
@@ -280,6 +282,8 @@ std::optional<Failure> Engine::leave_pass(Op& op) {
     }
   } catch (const Failure& caught) {
     return caught;
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
   } catch (const std::exception& caught) {
     return Failure("BAD_ARGUMENT", caught.what());
   }

@@ -74,7 +74,9 @@ function tellBeginning(beginning: Beginning, quiet: boolean): void {
     printProblems("warning", [{ code: "not-resumed", message, hint: beginning.reasons.join("; ") }]);
   } else if (beginning.kind === "resumed" && !quiet) {
     const { tensors, bytes } = beginning;
-    writeError(`goes on from an interrupted run: ${tensors} tensors (${formatBytes(bytes)}) are checked, not computed\n`);
+    writeError(
+      `goes on from an interrupted run: ${tensors} tensors (${formatBytes(bytes)}) are checked, not computed\n`,
+    );
   }
 }
 

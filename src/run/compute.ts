@@ -46,14 +46,7 @@ class Computation {
   #failure: { error: unknown } | undefined;
   #wake = () => {};
 
-  constructor(
-    plan: MergePlan,
-    folder: string,
-    work: Work,
-    options: RunOptions,
-    addon: Addon,
-    events: RunEvents,
-  ) {
+  constructor(plan: MergePlan, folder: string, work: Work, options: RunOptions, addon: Addon, events: RunEvents) {
     this.#plan = plan;
     this.#work = work;
     this.#options = options;

@@ -1,5 +1,5 @@
-import { type Problem, SinterError } from "../errors.ts";
 import pkg from "../../package.json" with { type: "json" };
+import { type Problem, SinterError } from "../errors.ts";
 import { isObject } from "../model/json-file.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
@@ -61,7 +61,9 @@ export function changedInputs({ inputs }: JournalHeader): Problem[] {
       const what = difference(input, fingerprint(input.path));
       if (what === undefined) return [];
       const message = `the input file changed while the merge ran: ${what}`;
-      return [{ code: "source-changed", message, path: input.path, hint: "plan again: run the same command once more" }];
+      return [
+        { code: "source-changed", message, path: input.path, hint: "plan again: run the same command once more" },
+      ];
     } catch (error) {
       if (error instanceof SinterError) return [...error.problems];
       throw error;

@@ -55,6 +55,13 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         path: context.path,
         tensor: op?.tensor,
       };
+    case "NO_MEMORY":
+      return {
+        code: "no-memory",
+        message: "there is not enough memory",
+        tensor: op?.tensor,
+        hint: "use fewer --threads, or end other programs",
+      };
     case "CANCELLED":
       return { code: "cancelled", message: "the merge was cancelled", tensor: op?.tensor };
     default:

@@ -1,9 +1,9 @@
-import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { SinterError } from "../errors.ts";
-import type { Addon, NativeResult } from "../native.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
+import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { onFile } from "./file-error.ts";
 import { JOURNAL_NAME, Journal, type JournalContent, readJournal } from "./journal.ts";
@@ -36,7 +36,11 @@ export function lockFolder(folder: string, addon: Addon): () => void {
   const path = join(folder, JOURNAL_NAME);
   try {
     const handle = addon.lock(path);
-    return () => addon.close(handle);
+    return () => {
+      // The lock made the file; where nothing was begun, nothing is left.
+      if (statSync(path, { throwIfNoEntry: false })?.size === 0) rmSync(path, { force: true });
+      addon.close(handle);
+    };
   } catch (error) {
     throw new SinterError(nativeProblem(error, { path }));
   }

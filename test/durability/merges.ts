@@ -16,7 +16,8 @@ export interface Merge {
   safeSerialization: boolean;
 }
 
-const MODELS = "models:\n  - {model: BASE/a, parameters: {weight: 0.5, density: 0.4}}\n  - {model: BASE/b, parameters: {weight: 0.5, density: 0.4}}\n";
+const MODELS =
+  "models:\n  - {model: BASE/a, parameters: {weight: 0.5, density: 0.4}}\n  - {model: BASE/b, parameters: {weight: 0.5, density: 0.4}}\n";
 const RECIPES = [
   `merge_method: linear\n${MODELS}`,
   `merge_method: ties\nbase_model: BASE/base\n${MODELS}`,

@@ -57,7 +57,8 @@ describe("whatever of the unsynced writes a power cut loses", () => {
       }
       await carryOut(plan, out);
       const found = contents(out);
-      for (const [name, bytes] of undisturbed.get(merge) ?? []) expect([name, found.get(name) === bytes]).toEqual([name, true]);
+      for (const [name, bytes] of undisturbed.get(merge) ?? [])
+        expect([name, found.get(name) === bytes]).toEqual([name, true]);
       expect(found.size).toBe(undisturbed.get(merge)?.size ?? 0);
       rmSync(out, { recursive: true });
     }
