@@ -6,6 +6,8 @@ import type { MergeMethod, ParameterScope } from "../src/methods/types.ts";
 export interface BenchCase {
   /** The method, and what is set besides. */
   name: string;
+  /** The command that runs it; `merge` unless given. */
+  command?: "moe";
   /** Standard deviation of the fine-tunes' distance from the base. */
   noise: number;
   /** Most that the merge may take as a multiple of the floor, on two cores. */

@@ -84,7 +84,10 @@ export async function timeMerge(bench: BenchCase, dir: string, mode: DiskMode) {
   rmSync(out, { recursive: true, force: true });
   timeCommand(["sync"]);
   const disk = mode === "synced" ? [] : ["--no-sync"];
-  const { seconds, peakAnonymous } = await measureProcess(sinter("merge", bench.config, out, "--quiet", ...disk), dir);
+  const { seconds, peakAnonymous } = await measureProcess(
+    sinter(bench.command ?? "merge", bench.config, out, "--quiet", ...disk),
+    dir,
+  );
   const bytesWritten = sizes(weightFiles(out));
   rmSync(out, { recursive: true, force: true });
   return { seconds, peakAnonymous, bytesWritten };

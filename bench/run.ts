@@ -12,11 +12,12 @@ import { native } from "../src/native.ts";
 import { type BenchCase, benchCase, variantsOf } from "./cases.ts";
 import { type Fact, memoryFacts, startupFacts } from "./facts.ts";
 import { type MergeRow, measureMerge } from "./merge.ts";
+import { MIXTURE, mixtureCase, mixtureFacts } from "./mixture.ts";
 import { factLine, mergeHeading, mergeLine, verdict } from "./table.ts";
 
 const HELP = `Usage: bun run bench [OPTIONS]
 
-  --methods A,B      Only these methods.
+  --methods A,B      Only these methods; moe is a mixture of four experts.
   --noise 3e-4,3e-5  Only fine-tunes of these noise levels.
   --repetitions N    Measured pairs of merge and floor per method (5; with --quick 3).
   --quick            One noise level, no 10 GB model.
@@ -64,7 +65,9 @@ async function bench(): Promise<void> {
     facts.push(...measured);
     for (const fact of measured) say(factLine(fact));
   };
-  report(await startupFacts(dir, cases.find(({ name }) => name === "ties") ?? (cases[0] as BenchCase)));
+  report(mixtureFacts(rows));
+  const planned = cases.find(({ name }) => name === "ties") ?? cases.find(({ command }) => command === undefined);
+  if (planned !== undefined) report(await startupFacts(dir, planned));
   if (!args.quick)
     report(
       await memoryFacts(
@@ -103,7 +106,7 @@ function say(line: string): void {
 
 function benchCases(dir: string): BenchCase[] {
   const wanted = args.methods?.split(",");
-  const unknown = wanted?.filter((name) => !methods.some((method) => method.name === name)) ?? [];
+  const unknown = wanted?.filter((name) => name !== MIXTURE && !methods.some((method) => method.name === name)) ?? [];
   if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(", ")}`);
   const chosen = methods.filter(({ name }) => wanted === undefined || wanted.includes(name));
   const noises = args.noise?.split(",").map(Number) ?? (args.quick ? NOISES.slice(0, 1) : NOISES);
@@ -112,7 +115,7 @@ function benchCases(dir: string): BenchCase[] {
   const configs = join(dir, "configs");
   mkdirSync(configs, { recursive: true });
   makeModels(join(dir, "models"));
-  return chosen.flatMap((method) =>
+  const merges = chosen.flatMap((method) =>
     noises.flatMap((noise) => {
       const [base, ...tunes] = ["base", tuneName(noise, "a"), tuneName(noise, "b")].map((name) =>
         join(dir, "models", name),
@@ -120,6 +123,9 @@ function benchCases(dir: string): BenchCase[] {
       return variantsOf(method).map((variant) => benchCase(method, variant, noise, configs, { base, tunes }));
     }),
   );
+  if (wanted !== undefined && !wanted.includes(MIXTURE)) return merges;
+  const experts = NOISES.flatMap((noise) => ["a", "b"].map((letter) => join(dir, "models", tuneName(noise, letter))));
+  return [...merges, mixtureCase(configs, join(dir, "models", "base"), experts)];
 }
 
 function tuneName(noise: number, letter: string): string {

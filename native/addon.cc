@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <list>
@@ -13,6 +14,7 @@
 #include "glue/forward.h"
 #include "glue/products.h"
 #include "glue/routing.h"
+#include "glue/transplant.h"
 #include "glue/values.h"
 #include "io/error.h"
 #include "io/hash-file.h"
@@ -20,6 +22,7 @@
 #include "io/sink.h"
 #include "io/source.h"
 #include "numeric/digest.h"
+#include "transplant/well-trained.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -34,6 +37,9 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
   if (failure.source >= 0) error.Set("source", Napi::Number::New(env, failure.source));
   return error;
 }
+
+/// More than any file has.
+constexpr uint64_t kMostElements = uint64_t{1} << 53;
 
 /// Runs what takes long, as waiting for the disk does, in turn, off the JavaScript thread and the workers.
 class Waiter {
@@ -101,6 +107,9 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
+                             InstanceMethod("transplant", &Addon::Guarded<&Addon::RunTransplant>),
+                             InstanceMethod("transplantProgress", &Addon::Guarded<&Addon::TransplantProgress>),
+                             InstanceMethod("wellTrained", &Addon::Guarded<&Addon::WellTrained>),
                              InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
                              InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
                              InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
@@ -112,6 +121,7 @@ class Addon : public Napi::Addon<Addon> {
       waiter_.stop();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+      watch_->cancelled = true;
       *hashing_stopped_ = true;
       hashers_.stop();
       calculator_.stop();
@@ -331,7 +341,88 @@ class Addon : public Napi::Addon<Addon> {
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     *std::exchange(hashing_stopped_, std::make_shared<std::atomic<bool>>(false)) = true;
     if (engine_ != nullptr) engine_->cancel();
+    watch_->cancelled = true;
     return info.Env().Undefined();
+  }
+
+  Napi::Value RunTransplant(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const Transplant> transplant = read_transplant(object(info[0]), handles());
+    const auto effort = [](Napi::Env env, const Watch& watch) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("productSeconds", static_cast<double>(watch.product_nanoseconds.load()) * 1e-9);
+      result.Set("multiplyAdds", static_cast<double>(watch.multiply_adds.load()));
+      return result;
+    };
+    return Compute(info.Env(), effort, [transplant](Team& team, const ProductKernels& kernels, Watch& watch) {
+      run_transplant(*transplant, team, kernels, watch);
+    });
+  }
+
+  /// Steps done and steps in all (0 until known) of the transplant that was started last.
+  Napi::Value TransplantProgress(const Napi::CallbackInfo& info) {
+    Napi::Array steps = Napi::Array::New(info.Env(), 2);
+    steps.Set(0u, static_cast<double>(watch_->done.load()));
+    steps.Set(1u, static_cast<double>(watch_->total.load()));
+    return steps;
+  }
+
+  Napi::Value WellTrained(const Napi::CallbackInfo& info) {
+    const auto [embedding, source] = read_rows(object(info[0]), handles());
+    std::optional<StoredRows> head;
+    std::vector<std::shared_ptr<Source>> sources{source};
+    if (!info[1].IsUndefined()) {
+      const auto [rows, head_source] = read_rows(object(info[1]), handles());
+      head = rows;
+      sources.push_back(head_source);
+    }
+    const std::vector<uint32_t> unused = indices(info[2], "unused");
+    auto trained = std::make_shared<std::vector<uint8_t>>();
+    const auto result = [trained](Napi::Env env, const Watch&) -> Napi::Value {
+      Napi::Uint8Array array = Napi::Uint8Array::New(env, trained->size());
+      std::copy(trained->begin(), trained->end(), array.Data());
+      return array;
+    };
+    return Compute(info.Env(), result,
+                   [embedding = embedding, head, sources, unused, trained](Team& team, const ProductKernels&, Watch&) {
+                     *trained = well_trained(team, embedding, head, unused);
+                     for (size_t i = 0; i < sources.size(); i++) {
+                       if (!sources[i]->failed()) continue;
+                       throw Failure("SOURCE_FAILED", sources[i]->path() + " shrank or failed while it was read",
+                                     static_cast<int>(i));
+                     }
+                   });
+  }
+
+  using Computation = std::function<void(Team&, const ProductKernels&, Watch&)>;
+
+  /// Runs `compute` off the JavaScript thread; `result` makes what the promise resolves to.
+  Napi::Value Compute(Napi::Env env, std::function<Napi::Value(Napi::Env, const Watch&)> result, Computation compute) {
+    const unsigned threads = engine().threads();
+    const ProductKernels* kernels = find_products(engine().kernels().target);
+    const auto watch = std::make_shared<Watch>();
+    watch_ = watch;
+    auto outcome = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(env, [outcome, result, watch](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (*outcome) return promise.Reject(to_js(env, **outcome).Value());
+      promise.Resolve(result(env, *watch));
+    });
+    calculator_.run([this, threads, kernels, watch, outcome, report, compute]() {
+      try {
+        Team team(threads);
+        compute(team, kernels == nullptr ? best_products() : *kernels, *watch);
+      } catch (const Failure& failure) {
+        *outcome = failure;
+      } catch (const std::exception& error) {
+        outcome->emplace("BAD_ARGUMENT", error.what());
+      }
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
+  Handles handles() {
+    return {[this](const Napi::Value& value) { return find(sources_, value, "source"); },
+            [this](const Napi::Value& value) { return find(sinks_, value, "sink"); }};
   }
 
   // ---- from JavaScript ----
@@ -360,6 +451,7 @@ class Addon : public Napi::Addon<Addon> {
     job.out = dtype_of(from.Get("dtype"));
     job.wide = job.out == Dtype::F64;
     read_inputs(from, *op);
+    read_gathers(from, *op);
     job.params = numbers(from.Get("params"));
     const std::string tensor = text(from.Get("tensor"), "tensor");
     job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
@@ -388,11 +480,115 @@ class Addon : public Napi::Addon<Addon> {
     const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
     const uint64_t offset = whole(from.Get("offset"), "offset");
     const Dtype dtype = dtype_of(from.Get("dtype"));
-    check_range(offset, op.job.input_count * element_size(dtype), source->size(), "source");
+    const bool gathers = !from.Get("gather").IsUndefined();
+    std::shared_ptr<const StridedLayout> layout = layout_of(from.Get("layout"), op.job.input_count);
+    if (gathers && layout != nullptr) bad_argument("rows are gathered from pieces that lie one after another");
+    const uint64_t elements = layout == nullptr ? op.job.input_count : std::min(layout->extent(), kMostElements);
+    if (!gathers) check_range(offset, elements * element_size(dtype), source->size(), "source");
     if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
     op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
-    op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy";
+    op.job.input[i].layout = std::move(layout);
+    op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy" && !gathers;
     op.sources.push_back(source);
+  }
+
+  /// Null where there is none, and where the elements lie one after another all the same.
+  static std::shared_ptr<const StridedLayout> layout_of(const Napi::Value& value, uint64_t count) {
+    if (value.IsUndefined()) return nullptr;
+    const Napi::Object from = object(value);
+    StridedLayout given{numbers_of(from.Get("sizes"), "sizes"), numbers_of(from.Get("strides"), "strides")};
+    if (given.sizes.size() != given.strides.size()) bad_argument("a layout has a stride for each size");
+    uint64_t elements = 1;
+    for (const uint64_t size : given.sizes) {
+      if (__builtin_mul_overflow(elements, size, &elements)) bad_argument("a layout has too many elements");
+    }
+    if (elements != count) bad_argument("a layout has as many elements as the op");
+    StridedLayout layout = given.simplified();
+    const bool is_plain = layout.sizes.empty() || (layout.sizes.size() == 1 && layout.strides[0] == 1);
+    return is_plain ? nullptr : std::make_shared<const StridedLayout>(std::move(layout));
+  }
+
+  static std::vector<uint64_t> numbers_of(const Napi::Value& value, const char* name) {
+    if (!value.IsArray()) bad_argument(std::string(name) + " must be a list");
+    const Napi::Array list = value.As<Napi::Array>();
+    if (list.Length() > kMaxDimensions) bad_argument(std::string(name) + " has too many entries");
+    std::vector<uint64_t> numbers;
+    for (uint32_t i = 0; i < list.Length(); i++) numbers.push_back(whole(list.Get(i), name));
+    return numbers;
+  }
+
+  /// The rows of gathered inputs. After all inputs: their sources follow those of the inputs.
+  void read_gathers(const Napi::Object& from, Op& op) {
+    const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
+    for (int i = 0; i < op.job.inputs; i++) {
+      const Napi::Value gather = object(inputs.Get(static_cast<uint32_t>(i))).Get("gather");
+      if (!gather.IsUndefined()) read_gather(object(gather), op, i);
+    }
+  }
+
+  void read_gather(const Napi::Object& from, Op& op, int input) {
+    auto gather = std::make_unique<RowGather>();
+    if (op.job.rows == 0 || op.job.count % op.job.rows != 0) bad_argument("gathered rows need a tensor of rows");
+    gather->width = op.job.count / op.job.rows;
+    if (gather->width == 0) bad_argument("gathered rows must not be empty");
+    const uint64_t rows = read_pieces(from, *gather, op, input);
+    gather->rows = row_numbers(from.Get("rows"), "rows");
+    if (gather->rows.size() != op.job.rows) bad_argument("rows must have a number for each row of the tensor");
+    gather->mixes = row_numbers(from.Get("mixes"), "mixes");
+    for (const int32_t row : gather->rows) check_row(row, rows, gather->mixes);
+    uint64_t means = 0;
+    for (const int32_t row : gather->rows) means += row == RowGather::kMean ? 1 : 0;
+    gather->averaged = means == 0 ? 0 : op.job.rows - means;
+    if (means > 0 && gather->averaged == 0) bad_argument("a mean needs rows");
+    op.job.input[input].gather = gather.get();
+    op.gathers.push_back(std::move(gather));
+  }
+
+  /// @returns how many rows all pieces have.
+  uint64_t read_pieces(const Napi::Object& from, RowGather& gather, Op& op, int input) {
+    if (!from.Get("pieces").IsArray()) bad_argument("pieces must be a list");
+    const Napi::Array pieces = from.Get("pieces").As<Napi::Array>();
+    uint64_t rows = 0;
+    for (uint32_t p = 0; p < pieces.Length(); p++) {
+      const Napi::Object piece = object(pieces.Get(p));
+      const std::shared_ptr<Source> source = find(sources_, piece.Get("source"), "source");
+      const uint64_t offset = whole(piece.Get("offset"), "offset");
+      const Dtype dtype = dtype_of(piece.Get("dtype"));
+      const uint64_t count = whole(piece.Get("rows"), "rows");
+      if (!is_float(dtype)) bad_argument("gathered rows must be floats");
+      if (count > 0 && gather.width > source->size() / element_size(dtype) / count) {
+        bad_argument("a piece has more rows than its source has bytes");
+      }
+      check_range(offset, count * gather.width * element_size(dtype), source->size(), "source");
+      gather.pieces.push_back({source->data() + offset, dtype, count});
+      op.sources.push_back(source);
+      op.served_inputs.push_back(input);
+      op.job.wide |= dtype == Dtype::F64;
+      rows += count;
+    }
+    return rows;
+  }
+
+  static std::vector<int32_t> row_numbers(const Napi::Value& value, const char* name) {
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+      bad_argument(std::string(name) + " must be Int32Arrays");
+    }
+    const Napi::Int32Array numbers = value.As<Napi::Int32Array>();
+    return {numbers.Data(), numbers.Data() + numbers.ElementLength()};
+  }
+
+  static void check_row(int32_t code, uint64_t rows, const std::vector<int32_t>& mixes) {
+    const auto is_row = [rows](int32_t row) { return row >= 0 && static_cast<uint64_t>(row) < rows; };
+    if (is_row(code) || code == RowGather::kZeros || code == RowGather::kMean) return;
+    const int64_t first = static_cast<int64_t>(RowGather::kMixed) - code;
+    const int64_t size = static_cast<int64_t>(mixes.size());
+    if (code < 0 && first < size) {
+      const int64_t count = mixes[static_cast<size_t>(first)];
+      bool fits = count > 0 && count < size - first;
+      for (int64_t m = 1; fits && m <= count; m++) fits = is_row(mixes[static_cast<size_t>(first + m)]);
+      if (fits) return;
+    }
+    bad_argument("a gathered row lies in no piece");
   }
 
   // ---- to JavaScript ----
@@ -457,6 +653,8 @@ class Addon : public Napi::Addon<Addon> {
   Waiter hashers_{available_cpus()};
   /// Of the files that are being hashed now; `cancel` sets it and begins another.
   std::shared_ptr<std::atomic<bool>> hashing_stopped_ = std::make_shared<std::atomic<bool>>(false);
+  /// Of the transplant that was started last.
+  std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   std::list<std::shared_ptr<ForwardJob>> forwards_;
   std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;

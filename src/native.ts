@@ -15,15 +15,31 @@ export interface NativeInfo {
   kernels: string[];
 }
 
-/** One input of `NativeOp`. `stream` tells the random numbers of sources apart. */
+/** One input of `NativeOp`: elements from byte `offset` of its source. `stream` tells the random numbers of sources apart. */
 export interface NativeInput {
   source: number;
   offset: number;
   dtype: Dtype;
   stream: number;
+  /** Where the elements do not lie one after another: sizes and strides (in elements), the last dimension fastest. */
+  layout?: { sizes: readonly number[]; strides: readonly number[] } | undefined;
+  /** Where its rows lie, where they are not those at `offset` in their order. Then `source` is whom to blame first. */
+  gather?: NativeGather | undefined;
 }
 
-/** One output tensor. The bytes of input `i` are `count` elements from `offset` of its source. */
+/** Rows of an input, each somewhere in several pieces. A row has as many elements as the tensor's after the first dimension. */
+export interface NativeGather {
+  /** Rows are counted from 0 through all pieces. */
+  pieces: { source: number; offset: number; dtype: Dtype; rows: number }[];
+  /**
+   * For each row of the tensor its number; or -1: zeros; -2: the mean of all rows that have not this code; -3 - i: the
+   * mean of the rows that `mixes` lists from `mixes[i]`, which is how many they are.
+   */
+  rows: Int32Array;
+  mixes: Int32Array;
+}
+
+/** One output tensor. Each input has `count` elements. */
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
@@ -51,6 +67,51 @@ export interface NativeResult {
   crc32: number;
   /** Per input: whether it holds a NaN or an infinity. */
   nonFinite: boolean[];
+}
+
+/** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
+export interface NativeRows {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+  rows: number;
+  width: number;
+}
+
+/** Rotary positions: `width / heads` elements a head, and the base of the frequencies. */
+export interface NativeRotary {
+  heads: number;
+  base: number;
+}
+
+/** Rows for tokens that a model does not have; native/transplant/transplant.h says what each of these is. */
+export interface NativeTransplant {
+  method: string;
+  original: NativeRows;
+  donor: NativeRows;
+  /** Rows of the tokens that both have, in the same order. */
+  sharedOriginal: Uint32Array;
+  sharedDonor: Uint32Array;
+  /** Tokens to approximate, as rows of the donor. */
+  targets: Uint32Array;
+  /** `subword`: per target where its pieces end; all pieces (rows of the original) and their weights. */
+  pieces?: { ends: Uint32Array; rows: Uint32Array; weights: Float64Array } | undefined;
+  /** `mp_rope` only. */
+  donorRotary?: NativeRotary | undefined;
+  originalRotary?: NativeRotary | undefined;
+  k: number;
+  cosine: boolean;
+  weightScheme: string;
+  /** Targets at a time. */
+  batch: number;
+  noise: number;
+  scale: number;
+  /** Random numbers are keyed by `seed` and `tensor`. */
+  seed: number;
+  tensor: string;
+  /** From `offset` on, a row of the original's width and dtype for each target. */
+  sink: number;
+  offset: number;
 }
 
 /** A stored tensor of floats, row-major. The sizes follow from what it is for. */
@@ -179,6 +240,16 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
+  /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
+  transplant(job: NativeTransplant): Promise<{
+    /** CPU time of matrix products, all threads together, and how many multiply-adds those were: for measuring. */
+    productSeconds: number;
+    multiplyAdds: number;
+  }>;
+  /** Steps done and steps in all (0 until known) of the transplant that was started last. */
+  transplantProgress(): [done: number, total: number];
+  /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
+  wellTrained(embedding: NativeRows, head: NativeRows | undefined, unused: Uint32Array): Promise<Uint8Array>;
   /**
    * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts.
    * @throws `SOURCE_FAILED` where the file shrank.
@@ -213,7 +284,7 @@ export interface Addon {
   multiply(product: { a: NativeMatrix; b: NativeMatrix; c: Float32Array; alpha: number; beta: number }): void;
   /** Float32 operations a second that multiply-adds in registers reach on all worker threads. Takes a second. */
   peakRate(): number;
-  /** Makes every op that has not finished reject with `CANCELLED`. */
+  /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
 

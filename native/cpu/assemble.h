@@ -24,7 +24,8 @@ bool assemble_chunk(const Job& job, int piece, uint64_t begin, uint32_t n, Work*
   const size_t pair = 2 * static_cast<size_t>(piece);
   const Work factor = static_cast<Work>(job.params[pair]);
   const Work noise = static_cast<Work>(job.params[pair + 1]);
-  const bool found = widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room);
+  std::byte gathered[kChunk * sizeof(uint64_t)];
+  const bool found = widen_chunk(span.dtype, elements_of(span, begin, n, gathered), n, room);
   if (noise != Work{0}) {
     const uint64_t aligned = begin - begin % kChunk;
     normal_chunk(job.key, span.stream, aligned, normals);
@@ -48,7 +49,8 @@ void assemble_range(const Job& job, uint64_t begin, uint64_t end, std::byte* out
     uint64_t n = std::min(job.input_count - first, end - at);
     bool found;
     if (span.dtype == job.out && job.params[pair] == 1.0 && job.params[pair + 1] == 0.0) {
-      memcpy(out, span.data + first * width, n * width);
+      const std::byte* const bytes = elements_of(span, first, n, out);
+      if (bytes != out) memcpy(out, bytes, n * width);
       found = has_non_finite(out, job.out, n);
     } else {
       // Chunks of random numbers start at multiples of kChunk within the piece.

@@ -105,12 +105,6 @@ Work* input_room(Scratch& scratch, int inputs) {
   return reinterpret_cast<Work*>(scratch.inputs.data());
 }
 
-template <class Work>
-bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* room) {
-  const InputSpan& span = job.input[input];
-  return widen_chunk(span.dtype, span.data + begin * element_size(span.dtype), n, room + input * kChunk);
-}
-
 /// Random words of one chunk of a stream, kChunk of them whatever is used; `begin` is a multiple of kChunk.
 inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t* __restrict to) {
   constexpr uint32_t blocks = kChunk / 4;
@@ -120,7 +114,7 @@ inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t
   const uint32_t low =
       static_cast<uint32_t>(counter);  // does not overflow within a chunk: it starts at a multiple of one
   for (uint32_t j = 0; j < blocks; j += kCounters) {
-    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), stream, static_cast<uint32_t>(key),
+    philox_lanes(low + j, static_cast<uint32_t>(counter >> 32), stream, 0, static_cast<uint32_t>(key),
                  static_cast<uint32_t>(key >> 32), first + j, second + j);
   }
   for (uint32_t j = 0; j < blocks; j++) {
@@ -129,28 +123,34 @@ inline void random_words(uint64_t key, uint32_t stream, uint64_t begin, uint32_t
   }
 }
 
-/// The same for the stream of an input.
-inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* to) {
-  random_words(job.key, job.input[input].stream, begin, to);
-}
-
 /// The 16-bit numbers of one chunk of a random mask (numeric/philox.h), kChunk of them; `begin` is a multiple of kChunk.
-inline void mask_numbers(const Job& job, int input, uint64_t begin, uint16_t* to) {
+inline void mask_numbers(const Job& job, int input, uint64_t begin, uint32_t level, uint16_t* to) {
   static_assert(kChunk == kMaskChunk);
   constexpr uint32_t blocks = kMaskChunk / 8;
   uint64_t lanes[2 * blocks];
   const uint64_t counter = begin / 8;
+  // The low half does not overflow within a chunk: it starts at a multiple of one.
   for (uint32_t j = 0; j < blocks; j += kCounters) {
     philox_lanes(static_cast<uint32_t>(counter) + j, static_cast<uint32_t>(counter >> 32), job.input[input].stream,
-                 static_cast<uint32_t>(job.key), static_cast<uint32_t>(job.key >> 32), lanes + j, lanes + blocks + j);
+                 level, static_cast<uint32_t>(job.key), static_cast<uint32_t>(job.key >> 32), lanes + j,
+                 lanes + blocks + j);
   }
   memcpy(to, lanes, sizeof(lanes));
+}
+
+/// Both levels of each number at once, as words of 32 bits: for limits that differ from element to element.
+inline void random_chunk(const Job& job, int input, uint64_t begin, uint32_t* __restrict to) {
+  uint16_t high[kChunk];
+  uint16_t low[kChunk];
+  mask_numbers(job, input, begin, 0, high);
+  mask_numbers(job, input, begin, 1, low);
+  for (uint32_t i = 0; i < kChunk; i++) to[i] = static_cast<uint32_t>(high[i]) << 16 | low[i];
 }
 
 /// Numbers of a chunk that keep an element where they are at most `kept_below(limit)`: where one equals the upper half of
 /// the limit it is replaced by one that says what the lower half decides.
 inline void random_mask_chunk(const Job& job, int input, uint64_t begin, uint32_t n, uint32_t limit, uint16_t* to) {
-  mask_numbers(job, input, begin, to);
+  mask_numbers(job, input, begin, 0, to);
   const uint32_t high = limit >> 16;
   const uint32_t low = limit & 0xFFFFu;
   if (low == 0) return;

@@ -10,7 +10,23 @@ void map_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
                int extra, Work* __restrict out) {
   constexpr int room = N > 0 ? N + kExtraOf<Function> : 2 * kMaxInputs;
   const int width = N > 0 ? N + kExtraOf<Function> : inputs + extra;
-  for (uint32_t i = 0; i < n; i++) {
+  uint32_t i = 0;
+  if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
+    // The compiler vectorises over elements only where the number of inputs is a constant.
+    IndexLanes index;
+    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+    for (; i + kLanes <= n; i += kLanes, index += kLanes) {
+      FloatLanes x[room];
+      WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
+      for (int k = 0; k < width; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
+      if constexpr (kUsesWords<Method>) {
+        for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+      }
+      const FloatLanes result = f(x, r, index);
+      memcpy(out + i, &result, sizeof(result));
+    }
+  }
+  for (; i < n; i++) {
     Work x[room];
     uint32_t r[room];
     for (int k = 0; k < width; k++) x[k] = in[k * kChunk + i];

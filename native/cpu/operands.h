@@ -2,6 +2,7 @@
 #pragma once
 
 #include "chunks.h"
+#include "gather.h"
 #include "rows.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN

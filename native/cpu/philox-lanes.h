@@ -39,15 +39,15 @@ SINTER_HD Lanes multiply_low(Lanes a, Lanes b) {
 #endif
 }
 
-/// Words of counters (low + j, high, stream, 0), j in [0, kCounters): `first` gets words 0 and 1 of each, `second` 2 and 3.
-SINTER_HD void philox_lanes(uint32_t low, uint32_t high, uint32_t stream, uint32_t k0, uint32_t k1, uint64_t* first,
-                            uint64_t* second) {
+/// Words of counters (low + j, high, stream, level), j in [0, kCounters): `first` gets words 0 and 1 of each, `second` 2 and 3.
+SINTER_HD void philox_lanes(uint32_t low, uint32_t high, uint32_t stream, uint32_t level, uint32_t k0, uint32_t k1,
+                            uint64_t* first, uint64_t* second) {
   const Lanes zero = {};
   Lanes c0 = zero;
   for (uint32_t j = 0; j < kCounters; j++) c0[j] = low + j;
   Lanes c1 = zero + high;
   Lanes c2 = zero + stream;
-  Lanes c3 = zero;
+  Lanes c3 = zero + level;
   const Lanes m0 = zero + 0xD2511F53u;
   const Lanes m1 = zero + 0xCD9E8D57u;
   for (int round = 0; round < 10; round++) {

@@ -57,16 +57,6 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
   }
 }
 
-/// Whether an element function runs on whole groups of lanes: its value type is a template parameter of its call.
-template <class Function>
-constexpr bool kLanewise = [] {
-  if constexpr (requires { Function::kLanewise; }) {
-    return Function::kLanewise;
-  } else {
-    return false;
-  }
-}();
-
 /// Adds the terms of one chunk to the lanes of each sum, where the number of sums is known when this is compiled.
 template <class Method, class Work, int N, class Function>
 void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n,
@@ -85,7 +75,9 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
   if constexpr (kLanewise<Function>) {
     DoubleLanes group[sums];
     memcpy(group, lanes, sizeof(group));
-    for (; i + kLanes <= n; i += kLanes) {
+    IndexLanes index;
+    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+    for (; i + kLanes <= n; i += kLanes, index += kLanes) {
       using Group = typename LanesOf<Work>::type;
       Group x[N];
       DoubleLanes term[sums];
@@ -93,10 +85,10 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
       for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
       if constexpr (kUsesWords<Method>) {
         for (int k = 0; k < N; k++) {
-          r[k] = __builtin_convertvector(load_lanes<HalfwordLanes>(words + k * kChunk + i), WordLanes);
+          r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
         }
       }
-      f(x, r, static_cast<int32_t>(i), term);
+      f(x, r, index, term);
       for (int s = 0; s < sums; s++) group[s] += term[s];
     }
     memcpy(lanes, group, sizeof(group));
@@ -112,6 +104,40 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
     double term[sums];
     term_of(i, term);
     for (int s = 0; s < sums; s++) lanes[s][lane] += term[s];
+  }
+}
+
+/// The same for a number of inputs and sums that is known only now.
+template <class Method, class Function>
+void sum_chunk_of_many(const Function& f, const float* __restrict in, const uint16_t* __restrict words, uint32_t n,
+                       int inputs, int sums, double* __restrict lanes) {
+  IndexLanes index;
+  for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+  uint32_t i = 0;
+  for (; i + kLanes <= n; i += kLanes, index += kLanes) {
+    FloatLanes x[kMaxInputs];
+    WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
+    DoubleLanes term[kMostSums];
+    for (int k = 0; k < inputs; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+    }
+    f(x, r, index, term);
+    for (int s = 0; s < sums; s++) {
+      const DoubleLanes sum = load_lanes<DoubleLanes>(lanes + s * kLanes) + term[s];
+      memcpy(lanes + s * kLanes, &sum, sizeof(sum));
+    }
+  }
+  for (int lane = 0; i < n; i++, lane++) {
+    float x[kMaxInputs];
+    uint32_t r[kMaxInputs] = {};
+    double term[kMostSums];
+    for (int k = 0; k < inputs; k++) x[k] = in[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < inputs; k++) r[k] = words[k * kChunk + i];
+    }
+    f(x, r, static_cast<int32_t>(i), term);
+    for (int s = 0; s < sums; s++) lanes[s * kLanes + lane] += term[s];
   }
 }
 
@@ -140,6 +166,18 @@ void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end
     return;
   }
   scratch.lanes.assign(static_cast<size_t>(count) * kLanes, 0.0);
+  if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
+    Work* const room = input_room<Work>(scratch, job.inputs);
+    for (uint64_t at = begin; at < end; at += kChunk) {
+      const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
+      for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
+      const uint16_t* words = load_words<Method>(job, scratch, at, n);
+      f.at(at);
+      sum_chunk_of_many<Method>(f, room, words, n, job.inputs, count, scratch.lanes.data());
+    }
+    for (int s = 0; s < count; s++) sums[s] = sum_of_lanes(scratch.lanes.data() + s * kLanes);
+    return;
+  }
   for (uint64_t at = begin; at < end; at += kChunk) {
     const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
     for_terms<Method, Function, Work, N>(f, job, scratch, at, n, count,

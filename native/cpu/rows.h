@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chunks.h"
+#include "gather.h"
 #include "rank-row.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -13,10 +14,9 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 /// Widens `n` elements of one input, however many.
 template <class Work>
 void load_row(const Job& job, int input, uint64_t begin, uint64_t n, Work* to) {
-  const InputSpan& span = job.input[input];
   for (uint64_t i = 0; i < n; i += kChunk) {
     const uint32_t count = static_cast<uint32_t>(n - i < kChunk ? n - i : kChunk);
-    widen_chunk(span.dtype, span.data + (begin + i) * element_size(span.dtype), count, to + i);
+    load_elements(job, input, begin + i, count, to + i);
   }
 }
 

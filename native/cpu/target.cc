@@ -66,6 +66,6 @@ static constexpr Kernel kKernels[] = {
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);
 const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGET_NAME), kKernels,
                                                         static_cast<int>(sizeof(kKernels) / sizeof(kKernels[0])),
-                                                        has_non_finite};
+                                                        has_non_finite, add_rows};
 
 }  // namespace sinter

@@ -14,6 +14,9 @@ namespace {
 /// Bytes computed between two writes: stays in the second-level cache on its way to the checksum and the file.
 constexpr uint64_t kPieceBytes = 256 << 10;
 
+/// Rows of gathered inputs that one task adds up for their mean. Results depend on it.
+constexpr uint64_t kGatherRows = 4096;
+
 /// Less of a tensor at once goes through the page cache: its blocks would hardly be whole.
 constexpr uint64_t kLeastDirect = 256 << 10;
 
@@ -23,10 +26,11 @@ constexpr uint64_t kMostColumnSums = 4 << 20;
 uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
 
 void check_sources(const Op& op) {
+  const size_t inputs = static_cast<size_t>(op.job.inputs);
   for (size_t i = 0; i < op.sources.size(); i++) {
     if (op.sources[i]->failed()) {
       throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read",
-                    static_cast<int>(i));
+                    i < inputs ? static_cast<int>(i) : op.served_inputs[i - inputs]);
     }
   }
 }
@@ -99,13 +103,26 @@ void Engine::submit(std::shared_ptr<Op> op) {
   std::vector<ByteRange> ranges;
   for (int i = 0; i < job.inputs; i++) {
     const InputSpan& input = job.input[i];
-    ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, job.input_count * element_size(input.dtype)});
+    if (input.gather != nullptr && op->kernel->map == nullptr && op->sink != nullptr) {
+      throw Failure("BAD_ARGUMENT", op->kernel_name + " takes no gathered rows");
+    }
+    if (input.gather == nullptr) {
+      const uint64_t elements = input.layout == nullptr ? job.input_count : input.layout->extent();
+      ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
+    }
+  }
+  // Gathered rows come in any order: all of each piece is asked for.
+  size_t next = static_cast<size_t>(job.inputs);
+  for (const std::unique_ptr<RowGather>& gather : op->gathers) {
+    for (const RowPiece& piece : gather->pieces) {
+      ranges.push_back({op->sources[next++], piece.data, piece.rows * gather->width * element_size(piece.dtype)});
+    }
   }
   read_ahead_.want(std::move(ranges));
   {
     const std::lock_guard lock(mutex_);
     if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
-    enter(*op, Op::Pass::prepare);
+    enter(*op, Op::Pass::gather);
     op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
   }
@@ -201,7 +218,13 @@ void Engine::enter(Op& op, Op::Pass pass) {
   op.pass_tasks = 0;
   Job& job = op.job;
   const Kernel& kernel = *op.kernel;
-  if (pass == Op::Pass::prepare) {
+  if (pass == Op::Pass::gather) {
+    const bool wanted =
+        std::any_of(op.gathers.begin(), op.gathers.end(), [](const auto& g) { return g->averaged > 0; });
+    if (!wanted || job.count == 0) return enter(op, Op::Pass::prepare);
+    op.pass_tasks = ceil_div(job.rows, kGatherRows);
+    op.partial_sums.assign(op.pass_tasks * op.gathers.size() * (job.count / job.rows), 0.0);
+  } else if (pass == Op::Pass::prepare) {
     if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job, budget_))
       return enter(op, Op::Pass::select);
     op.rows_per_task = ceil_div(ceil_div(kTaskElements, job.columns), kPrepareRows) * kPrepareRows;
@@ -267,9 +290,27 @@ void finish_sums(Op& op) {
   op.partial_sums = {};
 }
 
+/// The mean rows of gathered inputs, from the sums of their blocks of rows.
+void finish_means(Op& op) {
+  for (size_t g = 0; g < op.gathers.size(); g++) {
+    RowGather& gather = *op.gathers[g];
+    if (gather.averaged == 0) continue;
+    const size_t stride = op.gathers.size() * gather.width;
+    gather.mean.resize(gather.width);
+    for (size_t column = 0; column < gather.width; column++) {
+      const double sum = sum_tree(op.partial_sums.data() + g * gather.width + column, op.pass_tasks, stride);
+      gather.mean[column] = sum / static_cast<double>(gather.averaged);
+    }
+  }
+  op.partial_sums = {};
+}
+
 std::optional<Failure> Engine::leave_pass(Op& op) {
   try {
-    if (op.pass == Op::Pass::prepare) {
+    if (op.pass == Op::Pass::gather) {
+      finish_means(op);
+      enter(op, Op::Pass::prepare);
+    } else if (op.pass == Op::Pass::prepare) {
       enter(op, Op::Pass::select);
     } else if (op.pass == Op::Pass::select) {
       op.selector->advance();
@@ -299,6 +340,7 @@ void Engine::settle(Op& op) {
     }
   }
   op.sources.clear();
+  op.gathers.clear();
   op.sink.reset();
   op.job.masks = {};
   budget_.give_back(op.job.taken);
@@ -310,11 +352,22 @@ void Engine::settle(Op& op) {
 
 void Engine::run_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
   Op& op = *shared;
+  if (op.pass == Op::Pass::gather) return run_gather_task(op, task);
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
   if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);
   if (op.pass == Op::Pass::map) return run_map_task(shared, task, scratch);
   const uint64_t begin = task * op.rows_per_task;
   op.kernel->prepare(op.job, scratch, begin, std::min(op.job.count / op.job.columns, begin + op.rows_per_task));
+}
+
+void Engine::run_gather_task(Op& op, uint32_t task) {
+  const uint64_t begin = task * kGatherRows;
+  const uint64_t end = std::min(op.job.rows, begin + kGatherRows);
+  for (size_t g = 0; g < op.gathers.size(); g++) {
+    const RowGather& gather = *op.gathers[g];
+    if (gather.averaged == 0) continue;
+    op.kernels->add_rows(gather, begin, end, op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
+  }
 }
 
 void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
@@ -369,16 +422,16 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
     const uint64_t to = std::min(end, at + kPieceBytes / width);
     const uint64_t count = (to - at) * width;
     const std::byte* bytes;
+    if (!direct && scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
     if (direct) {
       std::byte* const out = block.room(count, write);
       map_piece(op, at, to, scratch, out, non_finite);
       block.grow(count);
       bytes = out;
     } else if (op.kernel->map == nullptr) {
-      bytes = job.input[0].data + at * width;
+      bytes = elements_of(job.input[0], at, to - at, scratch.out.data());
       non_finite |= op.kernels->has_non_finite(bytes, job.out, to - at) ? 1u : 0u;
     } else {
-      if (scratch.out.size() < kPieceBytes) scratch.out.resize(kPieceBytes);
       map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
@@ -396,7 +449,8 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
 void Engine::map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite) {
   if (op.kernel->map != nullptr) return op.kernel->map(op.job, scratch, begin, end, out, non_finite);
   const uint64_t width = element_size(op.job.out);
-  std::memcpy(out, op.job.input[0].data + begin * width, (end - begin) * width);
+  const std::byte* const bytes = elements_of(op.job.input[0], begin, end - begin, out);
+  if (bytes != out) std::memcpy(out, bytes, (end - begin) * width);
   non_finite |= op.kernels->has_non_finite(out, op.job.out, end - begin) ? 1u : 0u;
 }
 

@@ -25,7 +25,12 @@ namespace sinter {
 struct Op {
   Job job;
   std::string kernel_name;
+  /// Of the inputs, one each; then those that gathered rows come from besides.
   std::vector<std::shared_ptr<Source>> sources;
+  /// The input that each of the latter serves.
+  std::vector<int> served_inputs;
+  /// What `job.input[i].gather` points to.
+  std::vector<std::unique_ptr<RowGather>> gathers;
   /// Without one, the tensor is computed for its checksum alone.
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
@@ -41,10 +46,10 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { prepare, select, reduce, map, finished };
+  enum class Pass { gather, prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
-  Pass pass = Pass::prepare;
+  Pass pass = Pass::gather;
   std::unique_ptr<Selector> selector;
   uint64_t rows_per_task = 0;        // of a pass that goes by rows
   std::vector<double> partial_sums;  // each block's own place: written without the mutex
@@ -86,6 +91,7 @@ class Engine {
   void end_part(const std::shared_ptr<Op>& op, const std::optional<Failure>& failure,
                 std::unique_lock<std::mutex>& lock);
   void run_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
+  void run_gather_task(Op& op, uint32_t task);
   void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
   void map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite);

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "../numeric/dtype.h"
+#include "strided.h"
 
 namespace sinter {
 
@@ -22,12 +24,27 @@ constexpr uint64_t kDigestBytes = 4 << 20;
 /// Elements that one task of the reduce and select passes takes: a multiple of kSumBlock.
 constexpr uint64_t kTaskElements = 8 * kSumBlock;
 
+struct RowGather;
+
 struct InputSpan {
   const std::byte* data;
   Dtype dtype;
   /// Tells the random numbers of sources apart.
   uint32_t stream;
+  /// Where the rows lie, where they are not those at `data` in their order; then `data` and `dtype` are not used. Owned by
+  /// the op.
+  const RowGather* gather = nullptr;
+  /// Where the elements lie that do not lie one after another; null where they do.
+  std::shared_ptr<const StridedLayout> layout;
 };
+
+/// Bytes of elements [begin, begin + n) next to each other: where they lie, or gathered into `room`.
+inline const std::byte* elements_of(const InputSpan& span, uint64_t begin, uint64_t n, std::byte* room) {
+  const size_t width = element_size(span.dtype);
+  if (span.layout == nullptr) return span.data + begin * width;
+  gather(span.data, *span.layout, width, begin, n, room);
+  return room;
+}
 
 /// The exact k-th largest magnitude of a selection: an element is kept when its magnitude bits exceed `bits`, or equal
 /// them at an index of at most `last_equal`.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "budget.h"
+#include "gather.h"
 #include "job.h"
 
 namespace sinter {
@@ -99,6 +100,8 @@ struct KernelSet {
   int count;
   /// Whether any element of a float tensor is a NaN or an infinity.
   bool (*has_non_finite)(const std::byte* data, Dtype dtype, uint64_t count);
+  /// Adds rows [begin, end) of a gathered input to one sum per column; rows that stand for the mean are left out.
+  void (*add_rows)(const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
 };
 
 }  // namespace sinter

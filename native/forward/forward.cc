@@ -66,13 +66,17 @@ class Pass {
 
   /// What the next layer is given, of each sequence.
   void record(States states, float* out) const {
+    std::vector<double> sums(decoder_.width);
     for (uint64_t s = 0; s < batch_.sequences(); s++) {
       const uint64_t begin = batch_.starts[s], end = batch_.starts[s + 1];
       const uint64_t from = states == States::last ? end - 1 : begin;
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for (uint64_t row = from; row < end; row++) {
+        const float* x = x_.data() + row * decoder_.width;
+        for (uint64_t i = 0; i < decoder_.width; i++) sums[i] += x[i];
+      }
       for (uint64_t i = 0; i < decoder_.width; i++) {
-        double sum = 0.0;
-        for (uint64_t row = from; row < end; row++) sum += x_[row * decoder_.width + i];
-        out[s * decoder_.width + i] = static_cast<float>(sum / static_cast<double>(end - from));
+        out[s * decoder_.width + i] = static_cast<float>(sums[i] / static_cast<double>(end - from));
       }
     }
   }

@@ -67,6 +67,7 @@ Napi::Value route_of(Napi::Env env, const Napi::Object& from) {
     const Napi::Object expert = object(list.Get(i));
     experts.push_back({indices(expert.Get("positive"), count), indices(expert.Get("negative"), count)});
   }
+  if (experts.empty()) bad_argument("there must be an expert");
   const std::string part = text(from.Get("part"), "part");
   if (part != "mean" && part != "direction") bad_argument("part must be mean or direction");
   const Routing routing =

@@ -61,8 +61,8 @@ struct GramReduce {
   explicit GramReduce(const Job& job) : vectors(job.inputs - (kBase ? 1 : 0)) {}
   void at(uint64_t) {}
 
-  template <class Value, class Word, class Sum>
-  SINTER_HD void operator()(const Value* x, const Word*, int32_t, Sum* sums) const {
+  template <class Value, class Word, class Index, class Sum>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
     const int n = N > 0 ? kVectors : vectors;
     Sum v[kVectors];
     for (int i = 0; i < n; i++) v[i] = to_double(vector_element<kBase>(x, i));
@@ -86,10 +86,13 @@ struct CombinationNorm {
   }
   void at(uint64_t) {}
 
-  SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
+  static constexpr bool kLanewise = true;
+
+  template <class Value, class Word, class Index, class Sum>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
     const int n = N > 0 ? kVectors : vectors;
-    double sum = 0;
-    for (int k = 0; k < n; k++) sum += coefficient[k] * static_cast<double>(vector_element<kBase>(x, k));
+    Sum sum = {};
+    for (int k = 0; k < n; k++) sum += coefficient[k] * to_double(vector_element<kBase>(x, k));
     sums[0] = sum * sum;
   }
 };
@@ -110,12 +113,16 @@ struct Combine {
   }
   void at(uint64_t) {}
 
-  SINTER_HD Work operator()(const Work* x, const uint32_t*, int32_t) const {
+  static constexpr bool kLanewise = true;
+
+  template <class Value, class Word, class Index>
+  SINTER_HD Value operator()(const Value* x, const Word*, Index) const {
     const int n = N > 0 ? kVectors : vectors;
     const int first = N > 0 ? N : inputs;
-    Work sum = 0;
+    const Value zero = {};
+    Value sum = zero;
     for (int k = 0; k < n; k++) {
-      const Work c = kGrouped ? x[first + k] : coefficient[k];
+      const Value c = kGrouped ? x[first + k] : zero + coefficient[k];
       sum = k == 0 ? c * vector_element<kBase>(x, k) : sum + c * vector_element<kBase>(x, k);
     }
     return kBase ? x[0] + sum : sum;

@@ -30,9 +30,12 @@ struct Linear {
 
     void at(uint64_t) {}
 
-    SINTER_HD Work operator()(const Work* x, const uint32_t*, int32_t) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index>
+    SINTER_HD Value operator()(const Value* x, const Word*, Index) const {
       const int n = N > 0 ? N : inputs;
-      Work sum = coefficient[0] * x[0];
+      Value sum = coefficient[0] * x[0];
       for (int k = 1; k < n; k++) sum += coefficient[k] * x[k];
       return sum;
     }

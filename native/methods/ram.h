@@ -8,6 +8,7 @@
 #pragma once
 
 #include "../engine/job.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -31,13 +32,15 @@ struct RamOf {
     explicit Changes(const Job& job) : inputs(job.inputs), epsilon(static_cast<Work>(job.params[0])) {}
 
     /// Differences, 1 or 0 for each model that changed the element, and how many did.
-    SINTER_HD Work operator()(const Work* x, Work* difference, Work* changed) const {
+    template <class Value>
+    SINTER_HD Value find(const Value* x, Value* difference, Value* changed) const {
       const int n = N > 0 ? N : inputs;
-      Work count = 0;
+      const Value zero = {};
+      Value count = zero;
       for (int m = 1; m < n; m++) {
         difference[m] = x[m] - x[0];
-        const Work magnitude = difference[m] < 0 ? -difference[m] : difference[m];
-        changed[m] = magnitude > epsilon ? Work{1} : Work{0};
+        const Value magnitude = difference[m] < 0 ? -difference[m] : difference[m];
+        changed[m] = magnitude > epsilon ? zero + 1 : zero;
         count += changed[m];
       }
       return count;
@@ -50,14 +53,18 @@ struct RamOf {
     using Changes<Work, N>::Changes;
     void at(uint64_t) {}
 
-    SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
       const int n = N > 0 ? N : this->inputs;
-      Work difference[Changes<Work, N>::kRoom] = {};
-      Work changed[Changes<Work, N>::kRoom] = {};
-      const Work count = Changes<Work, N>::operator()(x, difference, changed);
+      const Value zero = {};
+      Value difference[Changes<Work, N>::kRoom];
+      Value changed[Changes<Work, N>::kRoom];
+      const Value count = this->find(x, difference, changed);
       for (int m = 1; m < n; m++) {
-        sums[2 * m - 2] = static_cast<double>(count > 1 ? changed[m] : Work{0});
-        sums[2 * m - 1] = static_cast<double>(count == 1 ? changed[m] : Work{0});
+        sums[2 * m - 2] = to_double(count > 1 ? changed[m] : zero);
+        sums[2 * m - 1] = to_double(count == 1 ? changed[m] : zero);
       }
     }
   };
@@ -85,15 +92,20 @@ struct RamOf {
     }
     void at(uint64_t) {}
 
-    SINTER_HD Work operator()(const Work* x, const uint32_t*, int32_t) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index>
+    SINTER_HD Value operator()(const Value* x, const Word*, Index) const {
       const int n = N > 0 ? N : this->inputs;
-      Work difference[Changes<Work, N>::kRoom] = {};
-      Work changed[Changes<Work, N>::kRoom] = {};
-      const Work count = Changes<Work, N>::operator()(x, difference, changed);
-      const Work divisor = count > 1 ? count : Work{1};
-      Work sum = 0;
+      const Value zero = {};
+      const Value one = zero + 1;
+      Value difference[Changes<Work, N>::kRoom];
+      Value changed[Changes<Work, N>::kRoom];
+      const Value count = this->find(x, difference, changed);
+      const Value divisor = count > 1 ? count : one;
+      Value sum = zero;
       for (int m = 1; m < n; m++) {
-        const Work factor = count > 1 ? Work{1} : lambda[m];
+        const Value factor = count > 1 ? one : zero + lambda[m];
         sum += difference[m] * changed[m] * factor / divisor;
       }
       return x[0] + sum;

@@ -11,6 +11,7 @@
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 #include "task-vector.h"
 
@@ -40,17 +41,19 @@ struct Sce {
     int inputs;
     explicit Magnitude(const Job& job) : inputs(job.inputs) {}
 
-    SINTER_HD typename BitsOf<Work>::type operator()(const Work* x) const {
+    template <class Value>
+    SINTER_HD typename BitsOf<Value>::type operator()(const Value* x) const {
       const int n = N > 0 ? N : inputs;
-      Work sum = 0;
+      const Value zero = {};
+      Value sum = zero;
       for (int i = 1; i < n; i++) {
         for (int j = i + 1; j < n; j++) {
-          const Work difference = x[i] - x[j];
+          const Value difference = x[i] - x[j];
           sum += difference * difference;
         }
       }
       const Work models = static_cast<Work>(n - 1);
-      return difference_magnitude<Work>(Work{0}, sum / (models * models));
+      return difference_magnitude<Value>(zero, sum / (models * models));
     }
   };
 
@@ -66,7 +69,11 @@ struct Sce {
     explicit Selected(const Job& job) : inputs(job.inputs), magnitude(job) { within.set(1, job.thresholds[0]); }
     void at(uint64_t begin) { within.at(begin, 2); }
 
-    SINTER_HD Work operator()(const Work* x, int32_t i) const { return within(1, magnitude(x), i) ? Work{1} : Work{0}; }
+    template <class Value, class Index>
+    SINTER_HD Value selected(const Value* x, Index i) const {
+      const Value zero = {};
+      return within(1, magnitude(x), i) ? zero + 1 : zero;
+    }
   };
 
   template <class Work, int N>
@@ -74,11 +81,14 @@ struct Sce {
     static constexpr int kSums = N > 0 ? N - 1 : 0;
     using Selected<Work, N>::Selected;
 
-    SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t i, double* sums) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word*, Index i, Sum* sums) const {
       const int n = N > 0 ? N : this->inputs;
-      const Work selected = Selected<Work, N>::operator()(x, i);
+      const Value selected = this->selected(x, i);
       for (int m = 1; m < n; m++) {
-        const double difference = static_cast<double>((x[m] - x[0]) * selected);
+        const Sum difference = to_double((x[m] - x[0]) * selected);
         sums[m - 1] = difference * difference;
       }
     }
@@ -104,26 +114,30 @@ struct Sce {
       for (int m = 1; m < job.inputs; m++) weight[m] = static_cast<Work>(job.solved[m]);
     }
 
-    SINTER_HD Work operator()(const Work* x, const uint32_t*, int32_t i) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index>
+    SINTER_HD Value operator()(const Value* x, const Word*, Index i) const {
       constexpr Work kLeast = static_cast<Work>(kSmallSum);
       const int n = N > 0 ? N : this->inputs;
-      const Work selected = Selected<Work, N>::operator()(x, i);
-      Work difference[Selected<Work, N>::kRoom] = {};
-      Work sum = 0;
+      const Value zero = {};
+      const Value selected = this->selected(x, i);
+      Value difference[Selected<Work, N>::kRoom];
+      Value sum = zero;
       for (int m = 1; m < n; m++) {
         difference[m] = (x[m] - x[0]) * selected;
         sum += difference[m];
       }
-      const bool positive = sum >= 0;
-      Work mixed = 0;
-      Work divisor = 0;
+      const auto positive = sum >= 0;
+      Value mixed = zero;
+      Value divisor = zero;
       for (int m = 1; m < n; m++) {
-        const Work aligned = positive ? difference[m] : -difference[m];
-        const Work counts = aligned > 0 ? weight[m] : Work{0};
+        const Value aligned = positive ? difference[m] : -difference[m];
+        const Value counts = aligned > 0 ? zero + weight[m] : zero;
         mixed += difference[m] * counts;
         divisor += counts;
       }
-      divisor = divisor < kLeast ? kLeast : divisor;
+      divisor = divisor < kLeast ? zero + kLeast : divisor;
       return x[0] + mixed / divisor;
     }
   };

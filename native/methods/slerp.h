@@ -33,8 +33,8 @@ struct Slerp {
     static constexpr int kSums = 3;
     static constexpr bool kLanewise = true;
 
-    template <class Value, class Word, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word*, int32_t, Sum* sums) const {
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
       const Sum a = to_double(x[0]);
       const Sum b = to_double(x[1]);
       sums[0] = a * b;

@@ -49,11 +49,12 @@ constexpr int numbers_per_model(Sparsify sparsify) {
 constexpr int first_number(Sparsify sparsify, int m) { return 3 + (m - 1) * numbers_per_model(sparsify); }
 
 /// Bits of |x - base|: ordered as the magnitude is, every NaN alike and largest.
-template <class Work>
-SINTER_HD typename BitsOf<Work>::type difference_magnitude(Work base, Work x) {
-  using Bits = typename BitsOf<Work>::type;
-  constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
-  constexpr Bits nan = sizeof(Bits) == 4 ? Bits{0x7F800001} : static_cast<Bits>(0x7FF0000000000001);
+template <class Value>
+SINTER_HD typename BitsOf<Value>::type difference_magnitude(Value base, Value x) {
+  using Bits = typename BitsOf<Value>::type;
+  using Bit = typename BitsOf<typename LaneOf<Value>::type>::type;
+  constexpr Bit sign = Bit{1} << (8 * sizeof(Bit) - 1);
+  constexpr Bit nan = sizeof(Bit) == 4 ? Bit{0x7F800001} : static_cast<Bit>(0x7FF0000000000001);
   const Bits bits = bits_as<Bits>(x - base) & ~sign;
   return bits < nan ? bits : nan;
 }
@@ -97,7 +98,8 @@ struct Within {
     }
   }
 
-  SINTER_HD bool operator()(int m, Bits bits, int32_t i) const {
+  template <class Magnitude, class Index>
+  SINTER_HD auto operator()(int m, Magnitude bits, Index i) const {
     return (bits > threshold[m]) | ((bits == threshold[m]) & (i <= last[m]));
   }
 };
@@ -138,27 +140,21 @@ struct Keep {
   }
 
   /// 1 where element `i` of the chunk is kept, else 0.
-  SINTER_HD Work operator()(int m, Work base, Work x, const uint32_t* r, int32_t i) const {
+  template <class Value, class Word, class Index>
+  SINTER_HD Value operator()(int m, Value base, Value x, const Word* r, Index i) const {
+    const Value zero = {};
+    const Value one = zero + 1;
     if constexpr (kSparsify == Sparsify::magnitude) {
-      return largest(m, difference_magnitude<Work>(base, x), i) ? Work{1} : Work{0};
+      return largest(m, difference_magnitude<Value>(base, x), i) ? one : zero;
     } else if constexpr (kSparsify == Sparsify::outliers) {
-      const Bits bits = difference_magnitude<Work>(base, x);
-      return (largest(m, bits, i) & !dropped(m, bits, i)) ? Work{1} : Work{0};
-    } else if constexpr (kWords) {
-      return drawn<Work>(m, r);
+      const auto bits = difference_magnitude<Value>(base, x);
+      return (largest(m, bits, i) & !dropped(m, bits, i)) ? one : zero;
+    } else if constexpr (kSparsify == Sparsify::random) {
+      return r[m] <= limit[m] ? one : zero;
+    } else if constexpr (kSparsify == Sparsify::ranked) {
+      return r[m] >= limit[m] ? one : zero;
     } else {
-      return Work{1};
-    }
-  }
-
-  /// The same from the words alone; also for whole groups of lanes.
-  template <class Value, class Word>
-  SINTER_HD Value drawn(int m, const Word* r) const {
-    constexpr Value zero = {};
-    if constexpr (kSparsify == Sparsify::random) {
-      return r[m] <= limit[m] ? zero + 1 : zero;
-    } else {
-      return r[m] >= limit[m] ? zero + 1 : zero;
+      return one;
     }
   }
 };
@@ -220,25 +216,21 @@ struct TaskVector {
   template <class Work, int N>
   struct Reduce {
     static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
-    static constexpr bool kLanewise = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
+    static constexpr bool kLanewise = true;
     int inputs;
     Keep<Work, N, kSparsify> keep;
 
     explicit Reduce(const Job& job) : inputs(job.inputs), keep(job) {}
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    template <class Value, class Word, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word* r, int32_t i, Sum* sums) const {
+    template <class Value, class Word, class Index, class Sum>
+    SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sum* sums) const {
       const int n = N > 0 ? N : inputs;
       for (int m = 1; m < n; m++) {
         const Value difference = x[m] - x[0];
         const Value magnitude = difference < 0 ? -difference : difference;
         sums[2 * m - 2] = to_double(magnitude);
-        if constexpr (kLanewise) {
-          sums[2 * m - 1] = to_double(magnitude * keep.template drawn<Value>(m, r));
-        } else {
-          sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
-        }
+        sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
       }
     }
   };
@@ -290,35 +282,40 @@ struct TaskVector {
 
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    SINTER_HD Work operator()(const Work* x, const uint32_t* r, int32_t i) const {
+    static constexpr bool kLanewise = true;
+
+    template <class Value, class Word, class Index>
+    SINTER_HD Value operator()(const Value* x, const Word* r, Index i) const {
       const int n = N > 0 ? N : inputs;
-      Work difference[kRoom] = {};
-      Work sum = 0;
-      Work votes = 0;
+      const Value zero = {};
+      const Value one = zero + 1;
+      Value difference[kRoom];
+      Value sum = zero;
+      Value votes = zero;
       for (int m = 1; m < n; m++) {
         difference[m] = (x[m] - x[0]) * keep(m, x[0], x[m], r, i) * scale[m] * weight[m];
         sum += difference[m];
         if constexpr (kElect == Elect::count) {
-          votes += difference[m] > 0 ? Work{1} : Work{0};
-          votes -= difference[m] < 0 ? Work{1} : Work{0};
+          votes += difference[m] > 0 ? one : zero;
+          votes -= difference[m] < 0 ? one : zero;
         }
       }
-      Work mixed = sum;
-      Work divisor = all_weights;
+      Value mixed = sum;
+      Value divisor = zero + all_weights;
       if constexpr (kElect != Elect::nobody) {
-        const bool positive = (kElect == Elect::count ? votes : sum) >= 0;
-        mixed = 0;
-        divisor = 0;
+        const auto positive = (kElect == Elect::count ? votes : sum) >= 0;
+        mixed = zero;
+        divisor = zero;
         for (int m = 1; m < n; m++) {
-          const Work aligned = positive ? difference[m] : -difference[m];
-          const Work counts = aligned > 0 ? Work{1} : Work{0};
+          const Value aligned = positive ? difference[m] : -difference[m];
+          const Value counts = aligned > 0 ? one : zero;
           mixed += difference[m] * counts;
           divisor += weight[m] * counts;
         }
-        const Work size = divisor < 0 ? -divisor : divisor;
-        divisor = size <= zero_sum ? Work{1} : divisor;
+        const Value size = divisor < 0 ? -divisor : divisor;
+        divisor = size <= zero_sum ? one : divisor;
       }
-      divisor = normalize ? divisor : Work{1};
+      divisor = normalize ? divisor : one;
       return x[0] + mixed / divisor * lambda;
     }
   };

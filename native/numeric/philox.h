@@ -33,7 +33,8 @@ SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
 // Random masks spend 16 bits an element: those of a chunk of kMaskChunk elements come from kMaskChunk / 8 counters, with
 // words 0 and 1 of counter j in the first half of the chunk and words 2 and 3 in the second, as they lie in memory.
 // An element is kept where its number lies below the upper half of `limit`; where the two are equal, the number at the
-// same place with 1 as the counter's last word is compared with the lower half. So a probability counts to 32 bits.
+// same place with 1 as the counter's last word is compared with the lower half. So a probability counts to 32 bits, and
+// costs 16.
 
 constexpr uint32_t kMaskChunk = 1024;
 

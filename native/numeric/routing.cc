@@ -34,8 +34,8 @@ double condition_of(const Eigen::MatrixXd& cosines) {
 
 }  // namespace
 
-Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width, const std::vector<Prompts>& experts,
-              PromptPart part) {
+Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width,
+              const std::vector<Prompts>& experts, PromptPart part) {
   const Eigen::Index rows = static_cast<Eigen::Index>(experts.size());
   const size_t gate_count = experts.size() * width;
   Routing routing;

@@ -29,8 +29,8 @@ struct Routing {
   std::vector<double> condition;
 };
 
-/// @param vectors [layers, count, width]; indices in `experts` are below `count`.
-Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width, const std::vector<Prompts>& experts,
-              PromptPart part);
+/// @param vectors [layers, count, width]; `experts` is not empty, and its indices are below `count`.
+Routing route(const float* vectors, uint32_t layers, uint32_t count, uint32_t width,
+              const std::vector<Prompts>& experts, PromptPart part);
 
 }  // namespace sinter

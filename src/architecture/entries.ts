@@ -23,7 +23,7 @@ function braceCount(template: string): number {
   return lists.reduce((product, list) => product * list.split(",").length, 1);
 }
 
-const ALWAYS = (): boolean => true;
+export const ALWAYS = (): boolean => true;
 
 /**
  * The weights of a section that the model has in some layer at least, or at all. Conditions that say the same of

@@ -2,7 +2,7 @@ import type { Report } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import type { BoundModule } from "./bind.ts";
 import { countOf, type LayerPosition } from "./config-values.ts";
-import { type ConditionalWeight, countWeights, sectionWeights } from "./entries.ts";
+import { ALWAYS, type ConditionalWeight, countWeights, sectionWeights } from "./entries.ts";
 import { firstName, orderPrefixes, type SpelledWeight, spellings, spellWeight } from "./spelling.ts";
 import { fillNumber, layerNames, numberNames, templateKey } from "./template.ts";
 import type { ModuleSpec, Packing, WeightLayout, WeightSpec } from "./types.ts";
@@ -10,6 +10,8 @@ import type { ModuleSpec, Packing, WeightLayout, WeightSpec } from "./types.ts";
 /** Beyond every real model; more is a slip in config.json or in a definition, and would fill the memory. */
 const MAX_WEIGHTS = 500_000;
 const MAX_LOOP = 100_000;
+/** Characters of all names of a module: a hundred times those of a model of 100,000 tensors. */
+const MAX_CHARACTERS = 200_000_000;
 
 export interface ExpandedModule {
   spec: ModuleSpec;
@@ -26,6 +28,7 @@ interface LoopedWeight extends Omit<WeightSpec, "layer"> {
 /**
  * The weights of a module, in the model's own spelling of names.
  * @param split take weights apart that the model stores packed; `always`: say of every weight how it would be packed.
+ * @param shared layers that other models have: where they are the same, they are not made again.
  * @returns undefined where config.json lacks a count: then the report has an error.
  */
 export function expandModule(
@@ -33,6 +36,7 @@ export function expandModule(
   layers: number,
   model: Model,
   split: boolean | "always",
+  shared: SharedLayers | undefined,
   report: Report,
 ): ExpandedModule | undefined {
   const { before = [], layer = [], after = [] } = bound.templates;
@@ -53,7 +57,7 @@ export function expandModule(
     family: bound.family,
     subfolder: bound.templates.subfolder,
     before: first.map(outsideLayers),
-    layers: inLayers(repeated, layers),
+    layers: sharedLayers(repeated, layers, shared),
     after: last.map(outsideLayers),
   };
   return { spec, layout: { kind: naming.kind, fixed: naming.fixed }, renamed: naming.renamed };
@@ -80,6 +84,8 @@ interface Naming {
   prefixes: BoundModule["prefixes"];
   loopCount: (name: string) => number;
   failed: boolean;
+  /** Of the names made so far, in all layers. */
+  characters: number;
   kind: WeightLayout["kind"];
   fixed: boolean;
   renamed: Map<string, string>;
@@ -119,6 +125,7 @@ function startNaming(
       return count ?? 0;
     },
     failed: false,
+    characters: 0,
     kind: undefined,
     fixed: false,
     renamed: new Map(),
@@ -186,14 +193,10 @@ function runLoops(
   let runs: { texts: readonly string[]; counters: ReadonlyMap<string, number> }[] = [
     { texts: fixed, counters: new Map() },
   ];
-  for (const number of numberNames(template)) {
-    if (number === "layer" || number === "layers") continue;
+  const loops = [...numberNames(template)].filter((number) => number !== "layer" && number !== "layers");
+  if (!hasRoom(fixed, loops, naming)) return [];
+  for (const number of loops) {
     const count = naming.loopCount(number);
-    if (runs.length * count > MAX_WEIGHTS) {
-      isTooLarge(runs.length * count, naming.bound, naming.model, naming.report);
-      naming.failed = true;
-      return [];
-    }
     runs = runs.flatMap(({ texts, counters }) =>
       Array.from({ length: count }, (_, value) => ({
         texts: texts.map((text) => fillNumber(text, number, value)),
@@ -221,6 +224,24 @@ function runLoops(
   });
 }
 
+/** Whether so many names, of such a length, are not too many. If they are, the report has an error. */
+function hasRoom(texts: readonly string[], loops: readonly string[], naming: Naming): boolean {
+  const count = loops.reduce((product, loop) => product * naming.loopCount(loop), 1);
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  naming.characters += length * Math.max(count, 1) * Math.max(naming.layers, 1);
+  const { bound, model, report } = naming;
+  if (isTooLarge(count, bound, model, report)) naming.failed = true;
+  else if (naming.characters > MAX_CHARACTERS) {
+    naming.failed = true;
+    report.error({
+      code: "too-many-weights",
+      message: `the names that ${bound.family} gives the weights of ${bound.name} have more than ${MAX_CHARACTERS} characters`,
+      model: model.name,
+    });
+  }
+  return !naming.failed;
+}
+
 function packingOf(
   names: readonly string[],
   { entries, rows }: NonNullable<SpelledWeight["whole"]>,
@@ -233,6 +254,27 @@ function packingOf(
 
 function outsideLayers({ inLayer: _, ...spec }: LoopedWeight): WeightSpec {
   return spec;
+}
+
+/** Weights of layers by all that they are made of. Most models of a merge have the same. */
+export type SharedLayers = Map<string, readonly (readonly WeightSpec[])[]>;
+
+function sharedLayers(
+  weights: readonly LoopedWeight[],
+  layers: number,
+  shared: SharedLayers | undefined,
+): readonly (readonly WeightSpec[])[] {
+  if (shared === undefined) return inLayers(weights, layers);
+  const key = JSON.stringify([layers, weights.map(({ inLayer, ...spec }) => [spec, layersOf(inLayer, layers)])]);
+  const known = shared.get(key) ?? inLayers(weights, layers);
+  shared.set(key, known);
+  return known;
+}
+
+/** The layers that a weight is in, as text; empty where it is in all. */
+function layersOf(inLayer: LoopedWeight["inLayer"], layers: number): string {
+  if (inLayer === ALWAYS) return "";
+  return Array.from({ length: layers }, (_, layer) => (inLayer({ layer, layers }) ? "1" : "0")).join("");
 }
 
 function inLayers(weights: readonly LoopedWeight[], layers: number): WeightSpec[][] {

@@ -3,7 +3,7 @@ import type { Model } from "../model/types.ts";
 import { type BoundModule, bindModules, familyValues } from "./bind.ts";
 import { countOf, effectiveKey, perLayerKeys } from "./config-values.ts";
 import type { FamilyDefinition } from "./definition.ts";
-import { type ExpandedModule, expandModule } from "./expand-module.ts";
+import { type ExpandedModule, expandModule, type SharedLayers } from "./expand-module.ts";
 import { BUILT_IN, type Families } from "./registry.ts";
 import type { Architecture, ModuleSpec, WeightLayout, WeightSpec } from "./types.ts";
 
@@ -18,6 +18,8 @@ export interface ExpandOptions {
    * one, whatever the model stores.
    */
   split?: boolean | "always" | undefined;
+  /** Layers of models that were expanded before: one map for all models of a merge makes the same ones once. */
+  shared?: SharedLayers | undefined;
 }
 
 /**
@@ -52,7 +54,7 @@ export function expandDefinition(
   definition: FamilyDefinition,
   model: Model,
   report: Report,
-  { families = BUILT_IN, split = false }: ExpandOptions = {},
+  { families = BUILT_IN, split = false, shared }: ExpandOptions = {},
 ): Architecture | undefined {
   const architecture = effectiveArchitecture(family, definition, model, report);
   const valueAt = familyValues(definition, architecture, model.config);
@@ -61,7 +63,7 @@ export function expandDefinition(
   const expanded: ExpandedModule[] = [];
   for (const module of bound) {
     const layers = readLayerCount(module, model, report);
-    const one = layers === undefined ? undefined : expandOne(module, layers, model, split, report);
+    const one = layers === undefined ? undefined : expandOne(module, layers, model, split, shared, report);
     if (one !== undefined) expanded.push(one);
   }
   if (expanded.length < bound.length) return undefined;
@@ -120,7 +122,7 @@ function expandOne(...args: Parameters<typeof expandModule>): ExpandedModule | u
     return expandModule(...args);
   } catch (error) {
     if (!(error instanceof SinterError)) throw error;
-    const [, , model, , report] = args;
+    const [, , model, , , report] = args;
     for (const problem of error.problems) report.error({ model: model.name, ...problem });
     return undefined;
   }

@@ -119,11 +119,17 @@ export function convertMergekit(value: Readonly<Record<string, unknown>>): Famil
   };
 }
 
+/** Weights of such a dtype are no numbers to average: they are constants. */
+const INTEGER_DTYPE = /^(torch\.)?(u?int(8|16|32|64)|long|int|short|bool)$/;
+
+/** What classes call the number of layers that transformers answers for as `num_hidden_layers`. */
+const LAYER_KEYS = ["num_hidden_layers", "n_layers", "n_layer", "num_layers", "text_config.num_hidden_layers"];
+
 function findWrongDtype(parts: MergekitModular["modules"], modular: boolean): Fault | undefined {
   for (const [name, { architecture }] of Object.entries(parts)) {
     for (const { name: weight, force_dtype: dtype } of allWeights(architecture)) {
-      if (dtype == null || parseTorchDtype(dtype) !== undefined) continue;
-      return { path: modular ? ["modules", name] : [], message: `${weight}: force_dtype "${dtype}" is no float dtype` };
+      if (dtype == null || parseTorchDtype(dtype) !== undefined || INTEGER_DTYPE.test(dtype)) continue;
+      return { path: modular ? ["modules", name] : [], message: `${weight}: force_dtype "${dtype}" is no dtype` };
     }
   }
   return undefined;
@@ -145,9 +151,10 @@ function convertModule({
   const names = new Set(allWeights(architecture).map(({ name }) => name));
   const convert = (list: readonly MergekitWeight[], role: DetailedWeight["role"]): WeightEntry[] =>
     list.map((weight) => convertWeight(weight, role, names, prefix ?? ""));
-  const key: Keys = architecture.num_layers_config_key ?? "num_hidden_layers";
+  const own = architecture.num_layers_config_key ?? "num_hidden_layers";
+  const keys: Keys = own === "num_hidden_layers" ? (LAYER_KEYS as [string, ...string[]]) : own;
   return {
-    layer_count: architecture.override_num_layers ?? key,
+    layer_count: architecture.override_num_layers ?? keys,
     ...(subfolder == null ? {} : { subfolder }),
     before: convert(architecture.pre_weights, "embedding"),
     layer: convert(architecture.layer_templates.weights, undefined),
@@ -164,6 +171,8 @@ function convertWeight(
   const aliases = (weight.aliases ?? []).filter((alias) => !names.has(alias));
   const [tie] = [...(weight.tied_names ?? []), ...(weight.aliases ?? [])].filter((name) => names.has(name));
   const foreign = (weight.tied_names ?? []).filter((name) => !names.has(name));
+  const { force_dtype: dtype } = weight;
+  const isConstant = dtype != null && INTEGER_DTYPE.test(dtype);
   const spelled = (name: string) => prefix + convertName(name);
   const entry: DetailedWeight = {
     name: spelled(weight.name),
@@ -171,7 +180,8 @@ function convertWeight(
     ...(tie === undefined ? {} : { tie: spelled(tie) }),
     ...(weight.is_embed === true && role !== undefined ? { role } : {}),
     ...(weight.optional === true ? { optional: true } : {}),
-    ...(weight.force_dtype == null ? {} : { dtype: parseTorchDtype(weight.force_dtype) as FloatDtype }),
+    ...(dtype == null || isConstant ? {} : { dtype: parseTorchDtype(dtype) as FloatDtype }),
+    ...(isConstant ? { buffer: true } : {}),
   };
   return Object.keys(entry).length === 1 ? entry.name : entry;
 }

@@ -45,7 +45,11 @@ function resolveTied(
 }
 
 function sameBytes(a: TensorView, b: TensorView): boolean {
-  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && String(a.shape) === String(b.shape);
+  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && sameLayout(a, b);
+}
+
+function sameLayout(a: TensorView, b: TensorView): boolean {
+  return String(a.shape) === String(b.shape) && String(a.strides) === String(b.strides);
 }
 
 function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
@@ -65,21 +69,23 @@ function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
 
 /** @returns undefined where the tensor cannot be divided so. */
 function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undefined {
-  let { offset, shape } = whole;
-  const bytes = (sizes: readonly number[]) => elementCount(sizes) * DTYPE_BYTES[whole.dtype];
+  let { offset, shape, strides } = whole;
+  /** Bytes from one entry of the first dimension to the next. */
+  const step = () => (strides?.[0] ?? elementCount(shape.slice(1))) * DTYPE_BYTES[whole.dtype];
   if (entry !== undefined) {
     if (shape[0] !== entry.count) return undefined;
+    offset += entry.index * step();
     shape = shape.slice(1);
-    offset += entry.index * bytes(shape);
+    strides = strides?.slice(1);
   }
   if (rows !== undefined) {
     const unit = (shape[0] ?? 0) / rows.of;
     if (!Number.isInteger(unit) || unit === 0) return undefined;
-    const row = shape.slice(1);
-    offset += rows.from * unit * bytes(row);
-    shape = [(rows.to - rows.from) * unit, ...row];
+    offset += rows.from * unit * step();
+    shape = [(rows.to - rows.from) * unit, ...shape.slice(1)];
   }
-  return { file: whole.file, offset, dtype: whole.dtype, shape };
+  const part = { file: whole.file, offset, dtype: whole.dtype, shape };
+  return strides === undefined ? part : { ...part, strides };
 }
 
 /** Stored tensors that no module of the family accounts for: no weight and no alias of one. In stored order. */

@@ -24,6 +24,9 @@ export interface SpelledWhole {
   rows: Packing["rows"];
 }
 
+/** Of weights that could show an unheard prefix, so many are looked for. */
+const MOST_TRIED = 20;
+
 /** The prefixes with the model's own first: the one under which it stores the first weight that it has at all. */
 export function orderPrefixes(
   prefixes: Prefixes,
@@ -31,7 +34,6 @@ export function orderPrefixes(
   probe: (template: string, weight: ConditionalWeight) => string,
   model: Model,
 ): Prefixes {
-  if (prefixes.length === 1) return prefixes;
   for (const one of weights) {
     const templates = [one.weight.name, ...(one.weight.aliases ?? []), ...packedNames(one.weight.packed)];
     for (const template of templates.filter(hasPrefix)) {
@@ -39,7 +41,37 @@ export function orderPrefixes(
       if (own !== undefined) return [own, ...prefixes.filter((prefix) => prefix !== own)];
     }
   }
-  return prefixes;
+  const unheard = unheardPrefix(prefixes, weights, probe, model);
+  return unheard === undefined ? prefixes : [unheard, ...prefixes];
+}
+
+/**
+ * The prefix of a model that has none of the usual ones, such as what wrappers leave behind (`module.`, `_orig_mod.`):
+ * what stands before a weight that exactly one stored tensor can be, and before most of the others.
+ */
+function unheardPrefix(
+  prefixes: Prefixes,
+  weights: readonly ConditionalWeight[],
+  probe: (template: string, weight: ConditionalWeight) => string,
+  model: Model,
+): Prefixes[number] | undefined {
+  const cores = weights
+    .filter(({ weight }) => weight.name.startsWith("${prefix}") && weight.optional !== true && weight.buffer !== true)
+    .slice(0, MOST_TRIED)
+    .map((one) => probe(fillPrefix(one.weight.name, ""), one));
+  const stored = [...model.tensors.keys()];
+  for (const core of cores) {
+    const [found, ...others] = stored.filter((name) => name === core || name.endsWith(`.${core}`));
+    if (found === undefined || others.length > 0) continue;
+    const prefix = found.slice(0, found.length - core.length);
+    if (cores.filter((one) => model.tensors.has(prefix + one)).length <= cores.length / 2) continue;
+    const [usual] = prefixes
+      .filter((known) => prefix.endsWith(known.prefix))
+      .toSorted((a, b) => b.prefix.length - a.prefix.length);
+    const wrapper = usual === undefined ? "" : prefix.slice(0, prefix.length - usual.prefix.length);
+    return { prefix, outside: wrapper + (usual?.outside ?? "") };
+  }
+  return undefined;
 }
 
 function packedNames(packed: Packed | undefined): readonly string[] {

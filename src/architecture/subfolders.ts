@@ -16,12 +16,17 @@ const INSIDE = /^(?!\.+(\/|$))[^/\\]+(\/(?!\.+(\/|$))[^/\\]+)*$/;
  * @returns undefined where such a folder cannot be read: then the report has an error.
  */
 export function withSubfolders(model: Model, families: Families, report: Report): Model | undefined {
-  const family = families.find(model.architecture, model.config.model_type);
-  const modules = family === undefined ? [] : Object.values(families.load(family).modules);
-  const folders = modules.flatMap((module) => ("subfolder" in module && module.subfolder ? [module.subfolder] : []));
   let whole: Model | undefined = model;
-  for (const folder of new Set(folders)) whole = whole && addFolder(whole, folder, report);
+  const folders = moduleFolders(model.architecture, model.config.model_type, families);
+  for (const folder of folders) whole = whole && addFolder(whole, folder, report);
   return whole;
+}
+
+/** The folders that modules of a class have for themselves. */
+export function moduleFolders(architecture: string | undefined, modelType: unknown, families: Families): Set<string> {
+  const family = families.find(architecture, modelType);
+  const modules = family === undefined ? [] : Object.values(families.load(family).modules);
+  return new Set(modules.flatMap((module) => ("subfolder" in module && module.subfolder ? [module.subfolder] : [])));
 }
 
 function addFolder(model: Model, folder: string, report: Report): Model | undefined {

@@ -1,5 +1,6 @@
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import { layoutOf } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
@@ -65,9 +66,9 @@ export async function compareAll(
 async function compareOne(comparison: Comparison, sources: SourceHandles, addon: Addon): Promise<Float64Array> {
   let path: string | undefined;
   try {
-    const inputs = comparison.inputs.map(({ view: { file, offset, dtype } }) => {
-      path = file;
-      return { source: sources.open(file), offset, dtype, stream: 0 };
+    const inputs = comparison.inputs.map(({ view }) => {
+      path = view.file;
+      return { source: sources.open(path), offset: view.offset, dtype: view.dtype, stream: 0, layout: layoutOf(view) };
     });
     path = undefined;
     return await addon.compare({ inputs, count: comparison.count });

@@ -9,7 +9,7 @@ import { type Comparison, compareAll, MOST_INPUTS } from "./comparison.ts";
 import { type Counterparts, matchOutput, readCounterparts } from "./counterparts.ts";
 import { effectsOf, type TensorSums } from "./effect.ts";
 import { planBench } from "./plans.ts";
-import { squaresComparisons, squaresOf, ZERO_BYTES } from "./reference-squares.ts";
+import { squaresComparisons, ZERO_BYTES } from "./reference-squares.ts";
 import { type Scratch, withScratch, writeZeros } from "./scratch.ts";
 import type { BenchEvents, BenchRequest, BenchResult, Effect, MeasuredMethod, PlannedMethod } from "./types.ts";
 
@@ -91,8 +91,7 @@ async function referenceSquares(bench: Bench): Promise<Map<string, number>> {
   writeZeros(zeros, ZERO_BYTES);
   const sums = await compare("reading the reference", squaresComparisons(counterparts, zeros), bench);
   rmSync(zeros);
-  const squares = squaresOf(counterparts, sums);
-  return new Map(counterparts.map(({ tensor }, i) => [tensor, squares[i] as number]));
+  return new Map(counterparts.map(({ tensor }, i) => [tensor, sums[i]?.[0] ?? 0]));
 }
 
 /** Each model in the place of an output. */

@@ -4,7 +4,7 @@ import { type HubSession, openSession, PATIENCE } from "../model/hub/session.ts"
 import { hubSettings } from "../model/hub/settings.ts";
 import { freeBytes } from "../model/hub/store.ts";
 import { type Survey, surveyModels } from "../model/hub/survey.ts";
-import type { MissingModel } from "../model/missing.ts";
+import type { FoldersOf, MissingModel } from "../model/missing.ts";
 import { formatModelPath } from "../model/ref.ts";
 import { type Meter, type MeterReading, makeMeter } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
@@ -24,6 +24,7 @@ export async function downloadModels(
   missing: readonly MissingModel[],
   cacheDir: string | undefined,
   quiet: boolean,
+  foldersOf: FoldersOf,
   report: Report,
 ): Promise<void> {
   const meter = quiet ? SILENT_METER : makeMeter(process.stderr);
@@ -32,7 +33,7 @@ export async function downloadModels(
     await withSignals(async (signal) => {
       const settings = hubSettings(cacheDir);
       const session = openSession(settings, signal, display.wait);
-      const surveys = await surveyAll(session, missing, report);
+      const surveys = await surveyAll(session, missing, foldersOf, report);
       if (report.errors.length > 0) return;
       checkSpace(session, surveys, report);
       if (report.errors.length > 0) return;
@@ -48,6 +49,7 @@ export async function downloadModels(
 export async function describeDownload(
   missing: readonly MissingModel[],
   cacheDir: string | undefined,
+  foldersOf: FoldersOf,
   report: Report,
 ): Promise<void> {
   await withSignals(async (signal) => {
@@ -56,24 +58,32 @@ export async function describeDownload(
       session,
       missing.filter((model) => !model.isUsable),
       report,
+      foldersOf,
     );
     for (const survey of surveys) report.error(notDownloaded(session, survey));
   });
 }
 
 /** Models that lack something must be found; for the others, trouble is a warning. */
-async function surveyAll(session: HubSession, missing: readonly MissingModel[], report: Report): Promise<Survey[]> {
+async function surveyAll(
+  session: HubSession,
+  missing: readonly MissingModel[],
+  foldersOf: FoldersOf,
+  report: Report,
+): Promise<Survey[]> {
   const optional = new Report();
   const [needed, wanted] = await Promise.all([
     surveyModels(
       session,
       missing.filter((model) => !model.isUsable),
       report,
+      foldersOf,
     ),
     surveyModels(
       { ...session, patience: IMPATIENCE },
       missing.filter((model) => model.isUsable),
       optional,
+      foldersOf,
     ),
   ]);
   for (const problem of optional.errors) {

@@ -9,10 +9,12 @@ import { checkValues } from "../bench/values.ts";
 import { Report } from "../errors.ts";
 import { findMethod, methodProblem, methods } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { parseModelRef } from "../model/ref.ts";
 import { onFile } from "../run/file-error.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { loadAddon } from "./execute-merge.ts";
+import { fetchModels } from "./fetch-models.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 export interface BenchCommand extends Omit<BenchRequest, "methods"> {
@@ -36,6 +38,7 @@ export async function executeBench(command: BenchCommand): Promise<number> {
   report.throwIfErrors();
   if (command.html !== undefined) checkPageFile(command.html);
   const addon = loadAddon({ threads: command.threads, target: "auto", memory: command.memory });
+  await fetchAll(command, report);
   const events = command.quiet ? { step: () => silentProgress } : stepsOn(process.stderr);
   const request: BenchRequest = { ...command, methods: chosen };
   const result = await withSignals((signal) => runBench(request, addon, signal, events));
@@ -47,6 +50,14 @@ export async function executeBench(command: BenchCommand): Promise<number> {
     if (!command.quiet) writeError(`${path} has the charts\n`);
   }
   return 0;
+}
+
+/** Downloads the models that are not here. What no name of a model is, is reported when they are opened. */
+async function fetchAll({ models, base, options, quiet }: BenchCommand, report: Report): Promise<void> {
+  const refs = [...models, ...(base === undefined ? [] : [base])].map(parseModelRef);
+  const named = refs.flatMap((ref) => (typeof ref === "string" ? [] : [{ ref }]));
+  const policy = { download: true, quiet, check: () => {}, definitions: options.architectures };
+  await fetchModels(named, options.cacheDir, policy, report);
 }
 
 /** In the order of the list of methods, each once. */

@@ -1,7 +1,7 @@
 import { basename, resolve } from "node:path";
 import { type Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
-import type { MergePlan } from "../plan/types.ts";
+import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
@@ -9,6 +9,7 @@ import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import type { Beginning } from "../run/unfinished.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
+import type { CheckOutcome } from "./check-merge.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
@@ -29,6 +30,8 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Run a text through the result and its parents, opened with these options. */
+  checkWith?: MergeOptions | undefined;
 }
 
 /**
@@ -53,8 +56,11 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
+  const { checkWith } = request;
+  const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
+  check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
-  const { quiet } = request.messages;
+  const { quiet, json } = request.messages;
   const display = {
     ...(quiet ? silentProgress : progressDisplay(process.stderr)),
     begun: (beginning: Beginning) => tellBeginning(beginning, quiet),
@@ -63,9 +69,19 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
-  if (request.messages.json) await print(summaryJson(plan, result));
-  else if (!quiet) await print(summaryText(plan, result));
-  return 0;
+  if (!json && !quiet) await print(summaryText(plan, result));
+  const outcome =
+    check &&
+    (await withSignals(
+      (signal) => check.checkMerge(plan, request.out, check.options, addon, signal),
+      undefined,
+      "the merge is done, but was not checked",
+    ));
+  if (json) await print(summaryJson(plan, result, outcome));
+  if (outcome === undefined) return 0;
+  if (!json) writeError(outcome.text);
+  if (outcome.broken) printProblems("warning", [outcome.broken]);
+  return outcome.broken ? outcome.exitCode : 0;
 }
 
 function tellBeginning(beginning: Beginning, quiet: boolean): void {
@@ -110,7 +126,7 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   );
 }
 
-function summaryJson(plan: MergePlan, result: RunResult): string {
+function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined): string {
   const summary = {
     folder: result.folder,
     method: plan.method,
@@ -122,6 +138,7 @@ function summaryJson(plan: MergePlan, result: RunResult): string {
     bytes_written: result.bytesWritten,
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
+    ...(check === undefined ? {} : { check: check.rows }),
   };
   return `${JSON.stringify(summary, undefined, 2)}\n`;
 }

@@ -5,9 +5,10 @@ import { withGates } from "../moe/routers.ts";
 import type { MixtureOptions } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
+import { withSignals } from "../run/signals.ts";
 import { carryOut, loadAddon, type MergeRequest } from "./execute-merge.ts";
 import { planMixtureFile } from "./plan-moe.ts";
-import { printProblems } from "./terminal.ts";
+import { printProblems, writeError } from "./terminal.ts";
 
 /** One mixture of experts, whichever command asked for it. */
 export interface MixtureRequest extends Omit<MergeRequest, "options" | "config" | "raw"> {
@@ -46,6 +47,10 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
   inspectOutput(mixture.plan, out, run.force, report);
   report.throwIfErrors();
   const { config, models, routers } = mixture;
-  const gates = await gatesFromPrompts(config, models, loadAddon(request.engine), report);
+  const addon = loadAddon(request.engine);
+  if (!messages.quiet && config.gateMode !== "cheap_embed") {
+    writeError(`running ${models.base.model.name} on the prompts\n`);
+  }
+  const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal));
   return { ...withGates(mixture.plan, routers, gates, config.experts.length), warnings: [...report.warnings] };
 }

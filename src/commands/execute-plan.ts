@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { basename, resolve } from "node:path";
 import { Report, SinterError } from "../errors.ts";
+import { gatherCounts } from "../plan/gather.ts";
 import { planJson, planText } from "../plan/print.ts";
-import type { MergeOp, MergePlan } from "../plan/types.ts";
+import type { MergeOp, MergePlan, RowGather } from "../plan/types.ts";
 import { peakMemory } from "../run/memory.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
@@ -61,6 +62,21 @@ function opLines(op: MergeOp): string[] {
   const numbers = op.params.length === 0 ? "" : ` ${op.params.map((value) => Number(value.toPrecision(6))).join(" ")}`;
   return [
     `  ${op.tensor}  ${op.dtype} [${op.shape.join(", ")}]  at ${op.offset}  ${op.kernel}${numbers}`,
-    ...op.inputs.map(({ model, tensor, view }) => `    ${model}: ${tensor}  ${view.dtype} [${view.shape.join(", ")}]`),
+    ...op.inputs.map(
+      ({ model, tensor, view, gather }) =>
+        `    ${model}: ${tensor}  ${view.dtype} [${view.shape.join(", ")}]${gather ? `  ${gatherText(gather)}` : ""}`,
+    ),
   ];
+}
+
+/** Where the rows of a gathered input come from, in numbers. */
+function gatherText(gather: RowGather): string {
+  const { own, others, zeros, means } = gatherCounts(gather);
+  const parts = [
+    [own, "of its own"],
+    [others, "of other models"],
+    [means, "means"],
+    [zeros, "zeros"],
+  ] as const;
+  return `gathers ${parts.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : [])).join(", ")}`;
 }

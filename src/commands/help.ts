@@ -43,7 +43,8 @@ function signature(option: Option): string {
   if (option.kind === "value") return `${optionNames(option)} ${option.metavar}`;
   if (option.kind === "repeated") return `${optionNames(option)} ${option.metavar}, again …`;
   if (option.kind === "list") return `${optionNames(option)} ${option.metavar} ...`;
-  return option.negatable ? `${optionNames(option)} / --no-${option.name}` : optionNames(option);
+  const off = option.kind === "flag" && option.dashed?.off ? `, -${option.dashed.off}` : "";
+  return option.negatable ? `${optionNames(option)} / --no-${option.name}${off}` : optionNames(option);
 }
 
 function withDefault(option: Option): string {

@@ -14,7 +14,9 @@ export type CommandName =
   | "inspect"
   | "methods"
   | "bench"
+  | "eval"
   | "architectures"
+  | "tokens"
   | "doctor";
 
 export interface CommandEntry {
@@ -76,9 +78,17 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
   },
+  eval: {
+    summary: "Measure a model: how well it predicts a text (perplexity).",
+    load: () => import("./eval.ts"),
+  },
   architectures: {
     summary: "List the model families, print the definition of one, or make one for a new family.",
     load: () => import("./architectures.ts"),
+  },
+  tokens: {
+    summary: "Compare the tokenizers of models, or give a model the tokenizer of another.",
+    load: () => import("./tokens.ts"),
   },
   doctor: {
     summary: "Show what this machine offers: instruction set, threads, memory, GPU, native addon.",

@@ -8,6 +8,16 @@ const OPTIONS = {
   ...PLANNING_OPTIONS,
   ...RAW_OPTIONS,
   ...RUN_OPTIONS,
+  check: {
+    kind: "flag",
+    name: "check",
+    negatable: false,
+    default: false,
+    doc:
+      "Then run a short text through the result and its parents and print their perplexities. Exit code 3 where the " +
+      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.",
+    group: "Checks",
+  },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -22,6 +32,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge ties.yml ./merged", doc: "Merge; the result is a model folder" },
     { command: "sinter plan ties.yml ./merged", doc: "See first what that will do" },
     { command: "sinter merge ties.yml ./merged --force --out-shard-size 2B", doc: "Replace it, in files of 2 GB" },
+    { command: "sinter merge ties.yml ./merged --check", doc: "Merge, and see that the result still speaks" },
     { command: "sinter merge --raw unets.yml ./merged -i", doc: "Diffusion checkpoints: the tensors that all have" },
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
   ],
@@ -37,5 +48,5 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
   const { executeMerge } = await import("./execute-merge.ts");
-  return await executeMerge(request);
+  return await executeMerge({ ...request, checkWith: options.check ? request.options : undefined });
 }

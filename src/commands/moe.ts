@@ -6,10 +6,22 @@ import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { RUN_OPTIONS } from "./run-options.ts";
 
-// Models of several families never make one mixture.
-const { allowCrimes: _, ...PLANNING } = PLANNING_OPTIONS;
+// Models of several families never make one mixture, and copying takes no memory that could be traded.
+const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
+const { memory: __, ...RUNNING } = RUN_OPTIONS;
 
-const OPTIONS = { ...PLANNING, ...MOE_OPTIONS, ...RUN_OPTIONS } as const satisfies Options;
+const OPTIONS = {
+  ...PLANNING,
+  lmHead: {
+    ...lmHead,
+    doc:
+      "Whether the output stores an output head of its own. auto: if the base does; tied: never, the head is the " +
+      "embedding; materialize: always, for runtimes that do not know of ties in mixtures.",
+  },
+  ...MOE_OPTIONS,
+  seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
+  ...RUNNING,
+} as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter moe",
@@ -46,7 +58,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
     run: { force: values.force, resume: values.resume, nan: values.nan, sync: values.sync },
-    engine: { threads: values.threads, target: values.cpuTarget, memory: values.memory },
+    engine: { threads: values.threads, target: values.cpuTarget },
     messages: { quiet: values.quiet, json: values.json, plan: false },
   });
 }

@@ -6,6 +6,8 @@ export interface Flag {
   /** Long name without dashes. */
   name: string;
   short?: string | undefined;
+  /** Names of several letters after one dash, as click has them: for on and for off. */
+  dashed?: { on?: string; off?: string } | undefined;
   /** Has a `--no-` form. */
   negatable: boolean;
   default: boolean;
@@ -27,6 +29,8 @@ export interface Value {
   kind: "value";
   name: string;
   short?: string | undefined;
+  /** A name of several letters after one dash, as click has them: `pm` for `-pm`. */
+  dashed?: string | undefined;
   /** Other long names for the same option. */
   aliases?: readonly string[] | undefined;
   /** What stands for the value in `--help`. */

@@ -45,7 +45,8 @@ function readTokens(options: Options, args: readonly string[]): Tokens {
       tokens.positionals.push(...rest);
       break;
     }
-    if (arg.startsWith("--")) readLong(arg, long, rest, tokens);
+    const isLong = arg.startsWith("--") || long.has(arg.split("=", 1)[0] as string);
+    if (isLong) readLong(arg, long, rest, tokens);
     else if (arg.startsWith("-") && arg.length > 1) readShort(arg, short, rest, tokens);
     else tokens.positionals.push(arg);
   }
@@ -62,6 +63,9 @@ function indexByName(options: Options): { long: Map<string, LongName>; short: Ma
     if (option.kind === "count") continue;
     long.set(`--${option.name}`, { option, on: true });
     if (option.kind === "flag" && option.negatable) long.set(`--no-${option.name}`, { option, on: false });
+    if (option.kind === "value" && option.dashed) long.set(`-${option.dashed}`, { option, on: true });
+    if (option.kind === "flag" && option.dashed?.on) long.set(`-${option.dashed.on}`, { option, on: true });
+    if (option.kind === "flag" && option.dashed?.off) long.set(`-${option.dashed.off}`, { option, on: false });
     if (option.kind === "value") for (const alias of option.aliases ?? []) long.set(`--${alias}`, { option, on: true });
   }
   return { long, short };
@@ -152,7 +156,9 @@ function readValue(option: Value | List | Repeated, text: string): unknown {
 /** `--num-threads, -j`: every name that an option goes by, without `--no-` forms. */
 export function optionNames(option: Flag | Value | List | Repeated): string {
   const long = [option.name, ...(option.kind === "value" ? (option.aliases ?? []) : [])].map((name) => `--${name}`);
-  return (option.short === undefined ? long : [...long, `-${option.short}`]).join(", ");
+  const dashed = option.kind === "value" ? option.dashed : option.kind === "flag" ? option.dashed?.on : undefined;
+  const short = [option.short, dashed].flatMap((name) => (name === undefined ? [] : [`-${name}`]));
+  return [...long, ...short].join(", ");
 }
 
 function checkPositionals(spec: CommandSpec, given: readonly string[]): void {

@@ -3,7 +3,7 @@ import { loadMergeConfig, readMergeConfig } from "../config/read.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
-import { namedModels } from "../plan/models.ts";
+import { neededModels } from "../plan/models.ts";
 import type { MergeOptions, MergePlan, RawTensors } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -48,7 +48,8 @@ export async function planMerge(
       for (const problem of found.errors) into.error(problem);
       models.check(into);
     };
-    await fetchModels(namedModels(read).values(), options.cacheDir, { ...models, check }, report);
+    const policy = { ...models, check, definitions: options.architectures };
+    await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
     const plan = buildPlan(read, options, outputName, report);
     report.throwIfErrors();
     return plan;

@@ -2,7 +2,7 @@ import { Report } from "../errors.ts";
 import { type Addon, native } from "../native.ts";
 import { checkTokens, type Decoder } from "./decoder.ts";
 import { runDecoder } from "./run.ts";
-import type { ForwardOptions, HiddenStates, StateMode } from "./types.ts";
+import type { HiddenStates, RunOptions, StateMode } from "./types.ts";
 
 /**
  * Runs all sequences through a decoder and keeps what each layer is given. A sequence's states do not depend on the
@@ -14,7 +14,7 @@ export async function hiddenStates(
   decoder: Decoder,
   sequences: readonly Int32Array[],
   mode: StateMode,
-  options: ForwardOptions = {},
+  options: RunOptions = {},
   addon: Addon = native(),
 ): Promise<HiddenStates> {
   const report = new Report();

@@ -1,9 +1,10 @@
 import { SinterError } from "../errors.ts";
+import { contiguous } from "../model/contiguous.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeForwardResult, NativeLayer, NativeWeight } from "../native.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Rotary } from "./rotary.ts";
-import type { ForwardOptions, StateMode } from "./types.ts";
+import type { RunOptions, StateMode } from "./types.ts";
 
 /** What is wanted of sequences. */
 export interface Wanted {
@@ -28,10 +29,10 @@ interface Chunk {
  */
 export async function runDecoder(
   decoder: Decoder,
-  sequences: readonly Int32Array[],
+  sequences: Iterable<Int32Array>,
   wanted: Wanted,
   addon: Addon,
-  options: ForwardOptions,
+  options: RunOptions,
   use: (result: NativeForwardResult, first: number, sequences: readonly Int32Array[]) => void,
 ): Promise<void> {
   const files = new OpenFiles(addon, decoder.name);
@@ -39,7 +40,6 @@ export async function runDecoder(
   options.signal?.addEventListener("abort", stop);
   try {
     const native = nativeDecoder(decoder, files);
-    const all = sequences.reduce((sum, ids) => sum + ids.length, 0);
     let first = 0;
     let done = 0;
     for (const chunk of chunksOf(decoder, sequences)) {
@@ -55,7 +55,7 @@ export async function runDecoder(
       use(result, first, chunk.sequences);
       first += chunk.sequences.length;
       done += chunk.tokens;
-      options.onProgress?.(done, all);
+      options.onTokens?.(done);
     }
   } catch (error) {
     options.signal?.throwIfAborted();
@@ -66,7 +66,7 @@ export async function runDecoder(
   }
 }
 
-function* chunksOf(decoder: Decoder, sequences: readonly Int32Array[]): Generator<Chunk> {
+function* chunksOf(decoder: Decoder, sequences: Iterable<Int32Array>): Generator<Chunk> {
   let chunk: Chunk | undefined;
   for (const ids of sequences) {
     const rotary = decoder.rotaryOf(ids.length);
@@ -94,7 +94,7 @@ function joined({ sequences, tokens }: Chunk): Int32Array {
 function nativeDecoder({ shape, weights }: Decoder, files: OpenFiles) {
   const weight = (view: TensorView): NativeWeight => ({
     source: files.open(view.file),
-    offset: view.offset,
+    offset: contiguous(view).offset,
     dtype: view.dtype,
   });
   const layers = weights.layers.map((layer, index) => {

@@ -21,9 +21,9 @@ export interface HiddenStates {
   values: Float32Array;
 }
 
-export interface ForwardOptions {
-  /** Stops the pass; the promise rejects. */
+export interface RunOptions {
+  /** Stops the pass; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
-  /** Called as tokens are done: how many of all. */
-  onProgress?: ((done: number, all: number) => void) | undefined;
+  /** Called now and then with the number of tokens that are done. */
+  onTokens?: ((done: number) => void) | undefined;
 }

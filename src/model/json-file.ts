@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Report } from "../errors.ts";
+import { parsePythonJson } from "./python-json.ts";
 
 /** An index of a million tensors takes half as much. */
 const MAX_BYTES = 256 << 20;
 
 /**
- * Reads a file that holds one JSON object.
+ * Reads a file that holds one JSON object, as Python's programs write and read it (bare `NaN` and `Infinity` included).
  * @param what the file's part, for messages: `config.json`.
  * @returns undefined where it does not: then the report has an error of code `invalid-json`.
  * @throws system errors where it cannot be read.
@@ -19,7 +20,7 @@ export function readJsonObject(path: string, what: string, report: Report): Reco
   const text = readFileSync(path, "utf8");
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parsePythonJson(text);
   } catch (error) {
     report.error({ code: "invalid-json", message: `${what} is not JSON: ${(error as Error).message}`, path });
     return undefined;

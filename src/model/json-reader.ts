@@ -108,6 +108,14 @@ export class JsonReader {
     else this.match(ANY_NUMBER, start, "a value");
   }
 
+  /** One value of any kind, as JSON.parse makes it. */
+  value(): unknown {
+    this.peek();
+    const start = this.position;
+    this.skip();
+    return this.parse(start);
+  }
+
   /** Reads with `read`; where that fails, passes over the value instead. @returns undefined in that case. */
   attempt<T>(read: (reader: JsonReader) => T): T | undefined {
     this.peek();

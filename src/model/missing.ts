@@ -3,8 +3,9 @@ import { basename, join, resolve } from "node:path";
 import { type Position, Report } from "../errors.ts";
 import { isFile, listFiles } from "./folder-files.ts";
 import { chooseFiles, isTokenizerFile } from "./hub/choose.ts";
-import { expandHome, findSnapshot, hubCacheDir, isRevision, parseHubId } from "./hub-cache.ts";
+import { expandHome, findSnapshot, hubCacheDir, isFolder, isRevision, parseHubId } from "./hub-cache.ts";
 import { readIndex } from "./index-file.ts";
+import { readJsonObject } from "./json-file.ts";
 import type { ModelPath } from "./ref.ts";
 import { modelWeightFiles } from "./weight-files.ts";
 
@@ -15,6 +16,9 @@ export interface NamedPath {
   path: ModelPath;
   at?: Position | undefined;
 }
+
+/** The folders within a model's own that hold parts of it, by its config.json. */
+export type FoldersOf = (config: Readonly<Record<string, unknown>>) => Iterable<string>;
 
 /** A model on the Hub of which the cache lacks something. */
 export interface MissingModel extends NamedPath {
@@ -29,14 +33,19 @@ export interface MissingModel extends NamedPath {
  * Whether a model must be fetched from the Hub: it is no folder here, its name can be one of the Hub's, and the cache has
  * no snapshot with its configuration, all its weights and its tokenizer (other programs keep parts of a model).
  * Asks nobody.
+ * @param foldersOf the folders that hold parts of a model, by its config.json.
  */
-export function findMissing(named: NamedPath, cacheDir: string | undefined): MissingModel | undefined {
+export function findMissing(
+  named: NamedPath,
+  cacheDir: string | undefined,
+  foldersOf: FoldersOf = () => [],
+): MissingModel | undefined {
   const { path, revision = "main" } = named.path;
   const id = parseHubId(path);
   if (id === undefined || !isRevision(revision)) return undefined;
   try {
     if (statSync(resolve(expandHome(path)), { throwIfNoEntry: false }) !== undefined) return undefined;
-    const state = stateOfSnapshot(findSnapshot(resolve(hubCacheDir(cacheDir)), id, revision).dir);
+    const state = stateOfSnapshot(findSnapshot(resolve(hubCacheDir(cacheDir)), id, revision).dir, foldersOf);
     return state === "whole" ? undefined : { ...named, id, revision, isUsable: state === "usable" };
   } catch (error) {
     // What cannot even be looked at is reported by whoever opens the model.
@@ -45,9 +54,12 @@ export function findMissing(named: NamedPath, cacheDir: string | undefined): Mis
   }
 }
 
-function stateOfSnapshot(dir: string | undefined): "partial" | "usable" | "whole" {
+function stateOfSnapshot(dir: string | undefined, foldersOf: FoldersOf): "partial" | "usable" | "whole" {
   const names = dir === undefined ? [] : listFiles(dir);
   if (dir === undefined || !hasModel(dir, names)) return "partial";
+  const config = names.includes("config.json") ? readJsonObject(join(dir, "config.json"), "", new Report()) : undefined;
+  const parts = [...foldersOf(config ?? {})].map((folder) => join(dir, folder));
+  if (!parts.every((part) => isFolder(part) && hasWeights(part, listFiles(part)))) return "partial";
   return hasTokenizer(dir, names) ? "whole" : "usable";
 }
 
@@ -64,7 +76,7 @@ function hasWeights(dir: string, names: readonly string[]): boolean {
   if (isNumbered(weights) && isWholeSeries(weights)) return true;
   // An index that cannot be read is for the model's reader to report.
   const shards = readIndex(join(dir, index), new Report())?.values() ?? [];
-  return [...new Set(shards)].every((shard) => names.includes(shard));
+  return [...new Set(shards)].every((shard) => names.includes(shard) || isFile(join(dir, shard)));
 }
 
 /** A name like `model-00002-of-00005.safetensors`: the series it is of, and how many there are. */

@@ -66,15 +66,40 @@ export function parseSafetensorsHeader(
 ): SafetensorsHeader | undefined {
   const length = headerLength(bytes, fileSize, path, report);
   if (length === undefined) return undefined;
-  const found = new Report();
   const dataStart = LENGTH_BYTES + length;
-  const header = readJson(bytes.subarray(LENGTH_BYTES, dataStart), found);
-  const tensors = header === undefined ? undefined : checkedViews(header, path, dataStart, fileSize - dataStart, found);
+  const text = bytes.subarray(LENGTH_BYTES, dataStart);
+  const key = `${fileSize} ${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
+  const found = new Report();
+  const header = known.get(key) ?? readJson(text, found);
+  const tensors = header === undefined ? undefined : viewsOf(header, path, dataStart);
+  if (header !== undefined && tensors !== undefined && !known.has(key)) {
+    check(header, tensors, fileSize - dataStart, found);
+  }
   if (header === undefined || tensors === undefined || found.errors.length > 0) {
     tell(found, path, report);
     return undefined;
   }
+  remember(key, header);
   return { tensors, metadata: header.metadata, size: fileSize };
+}
+
+/** Headers that were right, by what they say: fine-tunes of one model mostly have the same. The latest ones are kept. */
+const known = new Map<string, HeaderEntries>();
+const MOST_KNOWN = 64;
+
+function remember(key: string, header: HeaderEntries): void {
+  if (known.size === MOST_KNOWN && !known.has(key)) known.delete(known.keys().next().value as string);
+  known.set(key, header);
+}
+
+/** The tensors in the order of their offsets. */
+function viewsOf({ entries }: HeaderEntries, path: string, dataStart: number): Map<string, TensorView> {
+  sortByOffset(entries);
+  const tensors = new Map<string, TensorView>();
+  for (const { name, dtype, shape, begin } of entries) {
+    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
+  }
+  return tensors;
 }
 
 /** The first `count` bytes of an open file, or all of it where it is shorter. */
@@ -140,15 +165,13 @@ function readJson(bytes: Uint8Array, report: Report): HeaderEntries | undefined 
   return undefined;
 }
 
-/** The tensors in the order of their offsets. What is wrong with them goes to the report: then they are of no use. */
-function checkedViews(
-  header: HeaderEntries,
-  path: string,
-  dataStart: number,
+/** What is wrong with the tensors goes to the report: then they are of no use. */
+function check(
+  { entries, malformed, metadataIsValid }: HeaderEntries,
+  tensors: ReadonlyMap<string, TensorView>,
   dataBytes: number,
   report: Report,
-): Map<string, TensorView> {
-  const { entries, malformed, metadataIsValid } = header;
+): void {
   if (!metadataIsValid) {
     report.error({ code: "safetensors-metadata", message: "__metadata__ must be one object whose values are texts" });
   }
@@ -160,14 +183,8 @@ function checkedViews(
     });
   }
   const offsetsAreUsable = checkEntries(entries, report);
-  if (offsetsAreUsable) sortByOffset(entries);
-  const tensors = new Map<string, TensorView>();
-  for (const { name, dtype, shape, begin } of entries) {
-    tensors.set(name, { file: path, offset: dataStart + begin, dtype: dtype as Dtype, shape });
-  }
   if (tensors.size < entries.length) reportRepeated(entries, report);
   else if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
-  return tensors;
 }
 
 function reportRepeated(entries: readonly HeaderEntry[], report: Report): void {

@@ -3,13 +3,18 @@ import type { ModelRef } from "./ref.ts";
 
 /**
  * Where a tensor's bytes lie: the only way tensor bytes are spoken of in TypeScript.
- * `offset` counts from the start of `file`, in bytes; elements are little-endian, row-major, without gaps.
+ * `offset` counts from the start of `file`, in bytes; elements are little-endian.
  */
 export interface TensorView {
   file: string;
   offset: number;
   dtype: Dtype;
   shape: readonly number[];
+  /**
+   * Elements from one to the next along each dimension: only views in PyTorch's files have them (transposed, cut out of
+   * a wider tensor, repeated). Undefined: row-major, without gaps.
+   */
+  strides?: readonly number[] | undefined;
 }
 
 /** A model folder, understood from its config.json and the headers of its weight files. No tensor byte was read. */
@@ -31,6 +36,14 @@ export interface Model {
   sideFiles: readonly string[];
   /** Where the model is the output of an earlier merge of the same run: its plan's hash, and what it was made from. */
   made?: { plan: string; from: readonly ModelRef[] } | undefined;
+}
+
+/** What native code is told of a view whose elements do not lie one after another. */
+export function layoutOf({
+  shape,
+  strides,
+}: TensorView): { sizes: readonly number[]; strides: readonly number[] } | undefined {
+  return strides === undefined ? undefined : { sizes: shape, strides };
 }
 
 /** The number of elements of a shape; 1 for a 0-d tensor. */

@@ -32,7 +32,7 @@ const SECOND_COPY = /^consolidated\b/;
 /**
  * Which of a model folder's files hold its weights: safetensors, and only where there are none, PyTorch's; of each the
  * shards that an index names, else the single file, else all there are.
- * @param names the files in the folder.
+ * @param names the files in the folder; of those in folders within it, only an index speaks.
  * @returns undefined where there are none.
  */
 export function modelWeightFiles(names: readonly string[]): WeightFiles | undefined {
@@ -58,5 +58,5 @@ export function rawWeightFiles(names: readonly string[]): WeightFiles | undefine
 }
 
 function weightsAmong(names: readonly string[], format: RegExp): string[] {
-  return names.filter((name) => format.test(name) && !TRAINING_STATE.test(name)).sort();
+  return names.filter((name) => format.test(name) && !TRAINING_STATE.test(name) && !name.includes("/")).sort();
 }

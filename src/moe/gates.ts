@@ -1,4 +1,5 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
+import { contiguous } from "../model/contiguous.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
@@ -20,13 +21,15 @@ interface PromptNumbers {
 /**
  * Routing vectors of all experts, then of the shared expert if it has prompts, from the base's view of the prompts.
  * Routers that hardly tell experts apart are warnings in the report.
- * @throws SinterError where prompts cannot be turned into vectors.
+ * @param signal stops a forward pass.
+ * @throws SinterError where prompts cannot be turned into vectors; the signal's reason.
  */
 export async function gatesFromPrompts(
   config: MixtureConfig,
   models: MixtureModels,
   addon: Addon,
   report: Report,
+  signal?: AbortSignal,
 ): Promise<Gates> {
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
@@ -38,7 +41,7 @@ export async function gatesFromPrompts(
   const vectors =
     config.gateMode === "cheap_embed"
       ? embeddedTokens(embedding as TensorView, tokens, numbers, addon)
-      : await hiddenVectors(config.gateMode, models.base, tokens, numbers, addon, report);
+      : await hiddenVectors(config.gateMode, { base: models.base, tokens, numbers }, addon, report, signal);
   const { gates, cosines, condition } = addon.route({ ...vectors, width });
   if (!gates.every(Number.isFinite)) throw new SinterError(notFinite(models));
   const routing = { cosines, condition, rows: rows.length };
@@ -86,7 +89,7 @@ function embeddedTokens(
     positive: tokensOf(positive),
     negative: tokensOf(negative),
   }));
-  const source = addon.openSource(embedding.file).handle;
+  const source = addon.openSource(contiguous(embedding).file).handle;
   try {
     const [rows = 0, columns = 0] = embedding.shape;
     const vectors = addon.gatherRows({ source, offset: embedding.offset, dtype: embedding.dtype, rows, columns, ids });
@@ -99,11 +102,10 @@ function embeddedTokens(
 /** A vector for each prompt in each layer: the hidden state that the layer is given. */
 async function hiddenVectors(
   mode: GateMode,
-  base: PlanModel,
-  tokens: readonly Int32Array[],
-  numbers: readonly PromptNumbers[],
+  { base, tokens, numbers }: { base: PlanModel; tokens: readonly Int32Array[]; numbers: readonly PromptNumbers[] },
   addon: Addon,
   report: Report,
+  signal: AbortSignal | undefined,
 ): Promise<Vectors> {
   const [{ readDecoder }, { hiddenStates }] = await Promise.all([
     import("../forward/decoder.ts"),
@@ -111,7 +113,8 @@ async function hiddenVectors(
   ]);
   const decoder = readDecoder(base, report);
   if (decoder === undefined) throw new SinterError(report.errors);
-  const { values, layers } = await hiddenStates(decoder, tokens, mode === "hidden_avg" ? "average" : "last", {}, addon);
+  const state = mode === "hidden_avg" ? "average" : "last";
+  const { values, layers } = await hiddenStates(decoder, tokens, state, { signal }, addon);
   const experts = numbers.map(({ positive, negative }) => ({
     positive: Int32Array.from(positive),
     negative: Int32Array.from(negative),

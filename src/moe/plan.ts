@@ -20,6 +20,8 @@ import { checkSizes, denseWeights } from "./sources.ts";
 import type { MixtureConfig, MixtureOptions } from "./types.ts";
 import { mixtureWeights } from "./weights.ts";
 
+const ROUTERS_VARY = "the routers, which come from a forward pass";
+
 /** A plan that is whole but for the numbers of the routers, which prompts decide. */
 export interface MixturePlan {
   plan: MergePlan;
@@ -83,6 +85,7 @@ export function planMixture(
     totals: totals(weights.ops, layout.shards),
     tied: weights.tied,
     warnings: [...report.warnings],
+    varies: weights.routers.length > 0 && config.gateMode !== "cheap_embed" ? ROUTERS_VARY : undefined,
   };
   return { plan, models, routers: weights.routers };
 }

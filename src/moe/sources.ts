@@ -46,29 +46,36 @@ export function checkSizes(
       report.error({ code: "unequal-layers", message, at: expert.model.at, model: from.model.name });
       continue;
     }
-    for (let layer = 0; layer < layers; layer++) {
-      const keys = layersOf(models.base)[layer]?.map(({ key }) => key) ?? [];
-      const other = keys
-        .filter((key) => modules.has(moduleOf(key)))
-        .find((key) => shapeOf(dense(from, layer, key)) !== shapeOf(dense(models.base, layer, key)));
-      if (other === undefined) continue;
-      const [mine, theirs] = [from, models.base].map((one) => shapeOf(dense(one, layer, other)));
-      report.error({
-        code: "unequal-widths",
-        message:
-          `the expert's weights are not as wide as those of the base, ${models.base.model.name}: ${other} of layer ` +
-          `${layer} is [${mine}] here and [${theirs}] there`,
-        at: expert.model.at,
-        model: from.model.name,
-        hint: "experts must have the base's hidden_size, and all of them its intermediate_size",
-      });
-      break;
-    }
+    const other = firstDifference(from, models.base, layers, modules, dense);
+    if (other === undefined) continue;
+    report.error({
+      code: "unequal-widths",
+      message:
+        `the expert's weights are not as wide as those of the base, ${models.base.model.name}: ${other.key} of layer ` +
+        `${other.layer} is [${other.own}] here and [${other.bases}] there`,
+      at: expert.model.at,
+      model: from.model.name,
+      hint: "experts must have the base's hidden_size and intermediate_size",
+    });
   }
 }
 
-function shapeOf(found: Resolution | undefined): string {
-  return found === undefined ? "missing" : found.view.shape.join(", ");
+/** The first weight of the given modules that two models have in different shapes. */
+function firstDifference(
+  from: PlanModel,
+  base: PlanModel,
+  layers: number,
+  modules: ReadonlySet<string>,
+  dense: DenseWeight,
+): { key: string; layer: number; own: string; bases: string } | undefined {
+  for (let layer = 0; layer < layers; layer++) {
+    for (const { key } of layersOf(base)[layer] ?? []) {
+      if (!modules.has(moduleOf(key))) continue;
+      const [own, bases] = [from, base].map((one) => dense(one, layer, key)?.view.shape.join(", "));
+      if (own !== undefined && bases !== undefined && own !== bases) return { key, layer, own, bases };
+    }
+  }
+  return undefined;
 }
 
 /** The models of all experts, each once and at its first place; the base apart, whose sizes are those of the output. */

@@ -42,6 +42,15 @@ export interface MixtureWeights {
   tie: boolean | undefined;
 }
 
+/** What the parts of the layers are planned with, and the routers that have come up so far. */
+interface Planning {
+  mixture: Mixture;
+  options: MixtureOptions;
+  parts: ReadonlyMap<string, Part>;
+  routers: RouterPlace[];
+  report: Report;
+}
+
 /** Every tensor of the output, in the order of its architecture. What is missing or has no place goes to the report. */
 export function mixtureWeights(mixture: Mixture, options: MixtureOptions, report: Report): MixtureWeights {
   const parts = mixtureParts(mixture.definition, mixture.config.experts.length);
@@ -52,19 +61,17 @@ export function mixtureWeights(mixture: Mixture, options: MixtureOptions, report
   const fromBase = (specs: readonly WeightSpec[]) =>
     specs.filter(isBases).flatMap((spec) => baseOp(stored.get(spec.name), mixture, report) ?? []);
   if (options.expertLayout === "packed") checkPacked(mixture, layers, parts, report);
-  const routers: RouterPlace[] = [];
-  const ops = [
-    ...fromBase(before),
-    ...layers.flatMap((specs, layer) => [
-      ...fromBase(specs),
-      ...partOps(specs, layer, parts, mixture, options, routers, report),
-    ]),
-    ...fromBase(after),
-  ];
+  const planning: Planning = { mixture, options, parts, routers: [], report };
+  const inLayers = layers.flatMap((specs, layer) => [...fromBase(specs), ...partOps(specs, layer, planning)]);
   const placed = new Set([...before, ...layers.flat(), ...after].filter(isBases).map(({ key }) => key));
   const sources = new Set([...parts.values()].flatMap((part) => ("source" in part ? [part.source] : [])));
   checkPlaces(mixture.definition, mixture.config, mixture.models, { placed, sources }, report);
-  return { ops, routers, tied: shared.tied, tie: shared.tie };
+  return {
+    ops: [...fromBase(before), ...inLayers, ...fromBase(after)],
+    routers: planning.routers,
+    tied: shared.tied,
+    tie: shared.tie,
+  };
 }
 
 /** Reports a class that has no larger tensors for its experts. */
@@ -136,11 +143,7 @@ function zeroRows({ key, layer }: WeightSpec, { definition, models, dense }: Mix
 function partOps(
   specs: readonly WeightSpec[],
   layer: number,
-  parts: ReadonlyMap<string, Part>,
-  mixture: Mixture,
-  options: MixtureOptions,
-  routers: RouterPlace[],
-  report: Report,
+  { mixture, options, parts, routers, report }: Planning,
 ): PlacelessOp[] {
   const { config, dtype, width } = mixture;
   const ops: PlacelessOp[] = [];

@@ -3,6 +3,7 @@ import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { DTYPE_BYTES } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
@@ -10,14 +11,17 @@ import { carriedTargets } from "./carried.ts";
 import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
 import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
+import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
-import { type PlacelessOp, tensorBytes } from "./place.ts";
+import type { PlacelessOp } from "./place.ts";
 import { mergeRecipe } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
-import { copiedFiles } from "./side-files.ts";
+import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
 import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
+import { checkTemplateName, chooseTemplate, withTemplate } from "./token-files.ts";
+import { type SettledTokens, settleTokens } from "./tokens.ts";
 import type { ConfigEdits, MergeOptions, MergePlan, Recipe, SideFile } from "./types.ts";
 import { settleVocabulary } from "./vocabulary.ts";
 
@@ -46,18 +50,25 @@ export function buildPlan(
   report.throwIfErrors();
   const structure = structureEdits(recipe, models.donor, report);
   const output = outputArchitecture(models, structure, report);
-  const shared = settleSharedWeights(findTargets(recipe, output), options.lmHead, report);
-  const vocabulary = settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
-  const carried = carriedTargets(recipe, models, structure, report);
+  const targets = settleOrientation(findTargets(recipe, output), models.donor, report);
+  const shared = settleSharedWeights(targets, options.lmHead, report);
+  const tokens = config.tokenizer && settleTokens(config, config.tokenizer, models, shared.targets, options, report);
+  report.throwIfErrors();
+  const vocabulary = tokens ?? settleVocabulary(shared.targets, models.donor, options.copyTokenizer, report);
+  const template = chooseTemplate(config, models, report);
+  const carried = carriedTargets(recipe, models, { targets, structure }, report);
   const placeless = planTensors([...vocabulary.targets, ...carried], config, method, options, report);
   report.throwIfErrors();
 
   const format = options.safeSerialization ? "safetensors" : "torch";
   const { folderIndexes, ...layout } = layOut(placeless, options.outShardSize, format);
-  const edits = new Map([...structure, ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie)]);
+  const edits = new Map([
+    ...structure,
+    ...weightEdits(placeless, models.donor, vocabulary.size, shared.tie),
+    ...(tokens?.edits ?? []),
+  ]);
   const files: SideFile[] = [
-    { name: "config.json", text: configText(models.donor.model, edits) },
-    ...copiedFiles(models.donor, options, report),
+    ...sideFiles(config, models, { edits, tokens, template }, options, report),
     ...folderIndexes,
   ];
   const plan: MergePlan = {
@@ -72,6 +83,7 @@ export function buildPlan(
     sideFiles: files,
     totals: totals(placeless, layout.shards),
     tied: shared.tied,
+    vocabulary: tokens?.summary,
     warnings: [...report.warnings],
   };
   // The card names the hash of the plan, which does not cover side files.
@@ -84,31 +96,11 @@ export function buildPlan(
  * @returns undefined where there is no such method.
  */
 export function checkRecipe(config: MergeConfig, options: MergeOptions, report: Report): MergeMethod | undefined {
-  reportLater(config, report);
   const method = findMethod(config.mergeMethod);
   if (method === undefined) report.error(methodProblem(config.mergeMethod, config.mergeMethodAt));
   else checkParameterNames(config, method, options.strict, report);
+  checkTemplateName(config, report);
   return method;
-}
-
-/** What configurations may ask for and Sinter does not do yet. */
-function reportLater(config: MergeConfig, report: Report): void {
-  if (config.tokenizer !== undefined) {
-    report.error({
-      code: "not-yet",
-      message: "building a tokenizer (tokenizer_source, tokenizer) is not available yet",
-      at: config.tokenizer.at,
-      hint: "without it, the tokenizer of base_model, else of the first model, is copied",
-    });
-  }
-  if (config.chatTemplate !== undefined) {
-    report.error({
-      code: "not-yet",
-      message: "setting a chat_template is not available yet",
-      at: config.chatTemplate.at,
-      hint: "without it, the template of base_model, else of the first model, is copied",
-    });
-  }
 }
 
 /** How the output is laid out: as its own config.json will say. */
@@ -124,7 +116,12 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
   const used = new Set<string>();
-  for (const { inputs } of ops) for (const { view } of inputs) used.add(view.file);
+  for (const { inputs } of ops) {
+    for (const { view, gather } of inputs) {
+      used.add(view.file);
+      for (const piece of gather?.pieces ?? []) used.add(piece.view.file);
+    }
+  }
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 
@@ -147,13 +144,41 @@ function madeInputs(models: PlanModels): MergePlan["madeInputs"] {
   return made.length === 0 ? undefined : made;
 }
 
+/** Configuration, tokenizer and template of the output. */
+function sideFiles(
+  config: MergeConfig,
+  models: PlanModels,
+  { edits, tokens, template }: { edits: ConfigEdits; tokens: SettledTokens | undefined; template: string | undefined },
+  options: MergeOptions,
+  report: Report,
+): SideFile[] {
+  const copied = copiedFiles(models.donor, { copyTokenizer: options.copyTokenizer || tokens !== undefined }, report);
+  const own = tokens === undefined ? copied : tokens.files(copied);
+  return [
+    { name: "config.json", text: configText(models.donor.model, edits) },
+    ...(template === undefined ? own : templateFiles(own, template, config, report)),
+  ];
+}
+
+/** A template is part of a tokenizer: without one it is left out, with a warning. */
+function templateFiles(files: readonly SideFile[], template: string, config: MergeConfig, report: Report): SideFile[] {
+  if (files.some(({ name }) => isTextTokenizerFile(name))) return withTemplate(files, template);
+  const message = "a chat template is given, but the output has no tokenizer: it is left out";
+  report.warn({ code: "chat-template", message, at: config.chatTemplate?.at });
+  return [...files];
+}
+
 /** What the whole output comes to. */
 export function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
   let parameters = 0;
   let bytesRead = 0;
   for (const { shape, inputs } of ops) {
-    parameters += elementCount(shape);
-    for (const { view } of inputs) bytesRead += tensorBytes(view);
+    const count = elementCount(shape);
+    parameters += count;
+    for (const { view, gather } of inputs) {
+      const same = gather !== undefined || view.shape === shape;
+      bytesRead += (same ? count : elementCount(view.shape)) * DTYPE_BYTES[view.dtype];
+    }
   }
   const bytesWritten = shards.reduce((sum, { size }) => sum + size, 0);
   return { tensors: ops.length, parameters, bytesRead, bytesWritten };

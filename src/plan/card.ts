@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { MergeConfig } from "../config/types.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { parseHubId } from "../model/hub-cache.ts";
 import { formatModelPath, type ModelPath } from "../model/ref.ts";
 import { planHash } from "./hash.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
@@ -69,17 +70,19 @@ function fenced(text: string): string {
  */
 export function frontMatter(models: Pick<PlanModels, "all">, tags: readonly string[] = []): string {
   const ids = new Set(
-    models.all
-      .flatMap(({ model }) => (model.made?.from ?? [model.ref]).map((ref) => ref.model))
-      .filter(isHubId)
-      .map(({ path }) => path),
+    models.all.flatMap(({ model }) => model.made?.from ?? [model.ref]).flatMap((ref) => hubId(ref.model) ?? []),
   );
   const bases = [...ids].map((id) => `- ${JSON.stringify(id)}\n`).join("");
   return `${bases === "" ? "" : `base_model:\n${bases}base_model_relation: merge\n`}library_name: transformers\ntags:\n${["mergekit", "merge", "sinter", ...tags].map((tag) => `- ${tag}\n`).join("")}`;
 }
 
+/** The id on the Hub that a model was named by, if it was. */
+export function hubIdOf({ model }: Pick<PlanModel, "model">): string | undefined {
+  return hubId(model.ref.model);
+}
+
 /** A model's name, and where the Hub has it a link. */
-export function linked({ model }: PlanModel): string {
+export function linked({ model }: Pick<PlanModel, "model">): string {
   if (model.made !== undefined) {
     const origins = model.made.from.map((ref) => linkedPath(ref.model)).join(", ");
     return `\`${model.name}\` (merged from ${origins})`;
@@ -88,12 +91,14 @@ export function linked({ model }: PlanModel): string {
 }
 
 function linkedPath(path: ModelPath): string {
-  return isHubId(path)
-    ? `[${formatModelPath(path)}](https://huggingface.co/${path.path})`
-    : `\`${formatModelPath(path)}\``;
+  const id = hubId(path);
+  return id === undefined
+    ? `\`${formatModelPath(path)}\``
+    : `[${formatModelPath({ ...path, path: id })}](https://huggingface.co/${id})`;
 }
 
-/** A name that could be either is the folder, if there is one. */
-function isHubId({ path }: ModelPath): boolean {
-  return HUB_ID.test(path) && !existsSync(path);
+/** A name that could be either is the folder, if there is one; `hf://` before it rules that out. */
+function hubId({ path }: ModelPath): string | undefined {
+  const id = parseHubId(path);
+  return id !== undefined && HUB_ID.test(id) && (id !== path || !existsSync(path)) ? id : undefined;
 }

@@ -4,6 +4,7 @@ import { configValue } from "../architecture/config-values.ts";
 import { correspondingModule } from "../architecture/modules.ts";
 import type { Report } from "../errors.ts";
 import { isFloat, torchName } from "../model/dtype.ts";
+import { parseSpelt, writeSpelt } from "../model/python-json.ts";
 import { elementCount, type Model } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { PlacelessOp } from "./place.ts";
@@ -137,7 +138,7 @@ function withValue(config: Json, [first = "", ...rest]: readonly string[], value
 
 /** The output's config.json: the donor's with the edits made, numbers spelt as they were. */
 export function configText(donor: Model, edits: ConfigEdits): string {
-  return `${JSON.stringify(applyEdits(withSpelling(donor), edits), null, 2)}\n`;
+  return `${writeSpelt(applyEdits(withSpelling(donor), edits))}\n`;
 }
 
 /**
@@ -145,19 +146,9 @@ export function configText(donor: Model, edits: ConfigEdits): string {
  * types refuse one for the other. Where the file cannot be read again this way, the values that were read serve.
  */
 function withSpelling(model: Model): Json {
-  const spelling: Reviver = (_key, value, { source }) =>
-    typeof value === "number" && source !== undefined && source !== String(value) ? rawJson(source) : value;
   try {
-    return parse(readFileSync(join(model.dir, "config.json"), "utf8"), spelling) as Json;
+    return parseSpelt(readFileSync(join(model.dir, "config.json"), "utf8")) as Json;
   } catch {
     return model.config;
   }
 }
-
-/** Parts of `JSON` that ECMAScript 2026 brings and TypeScript's library does not have yet. */
-type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
-const { parse, rawJSON: rawJson } = JSON as unknown as {
-  parse(text: string, reviver: Reviver): unknown;
-  /** An object that `JSON.stringify` writes as the text it was made of. */
-  rawJSON(text: string): unknown;
-};

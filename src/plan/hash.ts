@@ -1,9 +1,12 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import type { MergeOp, MergePlan, RowGather } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
 const FORMAT = 2;
+
+/** Added to the number of a dtype where strides follow the shape. */
+const WITH_STRIDES = 100;
 
 const DTYPES = new Map(Object.keys(DTYPE_BYTES).map((name, index) => [name, index]));
 
@@ -66,33 +69,56 @@ function writeOp(
   writer.number(op.inputs.length);
   writer.list(op.shape);
   writer.list(op.values ?? op.params);
-  for (const { view, model, tensor, position } of op.inputs) {
+  for (const { view, model, tensor, position, gather } of op.inputs) {
     writer.name(tensor === op.tensor ? "" : tensor);
     writer.number(models.get(model) ?? -1);
     writer.number(position);
     writer.number(files.get(view.file) ?? -1);
     writer.number(view.offset);
+    writer.number((DTYPES.get(view.dtype) ?? -1) + (view.strides === undefined ? 0 : WITH_STRIDES));
+    writer.list(view.shape);
+    if (view.strides !== undefined) writer.list(view.strides);
+    if (gather !== undefined) writeGather(writer, gather, files);
+  }
+}
+
+/** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
+const GATHERED = -1;
+
+/** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
+export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
+  return new Bun.CryptoHasher("sha256").update(rows).update(mixes).digest("hex");
+}
+
+function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
+  writer.number(GATHERED);
+  writer.number(gather.pieces.length);
+  for (const { view } of gather.pieces) {
+    writer.number(files.get(view.file) ?? -1);
+    writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
   }
+  writer.number(gather.rows.length);
+  writer.name(gatherHash(gather));
 }
 
 /** Hashed in pieces of about this many characters or numbers. */
 const PIECE = 1 << 15;
 
 class Writer {
-  readonly #numberHash = new Bun.CryptoHasher("sha256");
-  readonly #nameHash = new Bun.CryptoHasher("sha256");
-  readonly #numbers = new Float64Array(PIECE);
-  #used = 0;
-  #names = "";
+  private readonly numberHash = new Bun.CryptoHasher("sha256");
+  private readonly nameHash = new Bun.CryptoHasher("sha256");
+  private readonly numbers = new Float64Array(PIECE);
+  private used = 0;
+  private names = "";
 
   number(value: number): void {
-    if (this.#used === PIECE) {
-      this.#numberHash.update(this.#numbers);
-      this.#used = 0;
+    if (this.used === PIECE) {
+      this.numberHash.update(this.numbers);
+      this.used = 0;
     }
-    this.#numbers[this.#used++] = value;
+    this.numbers[this.used++] = value;
   }
 
   /** A list of any length, which goes before it. */
@@ -103,15 +129,15 @@ class Writer {
 
   name(name: string): void {
     this.number(name.length);
-    this.#names += name;
-    if (this.#names.length < PIECE) return;
-    this.#nameHash.update(this.#names);
-    this.#names = "";
+    this.names += name;
+    if (this.names.length < PIECE) return;
+    this.nameHash.update(this.names);
+    this.names = "";
   }
 
   digest(): string {
-    this.#numberHash.update(this.#numbers.subarray(0, this.#used));
-    const names = this.#nameHash.update(this.#names).digest();
-    return this.#numberHash.update(names).digest("hex");
+    this.numberHash.update(this.numbers.subarray(0, this.used));
+    const names = this.nameHash.update(this.names).digest();
+    return this.numberHash.update(names).digest("hex");
   }
 }

@@ -72,7 +72,7 @@ function layOutFolder(
   const inFolder = (name: string) => (folder === undefined ? name : `${folder}/${name}`);
   const own = groups.map((group, i): ShardPlan => {
     const shard = shards.length + i;
-    const order = WIDTHS.flatMap((bytes) => group.filter((index) => width(ops, index) === bytes));
+    const order = widestFirst(group, ops);
     const tensors = order.map((index) => ops[index] as PlacelessOp);
     const { offsets, size } = format === "safetensors" ? safetensorsLayout(tensors) : torchLayout(tensors);
     order.forEach((index, position) => {
@@ -87,8 +87,10 @@ function layOutFolder(
   return { name: inFolder(`${stem}.${extension}.index.json`), text: indexText(tensors, files) };
 }
 
-function width(ops: readonly PlacelessOp[], index: number): number {
-  return DTYPE_BYTES[(ops[index] as PlacelessOp).dtype];
+function widestFirst(group: readonly number[], ops: readonly PlacelessOp[]): number[] {
+  const byWidth = new Map(WIDTHS.map((width): [number, number[]] => [width, []]));
+  for (const index of group) byWidth.get(DTYPE_BYTES[(ops[index] as PlacelessOp).dtype])?.push(index);
+  return [...byWidth.values()].flat();
 }
 
 /** Indices of consecutive ops, one list per file; one empty file where there are no ops. */

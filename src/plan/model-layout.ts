@@ -13,12 +13,13 @@ export interface SettledLayout {
 /**
  * Where some models pack weights in one tensor that others store apart, those are taken apart, and so is the output: a
  * part of a packed tensor lies in one piece and can be read as a tensor of its own. (The other way would copy.)
- * @returns undefined where the output's class loads packed weights only: then the report has an error.
+ * @returns undefined where the output's class loads packed weights only: then the report has an error. Where crimes are
+ *   allowed, packed weights stay so, and what others store apart is left.
  */
 export function settleLayout(
   models: ReadonlyMap<string, PlanModel>,
   donorKey: string,
-  options: ExpandOptions,
+  { allowCrimes, ...options }: ExpandOptions & { allowCrimes: boolean },
   report: Report,
 ): SettledLayout | undefined {
   const list = [...models.values()];
@@ -36,7 +37,7 @@ export function settleLayout(
   if (separate === undefined) return { models, split: false };
   const donor = models.get(donorKey) as PlanModel;
   if (!isPacked(donor) || !donor.architecture.layout.fixed) return { models: split, split: true };
-  report.error({
+  const problem = {
     code: "packed-weights",
     message:
       `${donor.model.name} stores several weights in one tensor that ${separate.model.name} stores apart, and ` +
@@ -44,8 +45,10 @@ export function settleLayout(
     at: donor.at,
     model: donor.model.name,
     hint: `name ${separate.model.name} as base_model, or first: then the output stores them apart`,
-  });
-  return undefined;
+  };
+  if (allowCrimes) report.warn(problem);
+  else report.error(problem);
+  return allowCrimes ? { models, split: false } : undefined;
 }
 
 /** A model that has more in common with the packed ones once they are taken apart. */

@@ -56,6 +56,7 @@ export function openModels(
       options.architectures,
       report,
     ),
+    shared: new Map(),
   };
   for (const [key, { model: found, at }] of opened) {
     const model = withSubfolders(found, expandOptions.families, report);
@@ -66,7 +67,7 @@ export function openModels(
   const baseKey = config.baseModel && formatModelRef(config.baseModel.ref);
   const donorKey = chooseDonor(expanded, baseKey, report);
   checkFamilies([...expanded.values()], options, report);
-  const settled = settleLayout(expanded, donorKey, expandOptions, report);
+  const settled = settleLayout(expanded, donorKey, { ...expandOptions, allowCrimes: options.allowCrimes }, report);
   if (settled === undefined) return undefined;
   const { models, split } = settled;
   return {
@@ -76,6 +77,16 @@ export function openModels(
     of: (wanted) => models.get(formatModelRef(wanted.ref)) as PlanModel,
     expand: (model, into) => expandArchitecture(model, into, { ...expandOptions, split }),
   };
+}
+
+/** Every model whose files are needed: those that are merged, the base, and one that only gives its tokenizer. */
+export function neededModels(config: MergeConfig): Map<string, NamedModel> {
+  const needed = namedModels(config);
+  const source = config.tokenizer?.source;
+  if (source === undefined || typeof source === "string") return needed;
+  const key = formatModelRef(source.ref);
+  if (!needed.has(key)) needed.set(key, source);
+  return needed;
 }
 
 /** Every model that is merged or a base, by its text, at its first place. */

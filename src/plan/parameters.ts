@@ -40,9 +40,14 @@ export function sliceParameters(slice: Slice, module: RecipeModule, context: Con
       return input;
     };
   });
+  let last: readonly MethodInput[] = [];
   return {
     global: evaluator("global", outer, undefined, context),
-    inputs: (names, t) => readers.map((read, i) => read(names[i]?.name ?? "", t)),
+    inputs: (names, t) => {
+      const inputs = readers.map((read, i) => read(names[i]?.name ?? "", t));
+      if (inputs.some((input, i) => input !== last[i])) last = inputs;
+      return last;
+    },
   };
 }
 

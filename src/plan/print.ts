@@ -1,6 +1,7 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { planHash } from "./hash.ts";
-import type { MergeOp, MergePlan } from "./types.ts";
+import { gatherCounts } from "./gather.ts";
+import { gatherHash, planHash } from "./hash.ts";
+import type { MergeOp, MergePlan, RowGather, VocabularySummary } from "./types.ts";
 
 /** What a plan does, in a page of text. @param peakMemory most bytes of memory that running it takes, where known. */
 export function planText(plan: MergePlan, peakMemory?: number): string {
@@ -10,13 +11,14 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
     ["models", plan.models.join(", ")],
     ["base", plan.baseModel ?? "none"],
     ["tensors", `${tensors} (${parameters.toLocaleString("en")} parameters, ${dtypes(plan)})`],
-    ["kernels", counted(plan.ops.map((op) => op.kernel))],
+    ["kernels", countText(counted(plan.ops, ({ kernel }) => kernel))],
     ["read", `${byteText(bytesRead)} from ${count(plan.inputFiles.length, "file")}`],
     ["write", `${byteText(bytesWritten)} in ${count(plan.shards.length, "file")}`],
     ...plan.shards.map((shard): [string, string] => {
       return ["", `${shard.file}  ${byteText(shard.size)}, ${count(shard.ops.length, "tensor")}`];
     }),
     ["beside", plan.sideFiles.map(({ name }) => name).join(", ")],
+    ...(plan.vocabulary === undefined ? [] : vocabularyRows(plan.vocabulary)),
     ...plan.tied.map(({ tensor, follows }): [string, string] => ["tied", `${tensor} follows ${follows}: not stored`]),
     ...(peakMemory === undefined ? [] : [["memory", `at most ${byteText(peakMemory)}`] as [string, string]]),
     ["seed", String(plan.seed)],
@@ -29,7 +31,22 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
 export function planJson(plan: MergePlan, peakMemory?: number): string {
   const { ops, ...rest } = plan;
   const memory = peakMemory === undefined ? {} : { peakMemory };
-  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, null, 2)}\n`;
+  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, shortened, 2)}\n`;
+}
+
+/** An index list has a number for each row: in JSON it is its counts and its hash. */
+function shortened(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("pieces" in value) || !("mixes" in value)) return value;
+  const gather = value as RowGather;
+  return { pieces: gather.pieces, ...gatherCounts(gather), sha256: gatherHash(gather) };
+}
+
+function vocabularyRows({ tokens, padding, own }: VocabularySummary): [string, string][] {
+  const rows = padding > 0 ? `, and ${padding} rows of padding` : "";
+  return [
+    ["tokens", `${tokens}${rows}`],
+    ...own.map(({ model, tokens: known }): [string, string] => ["", `${model}  has ${known} of them`]),
+  ];
 }
 
 /** Powers of 1000, as disks and shard sizes count. */
@@ -49,13 +66,18 @@ function count(value: number, noun: string): string {
 }
 
 function dtypes(plan: MergePlan): string {
-  const widest = (op: MergeOp) => DTYPE_BYTES[op.dtype];
-  return counted(plan.ops.toSorted((a, b) => widest(b) - widest(a)).map((op) => op.dtype));
+  const counts = [...counted(plan.ops, ({ dtype }) => dtype)];
+  return countText(counts.sort(([a], [b]) => DTYPE_BYTES[b] - DTYPE_BYTES[a]));
 }
 
-/** Each value with how often it comes: `F32 12, I64 1`. */
-function counted(values: readonly string[]): string {
-  const counts = new Map<string, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+/** How often each value comes. */
+function counted<T extends string>(ops: readonly MergeOp[], read: (op: MergeOp) => T): Map<T, number> {
+  const counts = new Map<T, number>();
+  for (const op of ops) counts.set(read(op), (counts.get(read(op)) ?? 0) + 1);
+  return counts;
+}
+
+/** `F32 12, I64 1` */
+function countText(counts: Iterable<readonly [string, number]>): string {
   return [...counts].map(([value, times]) => `${value} ${times}`).join(", ");
 }

@@ -29,13 +29,18 @@ export function isTokenizerFile(name: string): boolean {
   return TOKENIZER_FILES.has(name) || TOKENIZER_ENDINGS.test(name);
 }
 
+/** Whether it belongs to the tokenizer of texts, and not to a processor of images or sounds. */
+export function isTextTokenizerFile(name: string): boolean {
+  return isTokenizerFile(name) && !name.endsWith("processor_config.json");
+}
+
 /**
  * What is copied from the donor as it is, files that its family names included. A donor without a tokenizer is a
  * warning where one was wanted.
  */
 export function copiedFiles(
   { model: donor, architecture, at }: PlanModel,
-  options: MergeOptions,
+  options: Pick<MergeOptions, "copyTokenizer">,
   report: Report,
 ): SideFile[] {
   if (options.copyTokenizer && !donor.sideFiles.some(isTokenizerFile)) {

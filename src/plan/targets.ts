@@ -3,6 +3,7 @@ import { resolveWeight } from "../architecture/resolve.ts";
 import type { Architecture, ModuleSpec, Resolution, WeightSpec } from "../architecture/types.ts";
 import { counterparts } from "./counterparts.ts";
 import type { RecipeModule, Slice, Source } from "./sources.ts";
+import type { RowGather } from "./types.ts";
 
 /** One weight of the output, and what each source of its slice has for it. */
 export interface Target {
@@ -23,6 +24,8 @@ export interface Target {
 export interface TargetInput {
   name: string;
   found: Resolution | undefined;
+  /** Where its rows come from, where they are not those of `found` in their order. */
+  gather?: RowGather | undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { MergeConfig } from "../config/types.ts";
-import type { Position, Report } from "../errors.ts";
-import type { MergeMethod } from "../methods/types.ts";
-import { type FloatDtype, isFloat } from "../model/dtype.ts";
+import type { Position, Problem, Report } from "../errors.ts";
+import type { LowerArgs, Lowered, MergeMethod } from "../methods/types.ts";
+import { type Dtype, type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { type Copies, startCopies } from "./copies.ts";
 import { outputDtype } from "./dtype.ts";
@@ -20,6 +20,12 @@ interface Context {
   report: ReportOnce;
   copies: Copies;
   parameters: Map<Slice, SliceParameters>;
+  lowered: Map<string, KnownLowering>;
+}
+
+/** What a method answered for one shape. Most tensors have the parameters of the one before. */
+interface KnownLowering extends Pick<LowerArgs, "inputs" | "parameters"> {
+  answer: Lowered | Problem;
 }
 
 /**
@@ -34,7 +40,15 @@ export function planTensors(
   report: Report,
 ): PlacelessOp[] {
   const copies = startCopies();
-  const context: Context = { config, method, allowCrimes, report: reportOnce(report), copies, parameters: new Map() };
+  const context: Context = {
+    config,
+    method,
+    allowCrimes,
+    report: reportOnce(report),
+    copies,
+    parameters: new Map(),
+    lowered: new Map(),
+  };
   const ops: PlacelessOp[] = [];
   for (const target of targets) {
     const op = planTensor(target, context);
@@ -95,10 +109,21 @@ function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", co
     dtype === "output" && isFloat(own)
       ? (target.spec.dtype ?? outputDtype(context.config, context.method, [own], -1))
       : own;
-  // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
-  const { kernel, params } = written === own ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
-  const { shape } = input.view;
-  return { ...named(target), dtype: written, shape, kernel, inputs: [input], params };
+  const { kernel, params } = movesBytes(input, written) ? { kernel: "copy", params: [] } : TIMES_ONE;
+  return { ...named(target), dtype: written, shape: shapeOf(input), kernel, inputs: [input], params };
+}
+
+/** Narrows, widens or gathers, and changes no value that fits. */
+const TIMES_ONE = { kernel: "linear", params: [1], scratch: undefined };
+
+/** Bytes can be moved as they are only where dtype and order of the rows stay. */
+function movesBytes({ view, gather }: OpInput, dtype: Dtype): boolean {
+  return view.dtype === dtype && gather === undefined;
+}
+
+/** What the op sees of an input: of a gathered one the rows of the output. */
+function shapeOf({ view, gather }: OpInput): readonly number[] {
+  return gather === undefined ? view.shape : [gather.rows.length, ...view.shape.slice(1)];
 }
 
 function planFloats(
@@ -109,15 +134,14 @@ function planFloats(
 ): PlacelessOp | undefined {
   const { config, method } = context;
   const first = inputs[0] as OpInput;
+  const shape = shapeOf(first);
   const parameters = parametersOf(target, context);
   const tensor = target.randomAs ?? target.spec.name;
-  const lowered = method.lower({
+  const evaluated = {
     inputs: parameters.inputs(target.inputs, target.t),
     parameters: parameters.global(tensor, target.t),
-    count: elementCount(first.view.shape),
-    rows: first.view.shape[0] ?? 1,
-    columns: first.view.shape.at(-1) ?? 1,
-  });
+  };
+  const lowered = lower(evaluated, shape, context);
   if ("code" in lowered) {
     const at: Position = target.slice.at;
     context.report(`${lowered.code} ${at.line}:${at.column} ${lowered.message}`, () => ({
@@ -130,11 +154,24 @@ function planFloats(
   const base = target.slice.sources.findIndex((source) => source.isBase);
   const dtype = target.spec.dtype ?? outputDtype(config, method, dtypes, base);
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
-  // Bytes can be moved as they are only where the dtype stays; else the kernel that computes 1 x narrows or widens.
-  const converts = lowered.kernel === "copy" && used[0]?.view.dtype !== dtype;
-  const { kernel, params, scratch } = converts ? { kernel: "linear", params: [1] } : lowered;
-  const { shape } = first.view;
+  const converts = lowered.kernel === "copy" && !movesBytes(used[0] as OpInput, dtype);
+  const { kernel, params, scratch } = converts ? TIMES_ONE : lowered;
   return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
+}
+
+/** The method's answer, which nothing but parameters and shape decide. */
+function lower(
+  evaluated: Pick<LowerArgs, "inputs" | "parameters">,
+  shape: readonly number[],
+  { method, lowered }: Context,
+): Lowered | Problem {
+  const key = shape.join();
+  const known = lowered.get(key);
+  if (known?.inputs === evaluated.inputs && known.parameters === evaluated.parameters) return known.answer;
+  const sizes = { count: elementCount(shape), rows: shape[0] ?? 1, columns: shape.at(-1) ?? 1 };
+  const answer = method.lower({ ...evaluated, ...sizes });
+  lowered.set(key, { ...evaluated, answer });
+  return answer;
 }
 
 function parametersOf(target: Target, context: Context): SliceParameters {
@@ -151,8 +188,11 @@ function presentInputs({ slice, inputs }: Target): OpInput[] {
   const present: OpInput[] = [];
   for (let position = 0; position < inputs.length; position++) {
     const found = inputs[position]?.found;
+    const gather = inputs[position]?.gather;
     const model = slice.sources[position]?.from.model.name ?? "";
-    if (found !== undefined) present.push({ view: found.view, model, tensor: found.name, position });
+    if (found === undefined) continue;
+    const input = { view: found.view, model, tensor: found.name, position };
+    present.push(gather === undefined ? input : { ...input, gather });
   }
   return present;
 }
@@ -171,13 +211,14 @@ function reportMissing({ spec, slice, inputs }: Target, report: ReportOnce): voi
 function otherShape(inputs: readonly OpInput[]): OpInput | undefined {
   const first = inputs[0];
   if (first === undefined) return undefined;
-  for (const input of inputs) if (!sameShape(input.view.shape, first.view.shape)) return input;
+  const shape = shapeOf(first);
+  for (const input of inputs) if (!sameShape(shapeOf(input), shape)) return input;
   return undefined;
 }
 
 function reportShapes(target: Target, inputs: readonly OpInput[], report: ReportOnce): void {
   const other = otherShape(inputs) as OpInput;
-  const transposed = isTransposed((inputs[0] as OpInput).view.shape, other.view.shape);
+  const transposed = isTransposed(shapeOf(inputs[0] as OpInput), shapeOf(other));
   report(`shapes ${target.spec.name}`, () => ({
     code: "shape-mismatch",
     message: `the models' tensors differ in shape: ${inputs.map(describe).join(", ")}`,
@@ -192,8 +233,8 @@ function isTransposed(a: readonly number[], b: readonly number[]): boolean {
   return a.length >= 2 && sameShape([...a.slice(0, -2), a.at(-1) ?? 0, a.at(-2) ?? 0], b);
 }
 
-function describe({ model, view }: OpInput): string {
-  return `${model} [${view.shape.join(", ")}]`;
+function describe(input: OpInput): string {
+  return `${input.model} [${shapeOf(input).join(", ")}]`;
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -3,6 +3,18 @@ import type { Scratch } from "../methods/types.ts";
 import type { Dtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
+/** Rows that an input of an op reads instead of those of its own tensor in their order. */
+export interface RowGather {
+  /** Tensors that rows come from; their rows are counted from 0 through all of them. */
+  pieces: readonly Pick<OpInput, "view" | "model" | "tensor">[];
+  /**
+   * For each row of the output its number among those of the pieces; or a code: -1 zeros, -2 the mean of all rows that
+   * have not this code (padding), -3 - i the mean of the rows that `mixes` lists from `mixes[i]`, which is how many they are.
+   */
+  rows: Int32Array;
+  mixes: Int32Array;
+}
+
 /** One input of an op: where its bytes lie, whose they are, and its place in the recipe. */
 export interface OpInput {
   view: TensorView;
@@ -11,6 +23,8 @@ export interface OpInput {
   tensor: string;
   /** Position of the source in the recipe: tells random streams apart. */
   position: number;
+  /** Where its rows come from, where they are not those of `view` in their order. */
+  gather?: RowGather | undefined;
 }
 
 /** One output tensor: method, plain numbers, input views, place in a sink. */
@@ -100,7 +114,20 @@ export interface MergePlan {
   };
   /** Output names of weights that are tied and therefore not stored, with what they follow. */
   tied: readonly { tensor: string; follows: string }[];
+  /** Where the tokenizer is built for the merge. */
+  vocabulary?: VocabularySummary | undefined;
   warnings: readonly Problem[];
+  /** Tensors whose last bits depend on the machine, and why: everything else has the same bytes everywhere. */
+  varies?: string | undefined;
+}
+
+/** What became of the models' vocabularies, in numbers. */
+export interface VocabularySummary {
+  /** The output's tokens, and the rows beyond them. */
+  tokens: number;
+  padding: number;
+  /** By model: how many of the output's tokens it has itself. */
+  own: readonly { model: string; tokens: number }[];
 }
 
 /** Everything besides the configuration that decides what a merge does. */

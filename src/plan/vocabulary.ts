@@ -94,9 +94,7 @@ function checkTokenizer({ model, at }: PlanModel, rows: number, report: Report):
     code: "tokenizer-rows",
     message: `the tokenizer of ${model.name} uses token ids up to ${largest}, and the merged embedding has ${rows} rows`,
     at,
-    hint:
-      "a tokenizer built for the merge (tokenizer_source) is needed, which is not available yet; " +
-      "--no-copy-tokenizer merges without one",
+    hint: "tokenizer_source: union merges by token; --no-copy-tokenizer merges the common rows without a tokenizer",
   });
 }
 

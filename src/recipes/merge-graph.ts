@@ -1,7 +1,7 @@
 import type { MultiConfig, MultiMerge } from "../config/multi.ts";
 import type { MergeConfig, NamedModel } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
-import { namedModels } from "../plan/models.ts";
+import { neededModels } from "../plan/models.ts";
 
 /** A merge and the merges that it is made of. */
 export interface GraphNode {
@@ -56,7 +56,7 @@ function mergesUsed(config: MergeConfig, merges: ReadonlyMap<string, unknown>): 
 
 /** Every model that a configuration names, those that only the tokenizer is made of included. */
 export function allModels(config: MergeConfig): NamedModel[] {
-  const models = [...namedModels(config).values()];
+  const models = [...neededModels(config).values()];
   const { tokenizer } = config;
   if (typeof tokenizer?.source === "object") models.push(tokenizer.source);
   for (const { source } of tokenizer?.tokens.values() ?? []) {

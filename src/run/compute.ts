@@ -1,8 +1,9 @@
 import { SinterError } from "../errors.ts";
+import { contiguous } from "../model/contiguous.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { elementCount } from "../model/types.ts";
-import type { Addon, NativeOp, NativeResult } from "../native.ts";
-import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
+import { elementCount, layoutOf } from "../model/types.ts";
+import type { Addon, NativeGather, NativeOp, NativeResult } from "../native.ts";
+import type { MergeOp, MergePlan, RowGather, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
 import { refuseNonFinite } from "./non-finite.ts";
 import { OpenShards } from "./shards.ts";
@@ -204,18 +205,34 @@ export function computation(plan: MergePlan, op: MergeOp, sources: OpenSources):
     offset: input.view.offset,
     dtype: input.view.dtype,
     stream: input.position,
+    layout: layoutOf(input.view),
+    gather: input.gather && nativeGather(input.gather, op, sources),
   }));
+  const [first] = op.inputs;
   return {
     kernel: op.kernel,
     inputs,
     count: elementCount(op.shape),
     rows: op.shape[0] ?? 1,
     columns: op.shape.at(-1) ?? 1,
-    elements: elementCount(op.inputs[0]?.view.shape ?? op.shape),
+    elements: elementCount(first === undefined || first.gather !== undefined ? op.shape : first.view.shape),
     params: op.values ?? [...op.params],
     seed: plan.seed,
     tensor: op.randomAs ?? op.tensor,
     dtype: op.dtype,
+  };
+}
+
+function nativeGather({ pieces, rows, mixes }: RowGather, op: MergeOp, sources: OpenSources): NativeGather {
+  return {
+    pieces: pieces.map((piece) => ({
+      source: sources.open(piece, op),
+      offset: contiguous(piece.view).offset,
+      dtype: piece.view.dtype,
+      rows: piece.view.shape[0] ?? 0,
+    })),
+    rows,
+    mixes,
   };
 }
 

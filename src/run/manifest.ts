@@ -21,6 +21,7 @@ export function manifestText(plan: MergePlan, checksums: readonly string[]): str
     plan: planHash(plan),
     merge_method: plan.method,
     seed: plan.seed,
+    ...(plan.varies === undefined ? {} : { varies_by_machine: plan.varies }),
     ...(plan.recipe === undefined ? {} : { recipe: plan.recipe }),
     ...(plan.madeInputs === undefined ? {} : { made_inputs: plan.madeInputs }),
     checksum: "XXH3-128 of the XXH3-128 digests of the tensor's 4 MiB blocks",

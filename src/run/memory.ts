@@ -11,6 +11,9 @@ const PER_WORKER = 6e6;
 /** Blocks of the write pool beyond one per worker: `kSpareBuffers` in native/io/write-pool.cc. */
 const WRITE_BLOCKS = 8 << 20;
 
+/** A token of a vocabulary that was read or made while planning, measured: its text, maps, merges and the output's text. */
+const PER_TOKEN = 1400;
+
 /** Most candidates that one selection collects: `kCollectRoom` in native/engine/select.cc. */
 const COLLECTED = 8 << 20;
 /** Bytes of scratch that all ops together may take unasked: `kFreeScratch` in native/engine/engine.h. */
@@ -19,7 +22,8 @@ const FREE_SCRATCH = 96 << 20;
 const PER_ROW_ELEMENT = 40;
 
 /**
- * Most bytes of anonymous memory that running the plan takes: an estimate that does not grow with the model.
+ * Most bytes of anonymous memory that running the plan takes: an estimate that grows with vocabularies that are
+ * merged, and not with the model.
  * @param memory bytes of scratch that the user allows beyond what is free.
  */
 export function peakMemory(plan: MergePlan, threads: number, memory = 0): number {
@@ -32,7 +36,13 @@ export function peakMemory(plan: MergePlan, threads: number, memory = 0): number
   }
   // Masks are taken from a budget; an op that gets none does without.
   const budget = Math.min(masks, FREE_SCRATCH + memory);
-  return RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads + scratch + budget;
+  const fixed = RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads;
+  return fixed + scratch + budget + vocabularies(plan);
+}
+
+function vocabularies({ vocabulary }: MergePlan): number {
+  if (vocabulary === undefined) return 0;
+  return PER_TOKEN * vocabulary.own.reduce((sum, { tokens }) => sum + tokens, vocabulary.tokens);
 }
 
 function scratchBytes(op: MergeOp, { selections = 0, numbers = 0, row = 0 }: Scratch, threads: number): number {

@@ -15,6 +15,8 @@ export interface ProgressDisplay extends RunEvents {
 
 /** One moment of something that goes from no byte to all of them. */
 export interface MeterReading {
+  /** What is counted in place of bytes, e.g. `steps`. */
+  unit?: string | undefined;
   bytes: number;
   totalBytes: number;
   /** Those of `bytes` that took no time: an earlier run brought them. */
@@ -108,6 +110,7 @@ function shareDone({ bytes, totalBytes }: MeterReading): number {
 /** `45 %  1.24 GB of 2.96 GB  1.91 GB/s`. */
 function amount(reading: MeterReading, seconds: number): string {
   const percent = String(Math.floor(100 * shareDone(reading))).padStart(3);
+  if (reading.unit !== undefined) return `${percent} %  ${reading.bytes} of ${reading.totalBytes} ${reading.unit}`;
   const rate = seconds > 0 ? formatBytes(bytesMoved(reading) / seconds) : formatBytes(0);
   return `${percent} %  ${formatBytes(reading.bytes)} of ${formatBytes(reading.totalBytes)}  ${rate}/s`;
 }

@@ -9,8 +9,13 @@ const SIGNALS = Object.keys(EXIT_CODES) as Signal[];
  * Runs `body` with an AbortSignal that SIGINT, SIGTERM or SIGHUP sets off; its reason is a SinterError with the exit
  * code. The second of these signals ends the process at once.
  * @param hint what there is to know about what was done until then.
+ * @param outcome what it means that the body was stopped.
  */
-export async function withSignals<T>(body: (signal: AbortSignal) => Promise<T>, hint?: string): Promise<T> {
+export async function withSignals<T>(
+  body: (signal: AbortSignal) => Promise<T>,
+  hint?: string,
+  outcome = "the output was not written",
+): Promise<T> {
   const controller = new AbortController();
   const onSignal = (signal: Signal) => {
     if (controller.signal.aborted) {
@@ -18,7 +23,7 @@ export async function withSignals<T>(body: (signal: AbortSignal) => Promise<T>, 
       for (const name of SIGNALS) process.removeAllListeners(name);
       process.kill(process.pid, signal);
     }
-    const problem = { code: "interrupted", message: `stopped by ${signal}: the output was not written`, hint };
+    const problem = { code: "interrupted", message: `stopped by ${signal}: ${outcome}`, hint };
     controller.abort(new SinterError(problem, EXIT_CODES[signal]));
   };
   for (const name of SIGNALS) process.on(name, onSignal);

@@ -23,6 +23,11 @@ function changedMessage(planned: number, now: number): string {
   return `the input file changed since the merge was planned: it had ${planned} bytes, now it has ${now}`;
 }
 
+/** The files that an input's numbers come from; one may be there twice. */
+export function filesOf({ view, gather }: Pick<OpInput, "view" | "gather">): string[] {
+  return gather === undefined ? [view.file] : [view.file, ...gather.pieces.map((piece) => piece.view.file)];
+}
+
 /** The mapped input files of a run: each is opened for its first op and closed after its last. */
 export class OpenSources {
   readonly #addon: Addon;
@@ -35,12 +40,12 @@ export class OpenSources {
     this.#addon = addon;
     this.#sizes = new Map(plan.inputFiles.map(({ path, size }) => [path, size]));
     for (const op of plan.ops) {
-      for (const { view } of op.inputs) this.#uses.set(view.file, (this.#uses.get(view.file) ?? 0) + 1);
+      for (const file of op.inputs.flatMap(filesOf)) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1);
     }
   }
 
   /** @returns the file's handle. @throws SinterError where it cannot be opened or has another size than planned. */
-  open(input: OpInput, op: MergeOp): number {
+  open(input: Pick<OpInput, "view" | "model">, op: MergeOp): number {
     const path = input.view.file;
     const known = this.#handles.get(path);
     if (known !== undefined) return known;
@@ -63,10 +68,10 @@ export class OpenSources {
 
   /** Says that an op has ended, well or not: files that no later op reads are closed. */
   release(op: MergeOp): void {
-    for (const { view } of op.inputs) {
-      const left = (this.#uses.get(view.file) ?? 0) - 1;
-      this.#uses.set(view.file, left);
-      if (left === 0) this.#close(view.file);
+    for (const file of op.inputs.flatMap(filesOf)) {
+      const left = (this.#uses.get(file) ?? 0) - 1;
+      this.#uses.set(file, left);
+      if (left === 0) this.#close(file);
     }
   }
 

@@ -153,6 +153,32 @@ describe("a definition in mergekit's format", () => {
     ]);
   });
 
+  test("may force an integer dtype: such a weight is a constant, and is copied", () => {
+    const path = write("ids.json", {
+      model_type: "ids",
+      architectures: ["Ids"],
+      pre_weights: [{ name: "position_ids", force_dtype: "int64", optional: true }],
+      layer_templates: { weights: [] },
+      post_weights: [],
+    });
+    const model = storedModel({ architectures: ["Ids"], num_hidden_layers: 1 }, []);
+    expect(weightSpecs(expand(path, model))).toMatchObject([{ name: "position_ids", buffer: true, dtype: undefined }]);
+  });
+
+  test.each(["num_hidden_layers", "n_layers", "n_layer"])("counts layers as transformers does, by %s", (key) => {
+    const path = write("layers.json", {
+      model_type: "other",
+      architectures: ["Other"],
+      pre_weights: [],
+      layer_templates: { weights: [{ name: "h.${layer_index}.w" }] },
+      post_weights: [],
+      num_layers_config_key: "num_hidden_layers",
+    });
+    const architecture = expand(path, storedModel({ architectures: ["Other"], [key]: 3 }, []));
+    expect(architecture.modules[0]?.layers).toHaveLength(3);
+    expect(architecture.keys.layerCount).toEqual({ default: key });
+  });
+
   test("may be modular: prefixes, counts of layers and files to carry along", () => {
     const module = (name: string, more: object) => ({
       model_type: "",
@@ -211,7 +237,7 @@ describe("a definition that is none", () => {
     [
       "mergekit's with a wrong dtype",
       { ...weights, pre_weights: [{ name: "x", force_dtype: "int7" }] },
-      'the definition x: force_dtype "int7" is no float dtype',
+      'the definition x: force_dtype "int7" is no dtype',
     ],
     [
       "mergekit's without a class",

@@ -3,6 +3,7 @@ import { spec as architectures } from "../../src/commands/architectures.ts";
 import { spec as bench } from "../../src/commands/bench.ts";
 import { spec as mergekitYaml } from "../../src/commands/compat/mergekit-yaml.ts";
 import { spec as doctor } from "../../src/commands/doctor.ts";
+import { spec as evaluate } from "../../src/commands/eval.ts";
 import { renderHelp } from "../../src/commands/help.ts";
 import { spec as inspect } from "../../src/commands/inspect.ts";
 import { spec as merge } from "../../src/commands/merge.ts";
@@ -11,9 +12,17 @@ import type { CommandSpec } from "../../src/commands/option.ts";
 import { parseCommandLine } from "../../src/commands/parse.ts";
 import { spec as plan } from "../../src/commands/plan.ts";
 
-const SPECS: [string, CommandSpec][] = [merge, plan, inspect, methods, bench, architectures, doctor, mergekitYaml].map(
-  (spec) => [spec.name, spec],
-);
+const SPECS: [string, CommandSpec][] = [
+  merge,
+  plan,
+  inspect,
+  methods,
+  bench,
+  evaluate,
+  architectures,
+  doctor,
+  mergekitYaml,
+].map((spec) => [spec.name, spec]);
 
 test.each(SPECS)("%s --help shows every option in every form, and its default", (_, spec) => {
   const help = renderHelp(spec).replaceAll(/\s+/g, " ");

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type FakeHub, startFakeHub } from "../model/hub/fake-hub.ts";
+import { brokenOff, type FakeHub, startFakeHub } from "../model/hub/fake-hub.ts";
 import { linear, writeTinyModels } from "./tiny-models.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -95,6 +95,29 @@ describe("sinter plan", () => {
     expect(err).toContain("HF_HUB_OFFLINE is set");
     expect(hub.seen).toEqual([]);
   });
+});
+
+test.skipIf(!ADDON_BUILT)("merge gets through what passes: 429 with a wait, 503, a body that breaks off", async () => {
+  let asked = 0;
+  hub.trouble = async (seen, honest) => {
+    asked++;
+    if (asked === 1) return new Response("slow down", { status: 429, headers: { "retry-after": "1" } });
+    if (asked === 3) return new Response(null, { status: 503 });
+    const isFirstOfStore = seen.server === "store" && hub.seen.filter(({ server }) => server === "store").length === 1;
+    return isFirstOfStore ? await brokenOff(honest(), 100) : undefined;
+  };
+  const { code, err } = await start("sinter merge hub.yml through");
+  expect([code, err]).toEqual([0, expect.stringContaining("answered 429: next try in")]);
+  const local = await start("sinter merge linear.yml local --force");
+  expect(local.code).toBe(0);
+  const weights = (out: string) => readFileSync(join(folder, out, "model.safetensors"));
+  expect(weights("through").equals(weights("local"))).toBe(true);
+});
+
+test.skipIf(!ADDON_BUILT)("bench downloads the models that it is given", async () => {
+  const { code, out, err } = await start("sinter bench --models hf://org/b a --methods linear");
+  expect([code, err]).toEqual([0, expect.stringContaining("downloading hf://org/b: 3 files")]);
+  expect(out).toContain("linear");
 });
 
 describe("before anything is downloaded", () => {

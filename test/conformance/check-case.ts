@@ -11,8 +11,10 @@ import { type Case, type Expected, type Kit, valuesOf } from "./kit.ts";
 import { type Output, readOutput } from "./output.ts";
 import { isRouter, randomRouterFault, routerFault } from "./routers.ts";
 import { statisticsFault, statisticsOf } from "./statistics.ts";
+import { transplantTruth } from "./transplants.ts";
 import { readView, truthOf } from "./truth.ts";
 import { unpacked } from "./unpacked.ts";
+import { byToken, recordedIds, tokenIds, vocabularyFaults } from "./vocabulary.ts";
 
 /** What a case came to: faults (none: it passed), and the distances of its tensors to the truth. */
 export interface Finding {
@@ -25,7 +27,8 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
   const { name, expect, kind } = conformanceCase;
   if (expect === "refuse")
     return { faults: refusalFaults(execution, /\S/, conformanceCase.exit_code), comparisons: [] };
-  const judgement = expect === "better" ? JUDGEMENTS[name] : undefined;
+  const known = JUDGEMENTS[name];
+  const judgement = expect === "better" || known?.overrules ? known : undefined;
   if (expect === "better" && judgement === undefined) return onlyFault("nobody has said yet what is better here");
   if (judgement?.right === "print") return { faults: printFaults(execution, judgement.pattern), comparisons: [] };
   if (judgement?.right === "refuse") return { faults: refusalFaults(execution, judgement.naming), comparisons: [] };
@@ -34,14 +37,24 @@ export function checkCase(kit: Kit, conformanceCase: Case, execution: Execution,
     const output = readOutput(execution.out);
     if (judgement !== undefined) return checkJudgement(kit, judgement, output, plan);
     const recorded = kit.expected(name);
-    const expected = recorded && unpacked(recorded, output.tensors);
-    if (expected === undefined) return onlyFault("the kit does not say what is expected");
+    const packed = recorded && unpacked(recorded, output.tensors);
+    if (packed === undefined) return onlyFault("the kit does not say what is expected");
+    const theirIds = recordedIds(kit, name);
+    const ourIds = theirIds && tokenIds(output.folder);
+    const expected = conformanceCase.compare === "by_token" ? byToken(packed, theirIds, ourIds) : packed;
     const finding =
       // Of mixtures with random routers, all but these is exact.
       kind === "statistical" && kit.statistics(name) !== undefined
         ? { faults: statisticalFaults(kit, name, expected, output, plan), comparisons: [] }
-        : checkTensors(expected, output, (tensor) => truths(kit, name, tensor, plan), kind === "statistical");
-    return { ...finding, faults: [...finding.faults, ...folderFaults(kit, name, expected, output)] };
+        : checkTensors(
+            expected,
+            output,
+            (tensor) => truths(kit, conformanceCase, tensor, plan),
+            kind === "statistical",
+          );
+    const folder = folderFaults(kit, name, expected, output, conformanceCase.config_donor !== undefined);
+    const vocabulary = vocabularyFaults(theirIds, ourIds, conformanceCase.compare === "by_token");
+    return { ...finding, faults: [...finding.faults, ...folder, ...vocabulary] };
   } catch (error) {
     return onlyFault(error instanceof Error ? error.message : String(error));
   }
@@ -77,8 +90,13 @@ function printFaults(execution: Execution, pattern: RegExp): string[] {
 }
 
 /** Prefers what the reference wrote in float32 from the same inputs, which owes nothing to our planner. */
-function truths(kit: Kit, name: string, tensor: string, plan: MergePlan | undefined): Truth[] {
-  const computed = plan && truthOf(plan, tensor);
+function truths(
+  kit: Kit,
+  { name, command }: Pick<Case, "name" | "command">,
+  tensor: string,
+  plan: MergePlan | undefined,
+): Truth[] {
+  const computed = plan ? truthOf(plan, tensor) : transplantTruth(kit, command, tensor);
   if (computed === undefined) return [];
   const recorded = name.endsWith("-bf16") ? kit.expected(name.replace(/-bf16$/, "-f32")) : undefined;
   const stored = recorded?.tensors.get(tensor)?.stored;
@@ -146,14 +164,17 @@ function statisticalFaults(
 /** Cases of which the kit has no card, because it would name folders of the machine that it was made on. */
 const NO_CARD_RECORDED: ReadonlySet<string> = new Set(["x-multi"]);
 
-function folderFaults(kit: Kit, name: string, expected: Expected, output: Output): string[] {
+/** @param anyDonor whose tokenizer files are copied depends on chance in the reference. */
+function folderFaults(kit: Kit, name: string, expected: Expected, output: Output, anyDonor: boolean): string[] {
   const faults: string[] = [];
   const config = expected.config && (output.config ? configFault(output.config, expected.config) : "no config.json");
   if (config !== undefined) faults.push(config);
   for (const file of [...expected.sideFiles, ...expected.sameBytesAs.keys()]) {
-    if (!existsSync(join(output.folder, file))) faults.push(`${file} is not there`);
+    const optional = anyDonor && file === "chat_template.jinja" && expected.sideFiles.includes("tokenizer.json");
+    if (!optional && !existsSync(join(output.folder, file))) faults.push(`${file} is not there`);
   }
   for (const [file, from] of expected.sameBytesAs) {
+    if (anyDonor && file === "chat_template.jinja") continue;
     const path = join(output.folder, file);
     const same = existsSync(path) && kit.read(from).equals(readFileSync(path));
     if (!same) faults.push(`${file} is not the same as ${from}`);
@@ -182,11 +203,12 @@ function judgedTensors(kit: Kit, judgement: Judgement, output: Output, plan: Mer
   if (judgement.right === "like") {
     const expected = kit.expected(judgement.other, judgement.part);
     if (expected === undefined) return onlyFault(`the kit has no ${judgement.other}`);
-    return checkTensors(expected, output, (tensor) => truths(kit, judgement.other, tensor, plan));
+    const other = { name: judgement.other, command: "" };
+    return checkTensors(expected, output, (tensor) => truths(kit, other, tensor, plan));
   }
   if (judgement.right !== "values") return { faults: [], comparisons: [] };
   const faults: string[] = [];
-  const tensors = judgement.tensors(kit);
+  const tensors = judgement.tensors(kit, output);
   const names = (map: ReadonlyMap<string, unknown>) => [...map.keys()].sort();
   if (!Bun.deepEquals(names(tensors), names(output.tensors))) faults.push("other tensors than there should be");
   for (const [tensor, result] of tensors) {

@@ -1,5 +1,10 @@
+import { join } from "node:path";
 import { type OracleResult, oracle } from "../oracle/methods.ts";
-import type { Kit } from "./kit.ts";
+import { type Kit, valuesOf } from "./kit.ts";
+import type { Output } from "./output.ts";
+import { transplantTruth } from "./transplants.ts";
+import { meanOf, rowsOf } from "./truth.ts";
+import { tokenIds } from "./vocabulary.ts";
 
 /**
  * What is right where the reference fails or is wrong (`expect: better`). Each entry says why.
@@ -8,12 +13,14 @@ import type { Kit } from "./kit.ts";
  * - `like`: the tensors that the reference wrote in another case, or in this one before it failed.
  * - `print`: nothing is written, and what is printed matches `pattern`.
  * - `values`: every tensor worked out here from the inputs.
+ *
+ * With `overrules` an entry holds although the kit wants a match: what the reference wrote there is arbitrary.
  */
-export type Judgement = { reason: string; config?: Record<string, unknown> } & (
+export type Judgement = { reason: string; config?: Record<string, unknown>; overrules?: boolean } & (
   | { right: "refuse"; naming: RegExp }
   | { right: "print"; pattern: RegExp }
   | { right: "like"; other: string; part?: "expected_partial" }
-  | { right: "values"; tensors(kit: Kit): Map<string, Judged> }
+  | { right: "values"; tensors(kit: Kit, output: Output): Map<string, Judged> }
 );
 
 type Judged = Pick<OracleResult, "values" | "alternatives">;
@@ -81,6 +88,25 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     tensors: (kit) => ofCommonRows(kit, "sce", ["llama-base", "llama-a", "llama-tokc"], () => [1]),
     config: { vocab_size: 286 },
   },
+  "k-tok-zero": {
+    reason: "kind: zero crashes the reference: the token's row is zeros in every model",
+    right: "values",
+    tensors: (kit, output) =>
+      linearByToken(kit, output, ["llama-base", "llama-tokb", "llama-tokc"], [0.4, 0.3, 0.3], new Set(["<tool>"])),
+    config: { vocab_size: 340 },
+  },
+  "k-tok-model-nonmember": {
+    reason: "tokens that no merged model has crash the reference, where zeros were meant",
+    right: "values",
+    tensors: (kit, output) => linearByToken(kit, output, ["llama-base", "llama-tokc"], [0.4, 0.3], new Set()),
+    config: { vocab_size: 298 },
+  },
+  "k-tok-mixed-tied-union": {
+    reason: "the reference stores a head and leaves config.json saying that it is tied: readers drop the head",
+    right: "like",
+    other: "k-tok-mixed-tied-union",
+    config: { tie_word_embeddings: false },
+  },
   "c-breadcrumbs-gamma0": {
     reason: "where no outlier is dropped the reference keeps nothing, and returns the base",
     right: "values",
@@ -124,6 +150,17 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     tensors: (kit) => tiesOfCommonRows(kit, "bert-base", ["bert-a", "bert-b"], [0.6, 0.4], 0.5),
     config: { tie_word_embeddings: true },
   },
+  "moe-deepseek": {
+    reason: "the reference fails where the output folder is not there yet",
+    right: "like",
+    other: "moe-deepseek-existing-dir",
+  },
+  "moe-qwen2-tied-noshared": {
+    reason: "the reference wants a shared expert: one of zeros, behind a gate of zeros, adds nothing",
+    right: "values",
+    tensors: (kit) => qwenMixture(kit),
+    config: { num_experts: 2, shared_expert_intermediate_size: 76, tie_word_embeddings: true },
+  },
   "x-pytorch-weight0": {
     reason: "the reference takes a weight of 0 for none and crashes: it is the other model",
     right: "values",
@@ -153,7 +190,67 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     right: "like",
     other: "o-verbose",
   },
+  ...transplants(
+    "the reference multiplies float32 coefficients with bfloat16 points, and fails",
+    "x-tokensurgeon-common_interpolation",
+    "common_interpolation --k 8",
+  ),
+  ...transplants("the reference passes its options where k is wanted, and fails", "x-tokensurgeon-stb", "stb --k 8"),
+  ...transplants(
+    "the reference looks for rope_theta where transformers 5 does not keep it, and fails",
+    "x-tokensurgeon-mp_rope",
+    "mp_rope --k 8",
+  ),
+  ...transplants(
+    "the reference's rows are random and not recorded: ours are held to the same distribution's formula",
+    "x-tokensurgeon-john_hewitt",
+    "john_hewitt --random-seed 42",
+    { overrules: true },
+  ),
+  ...transplants(
+    "the reference applies the rotation the wrong way round, so that its rows depend on the signs that a decomposition " +
+      "gives its vectors, which change with the seed of its random start",
+    "x-tokensurgeon-landmark_pca",
+    "landmark_pca",
+    { overrules: true },
+  ),
+  ...transplants("as x-tokensurgeon-landmark_pca", "x-tokensurgeon-f32-landmark_pca", "landmark_pca", {
+    overrules: true,
+    models: ["llama-fp32", "llama-tokb-f32"],
+  }),
 };
+
+/** The tensors of the same mixture with a shared expert, but for the latter, which is zero. */
+function qwenMixture(kit: Kit): Map<string, Judged> {
+  const expected = kit.expected("moe-qwen2-tied-cheap_embed");
+  if (expected === undefined) throw new Error("the kit has no mixture with a shared expert");
+  return new Map(
+    [...expected.tensors].map(([name, { shape, stored }]) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      const isZero = name.includes("shared_expert") || stored === undefined;
+      return [name, { values: isZero ? new Float64Array(count) : valuesOf(stored), alternatives: new Map() }];
+    }),
+  );
+}
+
+/** Every tensor of the original as it is, and the rows of both matrices by token. @param method with its options. */
+function transplants(
+  reason: string,
+  name: string,
+  method: string,
+  { overrules = false, models = ["llama-base", "llama-tokb"] } = {},
+): Record<string, Judgement> {
+  const command = `mergekit-tokensurgeon ${models.map((model) => `./models/${model}`).join(" ")} OUT --approximation-method ${method}`;
+  const tensors = (kit: Kit) => {
+    const [original = ""] = models;
+    const all = kit.inputNames(original).map((tensor): [string, Judged] => {
+      const values = kit.input(original, tensor);
+      return [tensor, transplantTruth(kit, command, tensor) ?? { values, alternatives: new Map() }];
+    });
+    return new Map(all);
+  };
+  return { [name]: { reason, overrules, right: "values", tensors, config: { vocab_size: 298 } } };
+}
 
 /** linear, weights 1 and 1, of layers i and i + 1 of one model; embeddings, norm and head meet themselves. */
 function meanOfNeighbours(kit: Kit, model: string, layers: number): Map<string, Judged> {
@@ -189,6 +286,45 @@ function mean(kit: Kit, models: readonly string[], weights: readonly number[]): 
       return [name, { values, alternatives: new Map() }];
     }),
   );
+}
+
+/**
+ * linear, normalised; embedding and head by token: a model's own row, else the base's (the first model's), else the only
+ * owner's or the mean of the owners'; zeros for tokens of `zero` and those that no model has.
+ */
+function linearByToken(
+  kit: Kit,
+  output: Output,
+  models: readonly string[],
+  weights: readonly number[],
+  zero: ReadonlySet<string>,
+): Map<string, Judged> {
+  const ids = tokenIds(output.folder);
+  const known = models.map((model) => tokenIds(join(kit.folder, "models", model)));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const mixed = (parts: readonly Float64Array[]) =>
+    (parts[0] as Float64Array).map((_, i) =>
+      parts.reduce((sum, part, m) => sum + ((part[i] as number) * (weights[m] as number)) / total, 0),
+    );
+  const tensors = new Map<string, Judged>();
+  for (const name of kit.inputNames(models[0] as string)) {
+    const all = models.map((model) => kit.input(model, name));
+    if (!/embed_tokens|lm_head/.test(name)) {
+      tensors.set(name, { values: mixed(all), alternatives: new Map() });
+      continue;
+    }
+    const rows = all.map((values, m) => rowsOf(values, kit.inputShape(models[m] as string, name)[0] as number));
+    const width = rows[0]?.[0]?.length as number;
+    const values = new Float64Array(ids.size * width);
+    for (const [token, id] of ids) {
+      const own = rows.map((matrix, m) => matrix[known[m]?.get(token) ?? -1]);
+      const owners = own.filter((row) => row !== undefined);
+      const fallback = own[0] ?? (owners.length > 0 ? meanOf(owners) : new Float64Array(width));
+      if (!zero.has(token)) values.set(mixed(own.map((row) => row ?? fallback)), id * width);
+    }
+    tensors.set(name, { values, alternatives: new Map() });
+  }
+  return tensors;
 }
 
 function tiesWithItself(kit: Kit, base: string, model: string, weights: number[], density: number) {

@@ -11,6 +11,10 @@ export interface Case {
   kind: "exact" | "statistical" | "error";
   note: string;
   expect: "match" | "better" | "refuse";
+  /** The reference gives new tokens random ids: rows are compared by token. */
+  compare?: "by_token";
+  /** Said where the reference takes config.json and tokenizer files from an arbitrary model. */
+  config_donor?: string;
   /** The reference's, where it failed: 2 for a wrong command line. */
   exit_code?: number;
 }

@@ -57,6 +57,24 @@ const CASES = [
   // Tied embeddings.
   "t-qwen2-tied-linear",
   "t-qwen2-tied-stack",
+  // Mixtures of experts.
+  "moe-qwen2-tied-cheap_embed",
+  "moe-qwen2-tied-noshared",
+  "moe-qwen-from-llama",
+  "moe-mixtral-llama",
+  "moe-mixtral-hidden",
+  "moe-mixtral-uniform_random",
+  "moe-err-archmismatch",
+  // Tokenizers and chat templates.
+  "k-tok-union",
+  "k-tok-union-pad",
+  "k-tok-slerp-union",
+  "k-tok-mixed-tied-union",
+  "k-tok-force",
+  "k-tok-zero",
+  "k-tok-model-nonmember",
+  "k-chat-literal",
+  "k-chat-invalid",
   // Options.
   "o-shard-20k",
   "o-no-safe-serialization",

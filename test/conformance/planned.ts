@@ -5,8 +5,12 @@ import { parseCommandLine } from "../../src/commands/parse.ts";
 import { loadMergeConfig } from "../../src/config/read.ts";
 import { type Problem, Report, SinterError } from "../../src/errors.ts";
 import { loadMixtureConfig } from "../../src/moe/config.ts";
-import { planMixture } from "../../src/moe/plan.ts";
+import { gatesFromPrompts } from "../../src/moe/gates.ts";
+import { type MixturePlan, planMixture } from "../../src/moe/plan.ts";
 import { checkExperts } from "../../src/moe/prompt-check.ts";
+import { withGates } from "../../src/moe/routers.ts";
+import type { MixtureConfig } from "../../src/moe/types.ts";
+import { native } from "../../src/native.ts";
 import { buildPlan } from "../../src/plan/build.ts";
 import { DEFAULT_OPTIONS, type MergeOptions, type MergePlan } from "../../src/plan/types.ts";
 import { replan } from "../../src/recipes/replan.ts";
@@ -35,17 +39,26 @@ export function planned(args: readonly string[]): MergePlan {
   return buildPlan(loadMergeConfig(config, { strict: options.strict }, report), options, "out", report);
 }
 
-/** The same for `mergekit-moe`. The numbers of routers that come from prompts are not in it. */
-function plannedMixture(args: readonly string[]): MergePlan {
+/** Plans what a command line of `mergekit-moe` asks for. The numbers of routers that come from prompts are not in it. */
+function plannedMixture(args: readonly string[], report: Report): MixturePlan & { config: MixtureConfig } {
   const parsed = parseCommandLine(moe, args);
   if (parsed.kind !== "run") throw new Error("the case asks for help");
   const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowSame } = parsed.options;
-  const report = new Report();
   const config = loadMixtureConfig(parsed.positionals[0] as string, { strict: false }, report);
   checkExperts(config, allowSame, report);
   report.throwIfErrors();
   const options = { outShardSize, copyTokenizer, writeModelCard, safeSerialization, seed: parsed.options.randomSeed };
-  return planMixture(config, { ...DEFAULT_OPTIONS, ...options, expertLayout: "separate" }, "out", report).plan;
+  const planned = planMixture(config, { ...DEFAULT_OPTIONS, ...options, expertLayout: "separate" }, "out", report);
+  return { ...planned, config };
+}
+
+/** The plan of a program's command line, ready to run. @throws SinterError with what stands in the way. */
+export async function runnable(program: string, args: readonly string[]): Promise<MergePlan> {
+  if (program !== "mergekit-moe") return planned(args);
+  const report = new Report();
+  const { plan, config, models, routers } = plannedMixture(args, report);
+  if (routers.length === 0) return plan;
+  return withGates(plan, routers, await gatesFromPrompts(config, models, native(), report), config.experts.length);
 }
 
 /** The plan of a program that was run, or the problems that stand in its way. */
@@ -53,7 +66,7 @@ export function planOrProblems(program: string, execution: Execution): MergePlan
   const { args, exitCode, out } = execution;
   try {
     if (program === "mergekit-yaml") return planned(args);
-    if (program === "mergekit-moe") return plannedMixture(args);
+    if (program === "mergekit-moe") return plannedMixture(args, new Report()).plan;
     // The others write a recipe: it is to give the plan again.
     return exitCode === 0 && existsSync(out) ? plannedAgain(out, args) : [];
   } catch (error) {

@@ -7,28 +7,25 @@ import { silentProgress } from "../../src/run/progress.ts";
 import { runPlan } from "../../src/run/run.ts";
 import type { Execution } from "./execute.ts";
 import type { Case, Kit } from "./kit.ts";
-import { planned } from "./planned.ts";
+import { runnable } from "./planned.ts";
 import { judge, type Verdict } from "./run-case.ts";
 
-/** Runs one case within this process, in the current folder: what `mergekit-yaml` does, without starting it. */
+/** Runs one case within this process, in the current folder: what the program does, without starting it. */
 export async function runCaseHere(kit: Kit, conformanceCase: Case): Promise<Verdict> {
   const scratch = mkdtempSync(join(tmpdir(), "sinter-conformance-"));
   try {
     const out = join(scratch, "out");
-    const args = conformanceCase.command
-      .replace(/\bOUT\b/, out)
-      .split(" ")
-      .slice(1);
-    return judge(kit, conformanceCase, await executeHere(args, out));
+    const [program = "", ...args] = conformanceCase.command.replace(/\bOUT\b/, out).split(" ");
+    return judge(kit, conformanceCase, await executeHere(program, args, out));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-async function executeHere(args: readonly string[], out: string): Promise<Execution> {
+async function executeHere(program: string, args: readonly string[], out: string): Promise<Execution> {
   try {
     const options = { force: true, resume: true, nan: "warn", sync: false } as const;
-    await runPlan(planned(args), out, options, native(), silentProgress);
+    await runPlan(await runnable(program, args), out, options, native(), silentProgress);
     return { args, exitCode: 0, text: "", out };
   } catch (error) {
     if (!(error instanceof SinterError)) throw error;

@@ -9,6 +9,9 @@ import { readLayerStack } from "../../src/config/bakllama.ts";
 import { readMultiConfig } from "../../src/config/multi.ts";
 import { loadMergeConfig, readMergeConfig } from "../../src/config/read.ts";
 import { Report } from "../../src/errors.ts";
+import { loadMixtureConfig } from "../../src/moe/config.ts";
+import { type MixturePlan, planMixture } from "../../src/moe/plan.ts";
+import { checkExperts } from "../../src/moe/prompt-check.ts";
 import { buildPlan } from "../../src/plan/build.ts";
 import { buildRawPlan } from "../../src/plan/raw.ts";
 import { DEFAULT_OPTIONS, type MergePlan } from "../../src/plan/types.ts";
@@ -38,13 +41,34 @@ function plan(name: string): MergePlan {
   return result;
 }
 
+function planMoe(path: string): MixturePlan {
+  const report = new Report();
+  const config = loadMixtureConfig(path, { strict: true }, report);
+  checkExperts(config, false, report);
+  report.throwIfErrors();
+  return planMixture(config, { ...DEFAULT_OPTIONS, strict: true, expertLayout: "separate" }, "mixture", report);
+}
+
+function recipesIn(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith(".yml"));
+}
+
 describe("examples", () => {
-  for (const name of readdirSync(EXAMPLES).filter((name) => name.endsWith(".yml"))) {
+  for (const name of recipesIn(EXAMPLES)) {
     test(`${name} plans without an error or a warning`, () => {
       const { ops, warnings, method } = plan(name);
       expect(warnings).toEqual([]);
       expect(ops.length).toBeGreaterThan(20);
       expect(readFileSync(join(EXAMPLES, name), "utf8")).toContain(`merge_method: ${method}\n`);
+    });
+  }
+
+  for (const name of recipesIn(join(EXAMPLES, "moe"))) {
+    test(`moe/${name} plans without an error or a warning`, () => {
+      const { plan: mixture } = planMoe(join(EXAMPLES, "moe", name));
+      expect(mixture.warnings).toEqual([]);
+      expect(mixture.ops.length).toBeGreaterThan(40);
+      expect(mixture.tied.map(({ tensor }) => tensor)).toEqual(["lm_head.weight"]);
     });
   }
 

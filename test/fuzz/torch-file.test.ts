@@ -33,9 +33,11 @@ function read(bytes: Uint8Array): string[] {
   const codes = readOrRefuse(() => {
     const found = parseTorchFile(file, report);
     expect(found === undefined).toBe(report.errors.length > 0);
-    for (const { offset, shape, dtype } of found?.tensors.values() ?? []) {
+    for (const { offset, shape, dtype, strides } of found?.tensors.values() ?? []) {
+      const reach = shape.reduce((sum, size, i) => sum + (size - 1) * (strides?.[i] ?? 0), 1);
+      const elements = strides === undefined ? elementCount(shape) : reach;
       expect(offset).toBeGreaterThanOrEqual(0);
-      expect(offset + elementCount(shape) * DTYPE_BYTES[dtype]).toBeLessThanOrEqual(bytes.length);
+      expect(offset + elements * DTYPE_BYTES[dtype]).toBeLessThanOrEqual(bytes.length);
     }
     return report.errors.map(({ code }) => code);
   });

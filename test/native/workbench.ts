@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DTYPE_BYTES, type Dtype, type FloatDtype } from "../../src/model/dtype.ts";
-import { type NativeResult, native } from "../../src/native.ts";
+import { type NativeInput, type NativeResult, native } from "../../src/native.ts";
 import { decode, encode } from "../oracle/dtype.ts";
 import type { OracleOp } from "../oracle/methods.ts";
 
@@ -11,6 +11,7 @@ export interface Stored {
   bytes: Uint8Array;
   dtype: Dtype;
   stream?: number;
+  layout?: NativeInput["layout"];
 }
 
 /** An op whose inputs are given as bytes: the workbench finds them a place in a file. */
@@ -23,6 +24,8 @@ export interface WorkOp {
   /** First and last dimension: 1 and `count` where not given. */
   rows?: number;
   columns?: number;
+  /** Elements of each input, where they are pieces of the tensor. */
+  elements?: number;
   seed?: number;
   tensor?: string;
   crc32?: boolean;
@@ -74,15 +77,17 @@ export async function runOps(ops: readonly WorkOp[]): Promise<Outcome[]> {
         addon.merge({
           kernel: op.kernel,
           params: [...(op.params ?? [])],
-          inputs: op.inputs.map(({ dtype, stream }, k) => ({
+          inputs: op.inputs.map(({ dtype, stream, layout }, k) => ({
             source: source.handle,
             offset: offsets[i]?.[k] as number,
             dtype,
             stream: stream ?? k,
+            layout,
           })),
           count: op.count,
           rows: op.rows ?? 1,
           columns: op.columns ?? op.count,
+          ...(op.elements === undefined ? {} : { elements: op.elements }),
           seed: op.seed ?? 0,
           tensor: op.tensor ?? "w",
           sink,

@@ -22,8 +22,14 @@ export function assembled(op: OracleOp): OracleResult {
 /** Tensors made without an input. */
 export function generated(op: OracleOp): OracleResult {
   const values = generatedValues(op);
-  return { values, terms: values.map(Math.abs), alternatives: new Map(), contested: new Set() };
+  // Sines are as exact as the angle, and not relative to themselves: near zero the radius counts.
+  const scale = op.kernel === "normal" ? RADIUS * (op.params[0] ?? 0) : 0;
+  const terms = values.map((x) => Math.max(Math.abs(x), scale));
+  return { values, terms, alternatives: new Map(), contested: new Set() };
 }
+
+/** Few pairs of normal numbers lie farther from zero. */
+const RADIUS = 4;
 
 function generatedValues({ kernel, params, ...op }: OracleOp): Float64Array {
   const [first = 0, second = 0] = params;

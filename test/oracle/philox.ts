@@ -44,7 +44,7 @@ export function randomKey(seed: number, tensor: string): bigint {
  * 16 random bits of element i: chunks of 1024 elements take 128 counters of eight numbers; the first half of a chunk takes
  * the lower four of each counter in turn, the second half the upper four.
  */
-function maskNumber(key: readonly [number, number], stream: number, i: number, level: number): number {
+export function maskNumber(key: readonly [number, number], stream: number, i: number, level: number): number {
   const [chunk, place] = [Math.floor(i / 1024), i % 1024];
   const counter = chunk * 128 + Math.floor((place % 512) / 4);
   const words = blockOf([counter >>> 0, Math.floor(counter / 2 ** 32), stream, level], key);
@@ -53,13 +53,17 @@ function maskNumber(key: readonly [number, number], stream: number, i: number, l
   return halfword % 2 === 0 ? word & 0xffff : word >>> 16;
 }
 
-let last: { id: string; words: Words4 } | undefined;
+const last: ({ id: string; words: Words4 } | undefined)[] = [];
 
 /** Four neighbours ask for the same block. */
 function blockOf(counter: Readonly<Words4>, key: readonly [number, number]): Words4 {
   const id = `${counter} ${key}`;
-  if (last?.id !== id) last = { id, words: philox(counter, key) };
-  return last.words;
+  const level = counter[3];
+  const known = last[level];
+  if (known?.id === id) return known.words;
+  const words = philox(counter, key);
+  last[level] = { id, words };
+  return words;
 }
 
 /**

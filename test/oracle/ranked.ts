@@ -1,4 +1,4 @@
-import { philox, randomKey } from "./philox.ts";
+import { maskNumber, randomKey } from "./philox.ts";
 
 /**
  * Which elements della keeps: 1 where kept. In each row of `columns` elements the one of rank r (1 for the smallest
@@ -34,14 +34,11 @@ function compare(a: number, b: number): number {
   return a - b;
 }
 
-/** The random word of each element: four of one counter after the other. */
+/** The random word of each element: its number of level 0 above that of level 1. */
 function randomWords(hash: bigint, stream: number, count: number): Uint32Array {
   const key: [number, number] = [Number(hash & 0xffff_ffffn), Number(hash >> 32n)];
-  const words = new Uint32Array(count);
-  for (let first = 0; first < count; first += 4) {
-    const group = first / 4;
-    const four = philox([group >>> 0, Math.floor(group / 2 ** 32), stream, 0], key);
-    for (let i = 0; i < 4 && first + i < count; i++) words[first + i] = four[i] as number;
-  }
-  return words;
+  return Uint32Array.from(
+    { length: count },
+    (_, i) => maskNumber(key, stream, i, 0) * 65536 + maskNumber(key, stream, i, 1),
+  );
 }

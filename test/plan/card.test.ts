@@ -29,6 +29,12 @@ describe("the model card", () => {
     });
   });
 
+  test("names models of the Hub without the scheme that a recipe may write", () => {
+    const { front, body } = card(average("hf://org/one", "hf://gpt2"), "hf://org/one", "hf://gpt2");
+    expect(front.base_model).toEqual(["org/one", "gpt2"]);
+    expect(body).toContain("- [org/one](https://huggingface.co/org/one)");
+  });
+
   test("names no local path as a base model", () => {
     const { front } = card(average("./models/a", "/data/b"), "./models/a", "/data/b");
     expect(front).toEqual({ library_name: "transformers", tags: ["mergekit", "merge", "sinter"] });

@@ -24,6 +24,16 @@ describe("tensors that the family does not have", () => {
     expect(read(other.op("mtp.0.proj"))).toEqual(["a mtp.0.proj"]);
   });
 
+  test("and that only its class computes are copied without a note", () => {
+    const name = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    const old = { tensors: { [name]: { dtype: "F32", shape: [2] } } } as const;
+    const qwen = { ...old, class: "Qwen2ForCausalLM" } as const;
+    const merged = plan(average, [tinyModel("a", qwen), tinyModel("b", qwen)]);
+    expect(read(merged.op(name))).toEqual([`a ${name}`]);
+    expect(merged.op(name).kernel).toBe("copy");
+    expect(merged.warned).toEqual([]);
+  });
+
   test("come from the base before any other", () => {
     const ties = "merge_method: ties\nbase_model: base\nmodels: [{model: a}]\nparameters: {weight: 1}";
     const merged = plan(ties, [tinyModel("a", extra([3])), tinyModel("base", extra())]);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Model } from "../../src/model/types.ts";
+import type { Model, TensorView } from "../../src/model/types.ts";
 import { plan, problems } from "./models.ts";
 import { recordedAs } from "./recorded-models.ts";
 
@@ -72,11 +72,54 @@ describe("experts, each in tensors of its own or all packed in one", () => {
     expect(first.op("model.layers.0.block_sparse_moe.experts.1.w3.weight").inputs).toHaveLength(2);
   });
 
-  test("that are packed the other way round are refused, and the error says why", () => {
-    const models = [recordedAs("a", "qwen3_vl_moe-tied"), recordedAs("b", "qwen3_vl_moe-publishedorientation-tied")];
-    expect(problems(linear("a", "b"), models)[0]).toMatchObject({
-      code: "shape-mismatch",
-      hint: expect.stringContaining("transposed"),
+  describe("that are packed the other way round", () => {
+    const UP = "model.language_model.layers.0.mlp.experts.gate_up_proj";
+    const usual = (name: string) => recordedAs(name, "qwen3_vl_moe-tied");
+    const published = (name: string) => recordedAs(name, "qwen3_vl_moe-publishedorientation-tied");
+
+    test.each([
+      ["transformers 5 first", usual("a"), published("b"), [4, 48, 32], [1536, 1, 48]],
+      ["the published model first", published("a"), usual("b"), [4, 32, 48], [1536, 1, 32]],
+    ] as const)("are read transposed, with a warning: %s", (_, a, b, shape, strides) => {
+      const merged = plan(linear("a", "b"), [a, b]);
+      const op = merged.op(UP);
+      expect(op.shape).toEqual(shape);
+      expect(op.inputs.map(({ view }) => view.shape)).toEqual([shape, shape]);
+      expect(op.inputs.map(({ view }) => view.strides)).toEqual([undefined, strides]);
+      expect(merged.report.warnings).toMatchObject([{ code: "transposed-experts", model: "b" }]);
+    });
+
+    test("are left as they are where all models have them so", () => {
+      const merged = plan(linear("a", "b"), [published("a"), published("b")]);
+      expect(merged.op(UP).inputs.map(({ view }) => view.strides)).toEqual([undefined, undefined]);
+      expect(merged.warned).toEqual([]);
+    });
+
+    /** `down_proj` with as many rows as columns: its shape does not tell. */
+    const withSquare = (model: Model): Model => {
+      const tensors = [...model.tensors].map(([name, view]) =>
+        name.endsWith("experts.down_proj")
+          ? ([name, { ...view, shape: [4, 32, 32] }] as const)
+          : ([name, view] as const),
+      );
+      return { ...model, tensors: new Map(tensors) };
+    };
+
+    test("take square ones with them", () => {
+      const down = UP.replace("gate_up", "down");
+      const merged = plan(linear("a", "b"), [withSquare(usual("a")), withSquare(published("b"))]);
+      expect(merged.op(down).inputs.map(({ view }) => view.strides)).toEqual([undefined, [1024, 1, 32]]);
+      const same = plan(linear("a", "b"), [withSquare(usual("a")), withSquare(usual("b"))]);
+      expect(same.op(down).inputs.map(({ view }) => view.strides)).toEqual([undefined, undefined]);
+    });
+
+    test("in part only are refused", () => {
+      const odd = published("b");
+      const tensors = new Map(odd.tensors).set(UP, usual("b").tensors.get(UP) as TensorView);
+      expect(problems(linear("a", "b"), [usual("a"), { ...odd, tensors }])[0]).toMatchObject({
+        code: "shape-mismatch",
+        hint: expect.stringContaining("transposed"),
+      });
     });
   });
 });
@@ -98,9 +141,13 @@ describe("a projection fused in one tensor", () => {
     expect(merged.warned).toEqual([]);
   });
 
-  test("is not put together: the error says which model must come first", () => {
-    expect(problems(linear("b", "a"), [llama("a"), phi3("b")], { allowCrimes: true })).toMatchObject([
+  test("is not put together: a warning says which model must come first, and the fused ones are copied", () => {
+    const merged = plan(linear("b", "a"), [llama("a"), phi3("b")], { allowCrimes: true });
+    expect(merged.op(QKV).inputs.map(({ model }) => model)).toEqual(["b"]);
+    expect(merged.op("model.layers.0.self_attn.o_proj.weight").inputs).toHaveLength(2);
+    expect(merged.report.warnings).toMatchObject([
       { code: "packed-weights", model: "b", hint: expect.stringContaining("name a as base_model") },
+      { code: "copied-weights", model: "b" },
     ]);
   });
 

@@ -75,8 +75,8 @@ describe("every kind of problem of the last step", () => {
   });
 
   test("comes in one list before anything is opened in vain", () => {
-    const yaml = "merge_method: tise\ntokenizer_source: base\nchat_template: auto\nmodels: [{model: x}, {model: y}]";
-    expect(codes(yaml, []).toSorted()).toEqual(["no-model", "no-model", "not-yet", "not-yet", "unknown-method"]);
+    const yaml = "merge_method: tise\nchat_template: chatlm\nmodels: [{model: x}, {model: y}]";
+    expect(codes(yaml, []).toSorted()).toEqual(["chat-template", "no-model", "no-model", "unknown-method"]);
   });
 });
 

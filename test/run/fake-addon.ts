@@ -139,6 +139,13 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     route() {
       throw nativeError("BAD_ARGUMENT", "running a plan makes no routing vectors");
     },
+    transplant() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan transplants nothing"));
+    },
+    transplantProgress: () => [0, 0],
+    wellTrained() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan judges no rows"));
+    },
     forward() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan runs no model"));
     },

@@ -21,6 +21,10 @@ const OPTIONS = {
   loadIn8bit: loadIn(8),
   allowSame: { ...ALLOW_SAME, group: "Dangerous Options" },
   ...MERGEKIT_OPTIONS,
+  randomSeed: {
+    ...MERGEKIT_OPTIONS.randomSeed,
+    doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere.",
+  },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -2,10 +2,10 @@ import { modelWeightFiles } from "../weight-files.ts";
 
 const TRAINING_LOG = /^(trainer_state|all_results|train_results|eval_results)\.json$/;
 /** Text beside the weights: configurations and tokenizers (JSON and others), chat templates, the code of either. */
-const SIDE_FILE = /\.(json|jinja|tiktoken|model|py|cu|cpp)$|^(merges|vocab)\.txt$/;
+const SIDE_FILE = /^[^/]+\.(json|jinja|tiktoken|model|py|cu|cpp)$|^(merges|vocab)\.txt$/;
 const TOKENIZER_FILE = /^(tokenizer.*|vocab|tekken)\.(json|txt)$|\.(tiktoken|model)$/;
 
-/** Files of a repository's first level. */
+/** Files of one folder, and shards in folders within it. */
 export interface ChosenFiles {
   /** Empty where there are none in a format that is read here. */
   weights: readonly string[];
@@ -21,7 +21,7 @@ export function isTokenizerFile(name: string): boolean {
 /**
  * What of a repository a merge needs: the weights that would be read of a folder with these files, and what lies beside
  * them.
- * @param names of all files in the first level.
+ * @param names of all files in the folder; with those in folders within it that the index names.
  * @param index the index among them, and the files it names. One whose files are not all there is a leftover, and is left.
  */
 export function chooseFiles(

@@ -7,7 +7,7 @@ import { type HubSession, Interruption, persist } from "./session.ts";
 
 /** A file of a repository. */
 export interface HubFile {
-  /** Its name: only the first level is listed. */
+  /** From the repository's first level on. */
   path: string;
   /** Bytes. */
   size: number;
@@ -35,18 +35,45 @@ export async function listRepository(session: HubSession, { id, revision }: Miss
   try {
     const info = await modelInfo({ name: id, revision, hubUrl, additionalFields: ["sha"], fetch });
     const commit = checkCommit(info.sha);
-    const files: HubFile[] = [];
-    for await (const entry of listFiles({ repo: { type: "model", name: id }, revision: commit, hubUrl, fetch })) {
-      if (entry.type !== "file") continue;
-      files.push(checkFile(entry.path, entry.lfs?.size ?? entry.size, entry.lfs?.oid ?? entry.oid));
-      if (files.length > MOST_FILES) throw nonsense(`more than ${MOST_FILES} files`);
-    }
-    return { commit, files };
+    return { commit, files: await filesIn(session, id, commit) };
   } catch (error) {
-    if (error instanceof SinterError || error instanceof Refusal || session.signal.aborted) throw error;
-    // What the package throws on an answer of another form than it expects.
-    throw nonsense(plainText((error as Error).message) ?? "no listing");
+    throw listingFault(session, error);
   }
+}
+
+/**
+ * The files of one folder of a repository, without those deeper; none where there is no such folder.
+ * @throws as `listRepository`.
+ */
+export async function listFolder(
+  session: HubSession,
+  { id }: MissingModel,
+  commit: string,
+  folder: string,
+): Promise<HubFile[]> {
+  try {
+    return await filesIn(session, id, commit, folder);
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) return [];
+    throw listingFault(session, error);
+  }
+}
+
+async function filesIn(session: HubSession, id: string, commit: string, folder?: string): Promise<HubFile[]> {
+  const files: HubFile[] = [];
+  const place = { repo: { type: "model", name: id }, revision: commit, hubUrl: session.settings.endpoint } as const;
+  for await (const entry of listFiles({ ...place, path: folder ?? "", fetch: apiFetch(session) })) {
+    if (entry.type !== "file") continue;
+    files.push(checkFile(entry.path, folder, entry.lfs?.size ?? entry.size, entry.lfs?.oid ?? entry.oid));
+    if (files.length > MOST_FILES) throw nonsense(`more than ${MOST_FILES} files`);
+  }
+  return files;
+}
+
+function listingFault(session: HubSession, error: unknown): unknown {
+  if (error instanceof SinterError || error instanceof Refusal || session.signal.aborted) return error;
+  // What the package throws on an answer of another form than it expects.
+  return nonsense(plainText((error as Error).message) ?? "no listing");
 }
 
 /** The repository's branches and tags; none where the Hub does not say. */
@@ -105,8 +132,9 @@ function checkCommit(sha: unknown): string {
 }
 
 /** Names become paths in the cache, and so do checksums: neither may lead out of it. */
-function checkFile(path: unknown, size: unknown, etag: unknown): HubFile {
-  if (typeof path !== "string" || !isPlainName(path)) {
+function checkFile(path: unknown, folder: string | undefined, size: unknown, etag: unknown): HubFile {
+  const start = folder === undefined ? "" : `${folder}/`;
+  if (typeof path !== "string" || !path.startsWith(start) || !isPlainName(path.slice(start.length))) {
     throw new SinterError({
       code: "hub-unsafe-name",
       message: `the repository has a file whose name could lead out of the cache: ${JSON.stringify(path)}`,
@@ -116,6 +144,11 @@ function checkFile(path: unknown, size: unknown, etag: unknown): HubFile {
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) throw nonsense(`no size of ${path}`);
   if (!isEtag(etag)) throw nonsense(`no checksum of ${path}`);
   return { path, size, etag };
+}
+
+/** Whether a path goes down from the repository's first level, and nowhere else. */
+export function isSafePath(path: string): boolean {
+  return path.split("/").every(isPlainName);
 }
 
 function isPlainName(path: string): boolean {

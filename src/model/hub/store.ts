@@ -66,6 +66,7 @@ export function publishSnapshot(cacheDir: string, { model, commit, files, hasTok
 
 /** A relative link, so that the cache can be moved. */
 function linkBlob(blob: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
   const target = relative(dirname(path), blob);
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === target) return;
   const temporary = `${path}.${process.pid}.tmp`;

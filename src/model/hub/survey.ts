@@ -1,15 +1,25 @@
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { type Problem, type Report, SinterError } from "../../errors.ts";
 import { expandHome } from "../hub-cache.ts";
 import { isObject } from "../json-file.ts";
 import { didYouMean } from "../locate.ts";
-import type { MissingModel } from "../missing.ts";
+import type { FoldersOf, MissingModel } from "../missing.ts";
+import { parsePythonJson } from "../python-json.ts";
 import { quantisedConfig } from "../quantised.ts";
 import { formatModelPath } from "../ref.ts";
 import { modelWeightFiles } from "../weight-files.ts";
 import { checksumFor } from "./checksum.ts";
 import { chooseFiles, isTokenizerFile } from "./choose.ts";
-import { fetchWhole, type HubFile, type Listing, listRepository, listRevisions, resolveUrl } from "./listing.ts";
+import {
+  fetchWhole,
+  type HubFile,
+  isSafePath,
+  type Listing,
+  listFolder,
+  listRepository,
+  listRevisions,
+  resolveUrl,
+} from "./listing.ts";
 import { explainRefusal, noRevision } from "./problems.ts";
 import { Refusal } from "./request.ts";
 import type { HubSession } from "./session.ts";
@@ -26,17 +36,19 @@ export interface Survey {
 /**
  * Asks the Hub about models, all at once. Reads listings and, of the files, config.json (gated models show there) and
  * the weights' index.
+ * @param foldersOf the folders that hold parts of a model, by its config.json.
  * @returns one survey per model, except where something is wrong: then the report has an error for it.
  */
 export async function surveyModels(
   session: HubSession,
   models: readonly MissingModel[],
   report: Report,
+  foldersOf: FoldersOf = () => [],
 ): Promise<Survey[]> {
   const surveys = await Promise.all(
     models.map(async (model) => {
       try {
-        return await surveyModel(session, model);
+        return await surveyModel(session, model, foldersOf);
       } catch (error) {
         for (const problem of await explain(session, model, error)) reportFor(model, problem, report);
         return undefined;
@@ -46,17 +58,44 @@ export async function surveyModels(
   return surveys.filter((survey) => survey !== undefined);
 }
 
-async function surveyModel(session: HubSession, model: MissingModel): Promise<Survey> {
+async function surveyModel(session: HubSession, model: MissingModel, foldersOf: FoldersOf): Promise<Survey> {
   const listing = await listRepository(session, model);
   const names = listing.files.map((file) => file.path);
   const configPage = `${session.settings.endpoint}/${model.id}/blob/${listing.commit}/config.json`;
-  const problem = quantisedConfig(await readConfig(session, model, listing), configPage);
+  const config = await readConfig(session, model, listing);
+  const problem = quantisedConfig(config, configPage);
   if (problem !== undefined) throw new SinterError(problem);
-  const { weights, sides } = chooseFiles(names, await readIndex(session, model, listing));
-  if (weights.length === 0) throw new SinterError(noWeights(model, names));
-  const wanted = new Set([...weights, ...sides]);
-  const files = listing.files.filter((file) => wanted.has(file.path)).sort((a, b) => a.size - b.size);
+  const own = await chooseIn("", session, model, listing);
+  if (own.weights === 0) throw new SinterError(noWeights(model, names));
+  const parts = await Promise.all(
+    [...foldersOf(config)].filter(isSafePath).map(async (folder) => {
+      const files = await listFolder(session, model, listing.commit, folder);
+      return await chooseIn(`${folder}/`, session, model, { commit: listing.commit, files });
+    }),
+  );
+  const files = [own, ...parts].flatMap((part) => part.files).sort((a, b) => a.size - b.size);
   return { model, commit: listing.commit, files, hasTokenizer: names.some(isTokenizerFile) };
+}
+
+/**
+ * What is needed of one folder, its files given. Shards that its index places in folders within it are looked for there.
+ * @param folder with its slash; empty for the repository's first level.
+ */
+async function chooseIn(
+  folder: string,
+  session: HubSession,
+  model: MissingModel,
+  { commit, files }: Listing,
+): Promise<{ files: HubFile[]; weights: number }> {
+  const byName = new Map(files.map((file) => [file.path.slice(folder.length), file]));
+  const index = await readIndex(byName, session, model, commit);
+  const within = new Set(index?.shards.map((shard) => dirname(shard)));
+  for (const inner of [...within].filter((path) => path !== "." && isSafePath(path))) {
+    const more = await listFolder(session, model, commit, folder + inner);
+    for (const file of more) byName.set(file.path.slice(folder.length), file);
+  }
+  const { weights, sides } = chooseFiles([...byName.keys()], index);
+  return { files: [...weights, ...sides].map((name) => byName.get(name) as HubFile), weights: weights.length };
 }
 
 /** Empty where there is none. A gated repository does not give it. */
@@ -67,26 +106,27 @@ async function readConfig(
 ): Promise<Record<string, unknown>> {
   const names = ["config.json", "adapter_config.json"];
   const file = listing.files.find(({ path }) => names.includes(path));
-  return file === undefined ? {} : readObject(await fetchFile(session, model, listing, file));
+  return file === undefined ? {} : readObject(await fetchFile(session, model, listing.commit, file));
 }
 
 async function readIndex(
+  byName: ReadonlyMap<string, HubFile>,
   session: HubSession,
   model: MissingModel,
-  listing: Listing,
+  commit: string,
 ): Promise<{ name: string; shards: string[] } | undefined> {
-  const name = modelWeightFiles(listing.files.map((file) => file.path))?.index;
-  const file = listing.files.find(({ path }) => path === name);
-  if (file === undefined) return undefined;
-  const { weight_map } = readObject(await fetchFile(session, model, listing, file));
+  const name = modelWeightFiles([...byName.keys()])?.index;
+  const file = name === undefined ? undefined : byName.get(name);
+  if (name === undefined || file === undefined) return undefined;
+  const { weight_map } = readObject(await fetchFile(session, model, commit, file));
   const named = isObject(weight_map) ? Object.values(weight_map) : [];
-  return { name: file.path, shards: [...new Set(named.filter((shard) => typeof shard === "string"))] };
+  return { name, shards: [...new Set(named.filter((shard) => typeof shard === "string"))] };
 }
 
 /** Empty where the file holds something else: what that means is said when the model is read. */
 function readObject(bytes: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const value: unknown = parsePythonJson(new TextDecoder().decode(bytes));
     return isObject(value) ? value : {};
   } catch {
     return {};
@@ -97,10 +137,10 @@ function readObject(bytes: Uint8Array): Record<string, unknown> {
 async function fetchFile(
   session: HubSession,
   model: MissingModel,
-  listing: Listing,
+  commit: string,
   file: HubFile,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const url = resolveUrl(session, model.id, listing.commit, file.path);
+  const url = resolveUrl(session, model.id, commit, file.path);
   for (let tries = 0; tries < 2; tries++) {
     const { body } = await fetchWhole(session, url, { "accept-encoding": "identity" });
     const checksum = checksumFor(file.etag, file.size);

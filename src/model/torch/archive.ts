@@ -22,7 +22,7 @@ export function readArchive(file: ByteFile): TorchContainer {
       `${pickle.name} takes ${pickle.size} bytes, beyond the limit of ${MAX_PICKLE_BYTES}`,
     );
   }
-  const { value } = readPickle(file.read(dataOffset(file, pickle), pickle.size));
+  const { value, foreign } = readPickle(file.read(dataOffset(file, pickle), pickle.size));
   const located = new Map<string, number>();
   const locate = (storage: TorchStorage): number => {
     const name = `${folder}data/${storage.key}`;
@@ -37,7 +37,7 @@ export function readArchive(file: ByteFile): TorchContainer {
     located.set(name, offset);
     return offset;
   };
-  return { root: value, locate };
+  return { root: value, foreign, locate };
 }
 
 /** The folder that everything lies in, with its slash. Its name is that of the file when it was saved. */

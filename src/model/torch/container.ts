@@ -6,6 +6,8 @@ export const MAX_PICKLE_BYTES = 128 << 20;
 /** What `torch.save` wrote, in whichever of its formats: the pickled value, and where storages lie. */
 export interface TorchContainer {
   root: PickleValue;
+  /** Classes and functions in it that no state dict needs: nothing of them was run. */
+  foreign: readonly string[];
   /**
    * Where the bytes of a storage begin, from the start of the file; all `storage.bytes` of them lie in the file.
    * @throws FormatError where they do not.

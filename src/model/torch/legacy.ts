@@ -42,7 +42,7 @@ export function readLegacy(file: ByteFile): TorchContainer {
     }
     return place.offset;
   };
-  return { root: pickles.pickle.value, locate };
+  return { root: pickles.pickle.value, foreign: pickles.pickle.foreign, locate };
 }
 
 function readGrowing(file: ByteFile): Pickles {

@@ -1,7 +1,7 @@
 import { FormatError } from "../format-error.ts";
+import { COMPANIONS, foreignGlobal } from "./companions.ts";
 import { STORAGE_CLASSES, TORCH_ELEMENTS, type TorchElement } from "./elements.ts";
 import {
-  OpaqueValue,
   PickleGlobal,
   PickleList,
   type PickleTuple,
@@ -35,25 +35,6 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   _rebuild_wrapper_subclass: "of a class of its own",
 };
 
-/** Harmless companions of tensors in training checkpoints, as PyTorch's own safe reader and the reference take them. */
-const OPAQUE: readonly string[] = [
-  "collections.Counter",
-  "torch.device",
-  "torch.serialization._get_layout",
-  "torch.per_tensor_affine",
-  "torch.per_tensor_symmetric",
-  "torch.per_channel_affine",
-  "torch.per_channel_symmetric",
-  "torch.per_channel_affine_float_qparams",
-  "numpy.dtype",
-  "numpy.core.multiarray.scalar",
-  "numpy._core.multiarray.scalar",
-  "_codecs.encode",
-  ...["builtins", "__builtin__"].flatMap((module) =>
-    ["set", "frozenset", "bytearray", "complex"].map((name) => `${module}.${name}`),
-  ),
-];
-
 const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
   [
     TENSOR,
@@ -68,7 +49,7 @@ const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
     ...Object.entries(UNUSABLE).map(
       ([name, kind]) => new PickleGlobal(`torch._utils.${name}`, { call: () => new UnusableTensor(kind) }),
     ),
-    ...OPAQUE.map((name) => new PickleGlobal(name, { call: () => new OpaqueValue() })),
+    ...COMPANIONS,
   ].map((global) => [global.name, global]),
 );
 
@@ -81,15 +62,21 @@ const RENAMED: ReadonlyMap<string, PickleGlobal> = new Map([
 
 /**
  * What a name in a pickle stands for. No module is ever loaded, and nothing is ever called but the functions of this file.
- * @throws FormatError `pickle-global` for every name but the few that a state dict needs.
+ * @throws FormatError `pickle-global` for every name but the few that a state dict needs, and classes whose objects
+ *   training programs keep beside one.
  */
 export function lookUpGlobal(module: string, name: string): PickleGlobal {
   const full = `${module}.${name}`;
-  const found = GLOBALS.get(full) ?? RENAMED.get(full);
+  const found = GLOBALS.get(full) ?? RENAMED.get(full) ?? foreignGlobal(module, name);
   if (found !== undefined) return found;
-  throw new FormatError(
+  throw foreignName(full);
+}
+
+/** What is said of a class or function that has no place in a state dict. */
+export function foreignName(name: string): FormatError {
+  return new FormatError(
     "pickle-global",
-    `the file asks for ${JSON.stringify(full).slice(1, -1)}, which is no part of a state dict: nothing in it was run`,
+    `the file asks for ${JSON.stringify(name).slice(1, -1)}, which is no part of a state dict: nothing in it was run`,
     "use the model's safetensors weights; or, where you trust the file, load it with PyTorch and save only its state_dict()",
   );
 }
@@ -154,6 +141,7 @@ function attributedTensor(args: PickleTuple): PickleValue {
   const [rebuild, type, inner] = args;
   const isKnown = rebuild instanceof PickleGlobal && REBUILD.includes(rebuild);
   if (type instanceof PickleGlobal && !isKnown) return new UnusableTensor(`made by ${type.name}`);
+  if (type instanceof PickleGlobal && type.opaque !== undefined) return new UnusableTensor(`of class ${type.name}`);
   if (!isKnown || !isTuple(inner) || (type !== TENSOR && type !== PARAMETER))
     throw malformed("a tensor is of no known class");
   return rebuild.call?.(inner) ?? null;

@@ -25,6 +25,8 @@ export interface Pickle {
   value: PickleValue;
   /** By key, each as it is first met. */
   storages: ReadonlyMap<string, TorchStorage>;
+  /** Classes and functions that no state dict needs: nothing of them was run. */
+  foreign: readonly string[];
   /** Where the pickle ends. */
   end: number;
 }
@@ -49,6 +51,7 @@ class PickleMachine {
   private floor = NO_MARK;
   private readonly memo: PickleValue[] = [];
   private readonly storages = new Map<string, TorchStorage>();
+  private readonly foreign = new Set<string>();
   private values = 0;
   private objects = 0;
 
@@ -72,7 +75,8 @@ class PickleMachine {
   }
 
   private result(): Pickle {
-    return { value: this.pop(), storages: this.storages, end: this.input.position };
+    const { storages, foreign } = this;
+    return { value: this.pop(), storages, foreign: [...foreign], end: this.input.position };
   }
 
   /** Opcodes of the memo and of the frame around the values. @returns whether the opcode is one of them. */
@@ -181,21 +185,25 @@ class PickleMachine {
     switch (opcode) {
       case OP.GLOBAL: {
         const module = this.input.line();
-        return this.push(lookUpGlobal(module, this.input.line()));
+        return this.pushGlobal(module, this.input.line());
       }
       case OP.STACK_GLOBAL: {
         const [module, name] = this.popMany(2);
         if (typeof module !== "string" || typeof name !== "string") throw malformed("a global has no name");
-        return this.push(lookUpGlobal(module, name));
+        return this.pushGlobal(module, name);
       }
       case OP.BINPERSID:
-        return this.pushStorage(storageOf(this.pop()));
+        return this.pushPersistent(this.pop());
       case OP.REDUCE: {
         const [callable, args] = this.popMany(2);
         if (!(callable instanceof PickleGlobal) || callable.call === undefined) throw malformed("it calls no function");
         if (!isTuple(args)) throw malformed(`${callable.name} has no arguments`);
         return this.pushObject(callable.call(args));
       }
+      case OP.NEWOBJ:
+        return this.pushPresence(this.popMany(2));
+      case OP.NEWOBJ_EX:
+        return this.pushPresence(this.popMany(3));
       case OP.BUILD:
         this.ignoreState();
         return true;
@@ -211,6 +219,18 @@ class PickleMachine {
     if (!(target instanceof Map) && !(target instanceof OpaqueValue)) throw malformed("a state of no dict");
   }
 
+  private pushGlobal(module: string, name: string): true {
+    const global = lookUpGlobal(module, name);
+    if (global.opaque?.foreign !== undefined) this.foreign.add(global.name);
+    return this.push(global);
+  }
+
+  /** An object of a class, made without a call: only what is nothing but its presence is made so. */
+  private pushPresence([type]: readonly PickleValue[]): true {
+    if (!(type instanceof PickleGlobal) || type.opaque === undefined) throw malformed("it makes an object of no class");
+    return this.push(type.opaque);
+  }
+
   private push(value: PickleValue): true {
     this.values++;
     this.stack.push(value);
@@ -222,7 +242,11 @@ class PickleMachine {
     return this.push(value);
   }
 
-  private pushStorage(storage: TorchStorage): true {
+  /** A storage; or, in old files, the class of a layer, with its source code: `("module", class, …)`. */
+  private pushPersistent(id: PickleValue): true {
+    const [kind, type] = isTuple(id) ? id : [];
+    if (kind === "module" && type instanceof PickleGlobal && type.opaque !== undefined) return this.push(type);
+    const storage = storageOf(id);
     if (!this.storages.has(storage.key)) this.storages.set(storage.key, storage);
     return this.pushObject(storage);
   }
@@ -258,6 +282,7 @@ class PickleMachine {
 
   private append(items: readonly PickleValue[]): true {
     const list = this.top();
+    if (list instanceof OpaqueValue) return true;
     if (!(list instanceof PickleList)) throw malformed("it appends to no list");
     for (const item of items) list.items.push(item);
     return true;
@@ -265,6 +290,7 @@ class PickleMachine {
 
   private setItems(items: readonly PickleValue[]): true {
     const dict = this.top();
+    if (dict instanceof OpaqueValue) return true;
     if (!(dict instanceof Map) || items.length % 2 !== 0) throw malformed("it sets items of no dict");
     for (let i = 0; i < items.length; i += 2) dict.set(items[i] as PickleValue, items[i + 1] as PickleValue);
     return true;

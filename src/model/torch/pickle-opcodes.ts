@@ -1,4 +1,4 @@
-/** Opcodes that a state dict needs, in pickle protocols 2 to 5. Source: CPython's `Lib/pickletools.py`. */
+/** Opcodes that a state dict needs, and what stands beside it, in pickle protocols 2 to 5. Source: CPython's `Lib/pickletools.py`. */
 export const OP = {
   MARK: 0x28,
   EMPTY_TUPLE: 0x29,
@@ -29,6 +29,7 @@ export const OP = {
   SETITEMS: 0x75,
   EMPTY_DICT: 0x7d,
   PROTO: 0x80,
+  NEWOBJ: 0x81,
   TUPLE1: 0x85,
   TUPLE2: 0x86,
   TUPLE3: 0x87,
@@ -38,12 +39,13 @@ export const OP = {
   SHORT_BINUNICODE: 0x8c,
   EMPTY_SET: 0x8f,
   ADDITEMS: 0x90,
+  NEWOBJ_EX: 0x92,
   STACK_GLOBAL: 0x93,
   MEMOIZE: 0x94,
   FRAME: 0x95,
 } as const;
 
-/** Opcodes that exist and are refused: those of the text protocols, and those that make objects of classes. */
+/** Opcodes that exist and are refused: those of the text protocols, and rare ones. */
 const REFUSED: Readonly<Record<number, string>> = {
   48: "POP",
   49: "POP_MARK",
@@ -60,7 +62,6 @@ const REFUSED: Readonly<Record<number, string>> = {
   108: "LIST",
   111: "OBJ",
   112: "PUT",
-  129: "NEWOBJ",
   130: "EXT1",
   131: "EXT2",
   132: "EXT4",
@@ -68,7 +69,6 @@ const REFUSED: Readonly<Record<number, string>> = {
   141: "BINUNICODE8",
   142: "BINBYTES8",
   145: "FROZENSET",
-  146: "NEWOBJ_EX",
   150: "BYTEARRAY8",
   151: "NEXT_BUFFER",
   152: "READONLY_BUFFER",

@@ -33,11 +33,18 @@ export class PickleGlobal {
   readonly call: ((args: PickleTuple) => PickleValue) | undefined;
   /** For a dtype or a typed storage class. */
   readonly element: TorchElement | undefined;
+  /** What only stands for its presence, and so do the objects made of it. */
+  readonly opaque: OpaqueValue | undefined;
 
-  constructor(name: string, what: { call?: (args: PickleTuple) => PickleValue; element?: TorchElement } = {}) {
+  constructor(
+    name: string,
+    what: { call?: (args: PickleTuple) => PickleValue; element?: TorchElement; opaque?: OpaqueValue } = {},
+  ) {
     this.name = name;
-    this.call = what.call;
+    const { opaque } = what;
+    this.call = opaque === undefined ? what.call : () => opaque;
     this.element = what.element;
+    this.opaque = opaque;
   }
 }
 
@@ -100,5 +107,12 @@ export class UnusableTensor {
   }
 }
 
-/** Something harmless that checkpoints hold beside tensors, such as a NumPy number: kept as nothing but its presence. */
-export class OpaqueValue {}
+/** Something that checkpoints hold beside tensors, such as a number of NumPy: kept as nothing but its presence. */
+export class OpaqueValue {
+  /** The class that it is of, where it could be, or hold, weights: then it has no place in a state dict. */
+  readonly foreign: string | undefined;
+
+  constructor(foreign?: string) {
+    this.foreign = foreign;
+  }
+}

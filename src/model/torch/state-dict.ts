@@ -1,7 +1,9 @@
 import { FormatError } from "../format-error.ts";
-import { isTuple } from "./pickle-globals.ts";
+import { foreignName, isTuple } from "./pickle-globals.ts";
 import {
+  OpaqueValue,
   type PickleDict,
+  PickleGlobal,
   PickleList,
   type PickleTuple,
   type PickleValue,
@@ -33,6 +35,7 @@ export interface StateDict {
  * @throws FormatError where there is no dict, no tensor, or names that do not tell tensors apart.
  */
 export function findStateDict(root: PickleValue): StateDict {
+  refuseForeign(root);
   if (!(root instanceof Map)) {
     throw new FormatError(
       "torch-no-state-dict",
@@ -80,6 +83,8 @@ class Flattening {
     this.entered.add(container);
     const before = this.tensors.size;
     for (const [key, value] of itemsOf(container)) {
+      refuseForeign(key);
+      refuseForeign(value);
       if (isTensor(value)) this.add(nameUnder(path, key), value);
       else if (isContainer(value)) this.enter(value, nameUnder(path, key), depth + 1);
     }
@@ -93,6 +98,13 @@ class Flattening {
     if (this.tensors.has(name)) throw new FormatError("torch-name", `two tensors have the same name: "${name}"`);
     this.tensors.set(name, tensor);
   }
+}
+
+/** What could be, or hold, weights must not be passed over in a state dict. */
+function refuseForeign(value: PickleValue): void {
+  const opaque = value instanceof PickleGlobal ? value.opaque : value;
+  const name = opaque instanceof OpaqueValue ? opaque.foreign : undefined;
+  if (name !== undefined) throw foreignName(name);
 }
 
 /** All tensors in `root`, but not in `except`: each container once, however often it stands there. */

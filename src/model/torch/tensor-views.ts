@@ -42,22 +42,28 @@ function viewOf(tensor: TorchTensor | UnusableTensor, container: TorchContainer,
   const { element, storage, shape } = tensor;
   if (element.dtype === undefined) throw unreadable(element.name);
   const elements = elementCount(shape);
+  const strides = isContiguous(tensor) ? undefined : tensor.strides;
   const begin = storage.start * storage.elementBytes + tensor.start * element.bytes;
-  const end = begin + elements * element.bytes;
+  const end = begin + (strides === undefined ? elements : extent(shape, strides)) * element.bytes;
   if (!Number.isSafeInteger(end) || (elements > 0 && end > storage.bytes)) {
     throw new FormatError(
       "torch-bounds",
       `a tensor of shape [${shape.join(", ")}] ends beyond its storage "${storage.key}"`,
     );
   }
-  if (!isContiguous(tensor)) {
-    throw new FormatError(
-      "torch-strided-view",
-      "a tensor whose elements do not lie one after another (a transposed or strided view) cannot be read where it lies",
-      "save the model with tensors made contiguous: {name: tensor.contiguous() for name, tensor in model.state_dict().items()}",
-    );
-  }
-  return { file, offset: container.locate(storage) + (elements > 0 ? begin : 0), dtype: element.dtype, shape };
+  if (!Number.isSafeInteger(elements * element.bytes)) throw tooLarge(shape);
+  const view = { file, offset: container.locate(storage) + (elements > 0 ? begin : 0), dtype: element.dtype, shape };
+  return strides === undefined ? view : { ...view, strides };
+}
+
+/** Elements of the storage from the view's first to its last, both included. */
+function extent(shape: readonly number[], strides: readonly number[]): number {
+  return shape.reduce((reach, size, i) => reach + (size - 1) * (strides[i] ?? 0), 1);
+}
+
+/** Where an element is repeated (stride 0), a small storage does not bound the shape. */
+function tooLarge(shape: readonly number[]): FormatError {
+  return new FormatError("torch-bounds", `a tensor of shape [${shape.join(", ")}] has too many elements`);
 }
 
 /** Whether the elements lie in the order of the shape without gaps. A dimension of size 1 may have any stride. */

@@ -17,6 +17,8 @@ export interface TorchFile {
 
 const ZIP = "PK\u0003\u0004";
 const PICKLE = 0x80;
+/** Of many names in one message, so many are written out. */
+const NAMES_SHOWN = 5;
 
 /**
  * Reads what a file of `torch.save` says about its tensors, in the format of PyTorch 1.6 and later or the one before;
@@ -46,7 +48,20 @@ export function parseTorchFile(file: ByteFile, report: Report): TorchFile | unde
       path: file.path,
     });
   }
+  if (container.foreign.length > 0) {
+    report.warn({
+      code: "torch-foreign",
+      message: `what stands beside the model's tensors is of classes that none of them needs: ${namesOf(container.foreign)}`,
+      path: file.path,
+      hint: "it is left out, and nothing of it was run; but load such a file with other programs only where you trust it",
+    });
+  }
   return { tensors: views, size: file.size };
+}
+
+function namesOf(names: readonly string[]): string {
+  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
+  return names.slice(0, NAMES_SHOWN).join(", ") + more;
 }
 
 function readContainer(file: ByteFile): TorchContainer {

@@ -47,6 +47,51 @@ describe("what is in the cache afterwards", () => {
     expect(isFetched()).toBe(true);
   });
 
+  test("the folders that hold parts of the model, without what lies deeper", async () => {
+    const inside = { "text/config.json": "{}", "text/model.safetensors": content(300), "text/notes.md": "x" };
+    bench.offer({
+      ...MODEL,
+      ...inside,
+      "text/old/model.safetensors": content(9),
+      "other/model.safetensors": content(9),
+    });
+    const foldersOf = ({ model_type: type }: Record<string, unknown>) => (type === "tiny" ? ["text"] : []);
+    expect((await bench.fetch(["org/tiny"], { foldersOf })).codes).toEqual([]);
+    const files = readdirSync(bench.path("snapshots", COMMIT), { recursive: true, encoding: "utf8" }).sort();
+    expect(files).toEqual([...Object.keys(MODEL), "text", "text/config.json", "text/model.safetensors"].sort());
+    expect(bench.stored("text/model.safetensors").equals(content(300))).toBe(true);
+  });
+
+  test("a folder's part of the model that another program left out", async () => {
+    bench.offer({ ...MODEL, "text/model.safetensors": content(300) });
+    await bench.fetch(["org/tiny"]);
+    expect(isFetched()).toBe(true);
+    await bench.fetch(["org/tiny"], { foldersOf: () => ["text"] });
+    expect(bench.stored("text/model.safetensors").length).toBe(300);
+  });
+
+  test("shards that the index places in a folder", async () => {
+    const index = JSON.stringify({ weight_map: { a: "parts/1.safetensors", b: "parts/2.safetensors" } });
+    const parts = {
+      "parts/1.safetensors": content(30),
+      "parts/2.safetensors": content(40),
+      "parts/3.safetensors": "x",
+    };
+    bench.offer({ ...SMALL, ...parts, "model.safetensors.index.json": index });
+    expect((await bench.fetch(["org/tiny"])).codes).toEqual([]);
+    expect(readdirSync(bench.path("snapshots", COMMIT, "parts")).sort()).toEqual(["1.safetensors", "2.safetensors"]);
+    expect(isFetched()).toBe(true);
+  });
+
+  test("nothing outside of it, whatever an index or a definition says", async () => {
+    const index = JSON.stringify({ weight_map: { a: "../../x.safetensors", b: "/etc/y.safetensors" } });
+    bench.offer({ ...MODEL, "model.safetensors.index.json": index });
+    await bench.fetch(["org/tiny"], { foldersOf: () => ["..", "../other", "/etc", "a//b"] });
+    const files = readdirSync(bench.path("snapshots", COMMIT), { recursive: true });
+    expect(files.sort()).toEqual(Object.keys(MODEL).sort());
+    expect(bench.hub.seen.some(({ path }) => path.includes("etc") || path.includes("other"))).toBe(false);
+  });
+
   test("nothing that a merge does not need", async () => {
     bench.offer({
       ...MODEL,

@@ -83,7 +83,7 @@ function hubAnswer(
   store: string,
 ): Response {
   const { pathname, searchParams, origin } = new URL(request.url);
-  const api = /^\/api\/models\/(.+?)\/(revision|tree|refs)(?:\/([^/]+))?$/.exec(pathname);
+  const api = /^\/api\/models\/(.+?)\/(revision|tree|refs)(?:\/([^/]+)(?:\/(.+))?)?$/.exec(pathname);
   const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
   const id = api?.[1] ?? file?.[1] ?? "";
   const repository = repositories.get(id);
@@ -96,13 +96,19 @@ function hubAnswer(
     return refusal(404, "RevisionNotFound", `Invalid rev id: ${revision}`);
   }
   if (api?.[2] === "revision") return Response.json({ _id: "1", id, sha: repository.commit, private: false });
-  if (api?.[2] === "tree") return listing(repository, Number(searchParams.get("cursor") ?? 0), origin + pathname);
+  if (api?.[2] === "tree") {
+    const folder = api[4] === undefined ? "" : `${decodeURIComponent(api[4])}/`;
+    return listing(repository, folder, Number(searchParams.get("cursor") ?? 0), origin + pathname);
+  }
   return fileOf(request, id, repository, decodeURIComponent(file?.[3] ?? ""), contents, store);
 }
 
-/** In pages, each naming the next in a Link header. */
-function listing(repository: Repository, from: number, address: string): Response {
-  const all = repository.listing ?? Object.entries(repository.files).map(([path, content]) => entryOf(path, content));
+/** What lies in a folder itself, in pages, each naming the next in a Link header. */
+function listing(repository: Repository, folder: string, from: number, address: string): Response {
+  const isInside = (path: string) => path.startsWith(folder) && !path.slice(folder.length).includes("/");
+  const inside = Object.entries(repository.files).filter(([path]) => isInside(path));
+  if (inside.length === 0 && folder !== "") return refusal(404, "EntryNotFound", "no such folder");
+  const all = repository.listing ?? inside.map(([path, content]) => entryOf(path, content));
   const more = from + PAGE < all.length;
   const headers = more ? { link: `<${address}?cursor=${from + PAGE}>; rel="next"` } : {};
   return Response.json(all.slice(from, from + PAGE), { headers });

@@ -6,7 +6,7 @@ import { type DownloadLimits, type DownloadProgress, download } from "../../../s
 import { openSession, type Patience } from "../../../src/model/hub/session.ts";
 import { hubSettings } from "../../../src/model/hub/settings.ts";
 import { surveyModels } from "../../../src/model/hub/survey.ts";
-import { findMissing } from "../../../src/model/missing.ts";
+import { type FoldersOf, findMissing } from "../../../src/model/missing.ts";
 import { parseModelPath } from "../../../src/model/ref.ts";
 import { type FakeHub, type Repository, startFakeHub } from "./fake-hub.ts";
 
@@ -30,6 +30,7 @@ export interface Attempt {
   silenceMs?: number;
   patience?: Partial<Patience>;
   onProgress?: (progress: DownloadProgress) => void;
+  foldersOf?: FoldersOf;
 }
 
 export interface Workbench {
@@ -88,7 +89,7 @@ async function fetchFrom(hub: FakeHub, cacheDir: string, names: string[], attemp
   const missing = names.map((name) => {
     const path = parseModelPath(name);
     if (typeof path === "string") throw new Error(path);
-    return findMissing({ path }, cacheDir);
+    return findMissing({ path }, cacheDir, attempt.foldersOf);
   });
   const report = new Report();
   const progress: DownloadProgress[] = [];
@@ -96,6 +97,7 @@ async function fetchFrom(hub: FakeHub, cacheDir: string, names: string[], attemp
     session,
     missing.filter((model) => model !== undefined),
     report,
+    attempt.foldersOf,
   );
   const onProgress = (now: DownloadProgress) => {
     progress.push(now);

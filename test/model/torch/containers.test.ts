@@ -67,9 +67,22 @@ describe.each([
     ["transposed", { shape: [2, 3], strides: [1, 2] }],
     ["every second element", { shape: [3], strides: [2], count: 6 }],
     ["repeated", { shape: [2, 3], strides: [0, 1] }],
-  ])("whose tensor is %s is refused", (_name, view) => {
+  ])("whose tensor is %s gives its strides", (_name, view) => {
     const six = { 0: floats(1, 2, 3, 4, 5, 6) };
-    expect(parse(write(dict({ a: tensor("0", { count: 6, ...view }) }), six))).toEqual(["torch-strided-view"]);
+    const bytes = write(dict({ a: tensor("0", { count: 6, ...view }) }), six);
+    expect(parseTorchFile(memoryFile(bytes), new Report())?.tensors.get("a")).toMatchObject({
+      shape: view.shape,
+      strides: view.strides,
+    });
+  });
+
+  test.each([
+    ["reaches one element too far", { shape: [2, 3], strides: [1, 3] }],
+    ["repeats an element more often than numbers can say", { shape: [2 ** 30, 2 ** 30], strides: [0, 0] }],
+    ["begins too late", { shape: [2, 2], strides: [1, 2], start: 3 }],
+  ])("whose view with strides is no part of its storage is refused: it %s", (_name, view) => {
+    const six = { 0: floats(1, 2, 3, 4, 5, 6) };
+    expect(parse(write(dict({ a: tensor("0", { count: 6, ...view }) }), six))).toEqual(["torch-bounds"]);
   });
 
   test("may give any stride to a dimension of size 1, and to all of an empty tensor", () => {

@@ -68,7 +68,14 @@ views = collections.OrderedDict(
 )
 save("views.bin", views, views)
 save("views-legacy.bin", views, views, _use_new_zipfile_serialization=False)
-save("strided.bin", {"plain": base, "transposed": base.T, "column": base[:, 1], "repeated": base[:1].expand(4, 6)})
+cube = counted(torch.bfloat16, 2, 3, 4)
+strided = {
+    "plain": base, "transposed": base.T, "column": base[:, 1], "repeated": base[:1].expand(4, 6), "inner": base[1:3, 2:5],
+    "everywhere": torch.tensor(2.5, dtype=torch.float64).expand(3, 2), "permuted": cube.permute(2, 0, 1), "stepped": cube[:, ::2],
+    "flags": counted(torch.bool, 3, 5).T, "channels": counted(torch.float16, 2, 3, 2, 2).to(memory_format=torch.channels_last),
+}
+save("strided.bin", strided, strided)
+save("strided-legacy.bin", strided, strided, _use_new_zipfile_serialization=False)
 
 optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
 training = {

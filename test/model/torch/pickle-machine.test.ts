@@ -124,7 +124,12 @@ describe("what a state dict does not need", () => {
     ["torch._utils", "_rebuild_tensor_v2.__globals__"],
     ["collections", "OrderedDict.fromkeys"],
     ["__proto__", "constructor"],
-    ["numpy.core.multiarray", "_reconstruct"],
+    ["importlib", "import_module"],
+    ["torch.hub", "load"],
+    ["webbrowser", "open"],
+    ["__main__.os", "system"],
+    ["pytorch_lightning.callbacks", "Checkpoint.run"],
+    ["a module", "name"],
   ])("is refused by its name: %s.%s", (module, name) => {
     const attack = errorOf(pickle(op.global(module, name), tuple(op.text("touch /tmp/x")), op.reduce));
     expect(attack.code).toBe("pickle-global");
@@ -142,8 +147,6 @@ describe("what a state dict does not need", () => {
   test.each([
     [0x69, "INST"],
     [0x6f, "OBJ"],
-    [0x81, "NEWOBJ"],
-    [0x92, "NEWOBJ_EX"],
     [0x82, "EXT1"],
     [0x50, "PERSID"],
     [0x32, "DUP"],
@@ -152,6 +155,39 @@ describe("what a state dict does not need", () => {
     const error = errorOf(pickle(op.none, raw(opcode)));
     expect(error.code).toBe("pickle-opcode");
     expect(error.message).toContain(name);
+  });
+});
+
+describe("objects of training programs", () => {
+  const lightning = op.global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint");
+
+  test.each([
+    ["a class", [lightning]],
+    ["an object made by a call", [lightning, op.emptyTuple, op.reduce]],
+    ["an object made without one", [lightning, op.emptyTuple, raw(0x81)]],
+    ["an object made with keywords", [lightning, op.emptyTuple, op.emptyDict, raw(0x92)]],
+    ["an object with a state", [lightning, op.emptyTuple, raw(0x81), dict({ best: op.none }), op.build]],
+    ["an object with items", [lightning, op.emptyTuple, raw(0x81), op.mark, op.text("a"), op.none, op.setItems]],
+    ["an object with entries", [lightning, op.emptyTuple, raw(0x81), op.none, op.append]],
+    ["a layer", [op.global("torch.nn.modules.loss", "MSELoss"), op.emptyTuple, raw(0x81)]],
+    ["an object of a script", [op.global("__main__", "Settings"), op.emptyTuple, raw(0x81)]],
+    [
+      "a layer with its source code, as old files have it",
+      [
+        tuple(op.text("module"), op.global("torch.nn.modules.linear", "Linear"), op.text("linear.py"), op.text("…")),
+        op.persistent,
+        op.emptyTuple,
+        raw(0x81),
+      ],
+    ],
+    [
+      "an array of NumPy",
+      [op.global("numpy.core.multiarray", "_reconstruct"), op.emptyTuple, op.reduce, op.none, op.build],
+    ],
+  ])("stand for nothing but their presence, and are named: %s", (_, parts) => {
+    const { value: found, foreign } = readPickle(pickle(op.emptyDict, op.text("x"), ...parts, op.setItem));
+    expect([...(found as Map<string, unknown>).keys()]).toEqual(["x"]);
+    expect(foreign).toHaveLength(1);
   });
 });
 
@@ -169,6 +205,9 @@ describe("a pickle that makes no sense is refused", () => {
     ["calls a text", [op.text("x"), op.emptyTuple, op.reduce]],
     ["calls with a list", [op.global("collections", "OrderedDict"), op.emptyList, op.reduce]],
     ["calls a dtype", [op.global("torch", "float32"), op.emptyTuple, op.reduce]],
+    ["makes an object of a text", [op.text("x"), op.emptyTuple, raw(0x81)]],
+    ["makes a tensor without a call", [op.global("torch._utils", "_rebuild_tensor_v2"), op.emptyTuple, raw(0x81)]],
+    ["makes an object of a dtype", [op.global("torch", "float32"), op.emptyTuple, op.emptyDict, raw(0x92)]],
     ["gives a text a state", [op.text("x"), op.emptyDict, op.build]],
     ["refers to something else than a storage", [tuple(op.text("module"), op.none), op.persistent]],
     [

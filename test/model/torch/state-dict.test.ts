@@ -56,6 +56,16 @@ describe("the state dict of a checkpoint", () => {
     expect(find(dict({ model: t, module: dict({ a: t }) })).names).toEqual(["model", "module.a"]);
   });
 
+  test("may have objects of any training program beside it", () => {
+    const callback = op.global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint");
+    const callbacks = Buffer.concat([op.emptyDict, callback, dict({ best: op.none }), op.setItem]);
+    const settings = Buffer.concat([op.global("argparse", "Namespace"), op.emptyTuple, op.reduce]);
+    expect(find(dict({ callbacks, settings, state_dict: dict({ a: t }) }))).toMatchObject({
+      names: ["a"],
+      unwrapped: "state_dict",
+    });
+  });
+
   test("has the names of nested dicts and lists joined by dots", () => {
     expect(find(dict({ unet: dict({ in: t, out: list(t, op.none, t) }), pair: tuple(t) })).names).toEqual([
       "unet.in",
@@ -90,6 +100,19 @@ describe("a checkpoint is refused", () => {
     ],
   ])("%s", (_, root, code) => {
     expect(codeOf(root)).toBe(code);
+  });
+
+  const callback = op.global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint");
+  const object = Buffer.concat([callback, op.emptyTuple, op.reduce]);
+
+  test.each([
+    ["is one of its values", dict({ a: t, b: object })],
+    ["lies deeper in it", dict({ a: t, b: list(tuple(object)) })],
+    ["is a key of it", Buffer.concat([dict({ a: t }), callback, op.none, op.setItem])],
+    ["is the state dict", dict({ epoch: op.none, state_dict: object })],
+    ["is all there is", object],
+  ])("where an object of a class that could hold weights %s", (_, root) => {
+    expect(codeOf(root)).toBe("pickle-global");
   });
 
   test("whose dicts are nested without end", () => {

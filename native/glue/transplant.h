@@ -1,0 +1,28 @@
+// From JavaScript values to a Transplant. The types are those of src/native.ts. N-API glue only.
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "../transplant/transplant.h"
+
+namespace sinter {
+
+/// How handles become what they stand for; both throw Failure BAD_ARGUMENT.
+struct Handles {
+  std::function<std::shared_ptr<Source>(const Napi::Value&)> source;
+  std::function<std::shared_ptr<Sink>(const Napi::Value&)> sink;
+};
+
+/// The elements of a Uint32Array.
+std::vector<uint32_t> indices(const Napi::Value& value, const char* name);
+
+/// A matrix of a mapped file; its bytes are checked against the file's.
+std::pair<StoredRows, std::shared_ptr<Source>> read_rows(const Napi::Object& from, const Handles& handles);
+
+std::shared_ptr<Transplant> read_transplant(const Napi::Object& from, const Handles& handles);
+
+}  // namespace sinter

@@ -1,0 +1,42 @@
+import { Report, SinterError } from "../errors.ts";
+import { isOffline } from "../model/hub-cache.ts";
+import { findMissing } from "../model/missing.ts";
+import { type ModelRef, parseModelRef } from "../model/ref.ts";
+import { UsageError } from "./parse.ts";
+
+/** A model that a command line names. @throws UsageError */
+export function refOf(text: string): ModelRef {
+  const ref = parseModelRef(text);
+  if (typeof ref === "string") throw new UsageError({ code: "bad-model", message: ref });
+  if (ref.lora === undefined) return ref;
+  throw new SinterError({
+    code: "not-yet",
+    message: "models with an adapter are not available here yet",
+    model: text,
+    hint: "apply the adapter first, then use the result",
+  });
+}
+
+/**
+ * Downloads the models of a command line that are named by a hub id and not in the cache.
+ * @param check reports what would make the download a waste.
+ */
+export async function fetchNamed(
+  refs: readonly ModelRef[],
+  cacheDir: string | undefined,
+  { quiet, check, report }: { quiet: boolean; check: (report: Report) => void; report: Report },
+): Promise<void> {
+  if (isOffline()) return;
+  const at = { file: "command line", line: 1, column: 1 };
+  const missing = refs.flatMap(({ model }) => findMissing({ path: model, at }, cacheDir) ?? []);
+  if (missing.length === 0) return;
+  check(report);
+  report.throwIfErrors();
+  const { downloadModels } = await import("./download-models.ts");
+  const found = new Report();
+  await downloadModels(missing, cacheDir, quiet, () => [], found);
+  // A command line has no lines that a problem could point to.
+  for (const { at: _, ...problem } of found.warnings) report.warn(problem);
+  for (const { at: _, ...problem } of found.errors) report.error(problem);
+  report.throwIfErrors();
+}

@@ -1,0 +1,4 @@
+declare module "*.jinja" {
+  const text: string;
+  export default text;
+}
