@@ -176,7 +176,7 @@ function check(
   report: Report,
 ): void {
   checkLimits(entries, report);
-  if (report.errors.length > 0) return new Map();
+  if (report.errors.length > 0) return;
   if (!metadataIsValid) {
     report.error({ code: "safetensors-metadata", message: "__metadata__ must be one object whose values are texts" });
   }
