@@ -4,17 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { native } from "../../src/native.ts";
 import { JOURNAL_NAME } from "../../src/run/journal.ts";
-import { carryOut, contents, ENTRIES, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
+import { carryOut, contents, ENTRIES, inputs, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
 
 /** More with `SINTER_KILLS=200 bun test test/durability/kill.test.ts`. */
 const KILLS = Number(process.env.SINTER_KILLS ?? 10);
 const SEED = Number(process.env.SINTER_SEED ?? 1);
 
 const root = mkdtempSync(join(tmpdir(), "sinter-kill-"));
-afterAll(() => rmSync(root, { recursive: true }));
 let merges: Merge[] = [];
+let before: string[] = [];
 beforeAll(() => {
   merges = writeMerges(root);
+  before = inputs(root);
+});
+afterAll(() => {
+  const after = inputs(root);
+  rmSync(root, { recursive: true });
+  expect(after).toEqual(before);
 });
 
 /** Lets a process merge until it kills itself. @returns whether it got so far. */

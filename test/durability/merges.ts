@@ -27,8 +27,7 @@ const RECIPES = [
 ];
 
 /** Writes three models and configurations that merge them. @returns every recipe with every kind of files. */
-export function writeMerges(root: string): Merge[] {
-  const size = { vocab: 3001, layers: 4 };
+export function writeMerges(root: string, size = { vocab: 3001, layers: 4 }): Merge[] {
   const base = writeTinyModel(join(root, "base"), { ...size, seed: 1 });
   writeTinyModel(join(root, "a"), { ...size, seed: 2, base });
   writeTinyModel(join(root, "b"), { ...size, seed: 3, base });
@@ -64,6 +63,14 @@ export async function carryOut(
 export function contents(folder: string): Map<string, string> {
   const names = readdirSync(folder).sort();
   return new Map(names.map((name) => [name, readFileSync(join(folder, name), "latin1")]));
+}
+
+/** What the input models hold, which no merge may change. */
+export function inputs(root: string): string[] {
+  const hash = (path: string) => new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+  return ["base", "a", "b"].flatMap((model) =>
+    readdirSync(join(root, model)).map((name) => `${hash(join(root, model, name))} ${model}/${name}`),
+  );
 }
 
 /** What readers open a model by. */

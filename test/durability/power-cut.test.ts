@@ -5,16 +5,22 @@ import { join } from "node:path";
 import { SinterError } from "../../src/errors.ts";
 import type { MergePlan } from "../../src/plan/types.ts";
 import { JOURNAL_NAME } from "../../src/run/journal.ts";
-import { carryOut, contents, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
+import { carryOut, contents, inputs, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
 
 const ROUNDS = Number(process.env.SINTER_POWER_CUTS ?? 20);
 const PAGE = 4096;
 
 const root = mkdtempSync(join(tmpdir(), "sinter-power-"));
-afterAll(() => rmSync(root, { recursive: true }));
 let merges: Merge[] = [];
+let before: string[] = [];
 beforeAll(() => {
   merges = writeMerges(root);
+  before = inputs(root);
+});
+afterAll(() => {
+  const after = inputs(root);
+  rmSync(root, { recursive: true });
+  expect(after).toEqual(before);
 });
 
 /** Stops a merge after some of its ops. */
