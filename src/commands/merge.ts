@@ -37,7 +37,8 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
   ],
   notes: [
-    "Either the whole model is in OUT when this ends with exit code 0, or nothing of it.",
+    "Either the whole model is in OUT when this ends with exit code 0, or none. What an interrupted run did is kept there " +
+      "under temporary names: the same command goes on from it.",
     "Models named by a hub id (org/name, org/name@revision) that are not in the Hugging Face cache are downloaded first. " +
       "HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to Hugging Face's own programs.",
   ],
