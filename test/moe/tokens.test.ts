@@ -67,6 +67,6 @@ describe("prompts", () => {
     writeFileSync(join(folder, "tokenizer.json"), "{");
     expect((await problem(["all"]))?.code).toBe("bad-tokenizer");
     writeFileSync(join(folder, "tokenizer.json"), JSON.stringify({ model: { type: "Unheard" } }));
-    expect((await problem(["all"]))?.message).toContain("tokenizer.json cannot be used");
+    expect((await problem(["all"]))?.message).toContain("tokenizer.json does not read");
   });
 });
