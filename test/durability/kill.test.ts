@@ -24,10 +24,19 @@ afterAll(() => {
 });
 
 /** Lets a process merge until it kills itself. @returns whether it got so far. */
-async function killed(merge: Merge, out: string, threads: number, moment: [string, number]): Promise<boolean> {
+async function killed(
+  merge: Merge,
+  out: string,
+  { threads, writes }: { threads: number; writes: string },
+  moment: [string, number],
+): Promise<boolean> {
   const script = join(import.meta.dir, "victim.ts");
   const args = [JSON.stringify(merge), out, String(threads), moment[0], String(moment[1])];
-  const child = Bun.spawn([process.execPath, script, ...args], { stdout: "ignore", stderr: "pipe" });
+  const child = Bun.spawn([process.execPath, script, ...args], {
+    env: { ...process.env, SINTER_WRITE_PATH: writes },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
   const stderr = await new Response(child.stderr).text();
   await child.exited;
   expect([stderr, child.exitCode ?? 0]).toEqual(["", 0]);
@@ -66,7 +75,8 @@ test(
       for (let i = 0; i < times && kills < KILLS; i++) {
         const moment: [string, number] =
           random() < 0.5 ? ["op", 1 + Math.floor(plan.ops.length * random())] : ["time", Math.floor(40 * random())];
-        if (!(await killed(merge, out, 1 + Math.floor(4 * random()), moment))) break;
+        const how = { threads: 1 + Math.floor(4 * random()), writes: random() < 0.5 ? "direct" : "flushed" };
+        if (!(await killed(merge, out, how, moment))) break;
         kills++;
         // It may have ended just before.
         if (existsSync(out) && !existsSync(join(out, JOURNAL_NAME))) break;
