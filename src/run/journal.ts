@@ -2,6 +2,7 @@ import { closeSync, fdatasync, openSync, readFileSync, statSync, writeSync } fro
 import { join } from "node:path";
 import type { NativeResult } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
+import { onFile } from "./file-error.ts";
 import { asJournalHeader, changesSince, type JournalHeader, journalHeader } from "./journal-header.ts";
 
 /**
@@ -89,6 +90,11 @@ function lineCheck(json: string): string {
   return Bun.hash.xxHash3(json).toString(16).padStart(16, "0");
 }
 
+function openJournal(folder: string, flags: "w" | "a"): number {
+  const path = join(folder, JOURNAL_NAME);
+  return onFile("cannot write the file", path, () => openSync(path, flags));
+}
+
 /**
  * A journal that is being written. Lines survive the end of the process at once, and a power cut after `SYNC_MS`.
  * A disk that takes no more lines does not stop the merge: there is less to go on from then (`failure`).
@@ -111,14 +117,14 @@ export class Journal {
 
   /** Begins a new one, in the place of any other. @param sync whether lines are synced to the disk. */
   static create(folder: string, header: JournalHeader, sync: boolean): Journal {
-    const journal = new Journal(openSync(join(folder, JOURNAL_NAME), "w"), sync);
+    const journal = new Journal(openJournal(folder, "w"), sync);
     journal.#append(header);
     return journal;
   }
 
   /** Goes on with the one that is there. Its last line may be one in part: a new one begins after a line break. */
   static append(folder: string, sync: boolean): Journal {
-    const journal = new Journal(openSync(join(folder, JOURNAL_NAME), "a"), sync);
+    const journal = new Journal(openJournal(folder, "a"), sync);
     journal.#write("\n");
     return journal;
   }

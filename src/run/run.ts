@@ -42,7 +42,7 @@ export async function runPlan(
   try {
     unlock = lockFolder(found.path, addon);
     // Until the lock was there, another process may have written here.
-    const folder = { ...inspectOutput(plan, out, options.force, report), entries: found.entries };
+    const folder = inspectOutput(plan, out, options.force, report);
     report.throwIfErrors();
     const { results, journal } = await writeAll(plan, folder, options, addon, events);
     return {
@@ -134,12 +134,14 @@ function createFolder(path: string): string[] {
  * Leaves of a failed run what the next one can go on from: shards under their temporary names and the journal. Where
  * there is nothing to go on from, nothing of the run is left. What already replaced a file of an older model stays;
  * without an entry file, which goes first, it is no model.
+ * @param work undefined where nothing was begun: then nothing is touched.
  * @returns the error to report: `error`, and where work was kept, how to go on.
  */
 function takeBack(plan: MergePlan, folder: OutputFolder, work: Work | undefined, error: unknown): unknown {
+  if (work === undefined) return error;
   const before = new Set(folder.entries);
   const shards = new Set(plan.shards.map(({ file }) => file));
-  const useful = work !== undefined && isUseful(plan, folder, work, error);
+  const useful = isUseful(plan, folder, work, error);
   try {
     if (useful && work.journal.finishing) takeBackNames(plan, folder.path);
     for (const name of plannedNames(plan)) {
@@ -166,7 +168,8 @@ function isUseful(plan: MergePlan, folder: OutputFolder, work: Work, error: unkn
     existsSync(join(folder.path, `${file}.tmp`)) || (finishing && existsSync(join(folder.path, file)));
   if (!plan.shards.some(({ file }) => isThere(file))) return false;
   const lost = error instanceof SinterError && error.problems.some(({ code }) => code === "shard-replaced");
-  return !lost && changedInputs(work.header).length === 0;
+  // An input that cannot be read now may be back the next time.
+  return !lost && !changedInputs(work.header).some(({ code }) => code === "source-changed");
 }
 
 /** @throws SinterError where an input is not the file that it was when the run began. */

@@ -179,6 +179,23 @@ test("an input that changes while the merge runs fails it at the end, and nothin
   expect(existsSync(out)).toBe(false);
 });
 
+test("an input that cannot be read for a while costs no work", async () => {
+  const { out, plan } = fixture();
+  const wanted = await undisturbed(plan, out);
+  const path = plan.inputFiles[0]?.path ?? "";
+  const onMerge = (op: { tensor: string }) => {
+    if (op.tensor !== "t2") return undefined;
+    renameSync(path, `${path}.away`);
+    throw nativeError("SOURCE_FAILED", "I/O error", 0);
+  };
+  await run(plan, out, {}, { onMerge }).catch(() => undefined);
+  expect(await run(plan, out).catch((error: SinterError) => error.problems[0]?.code)).toBe("file-failed");
+  renameSync(`${path}.away`, path);
+  const { beginning } = await run(plan, out);
+  expect(beginning).toMatchObject({ kind: "resumed", tensors: 2 });
+  expect(contents(out)).toEqual(wanted);
+});
+
 test("a folder that another process writes to is left alone", async () => {
   const { out, plan } = fixture();
   await stopAt("t3", plan, out);
