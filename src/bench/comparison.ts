@@ -1,9 +1,9 @@
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { layoutOf } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
+import { nativeInputs } from "../run/native-inputs.ts";
 import type { RunEvents } from "../run/types.ts";
 
 /** `count` elements of each of these tensors, the first of which the others are compared with. */
@@ -66,12 +66,12 @@ export async function compareAll(
 async function compareOne(comparison: Comparison, sources: SourceHandles, addon: Addon): Promise<Float64Array> {
   let path: string | undefined;
   try {
-    const inputs = comparison.inputs.map(({ view }) => {
-      path = view.file;
-      return { source: sources.open(path), offset: view.offset, dtype: view.dtype, stream: 0, layout: layoutOf(view) };
+    const inputs = nativeInputs(comparison.inputs, (file) => {
+      path = file;
+      return sources.open(file);
     });
     path = undefined;
-    return await addon.compare({ inputs, count: comparison.count });
+    return await addon.compare({ ...inputs, count: comparison.count });
   } catch (error) {
     throw new SinterError(nativeProblem(error, { op: asOp(comparison), path }));
   }

@@ -138,7 +138,7 @@ async function measureMethod(
 /** The last output stays in `folder`. */
 async function mergeRepeatedly(plan: MergePlan, folder: string, title: string, bench: Bench): Promise<RunResult[]> {
   const { request, addon, signal, events } = bench;
-  const options: RunOptions = { force: false, resume: false, nan: "warn", sync: request.sync, signal };
+  const options: RunOptions = { force: false, resume: "never", nan: "warn", sync: request.sync, signal };
   const results: RunResult[] = [];
   for (let run = 1; run <= request.repeat; run++) {
     rmSync(folder, { recursive: true, force: true });

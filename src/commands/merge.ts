@@ -1,11 +1,13 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
+import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
 import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, rawChoice } from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
   ...PLANNING_OPTIONS,
+  ...LORA_CACHE_OPTIONS,
   ...RAW_OPTIONS,
   ...RUN_OPTIONS,
   check: {
@@ -49,5 +51,9 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
   const { executeMerge } = await import("./execute-merge.ts");
-  return await executeMerge({ ...request, checkWith: options.check ? request.options : undefined });
+  return await executeMerge({
+    ...request,
+    loraCache: loraCacheOf(options),
+    checkWith: options.check ? request.options : undefined,
+  });
 }

@@ -1,7 +1,7 @@
 import type { Report } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import { encoderOf } from "../tokenizer/encode.ts";
-import { readTokenizer, VOCABULARY_FILES } from "../tokenizer/read.ts";
+import { readTokenizer, tokenizerFolder, VOCABULARY_FILES } from "../tokenizer/read.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 
 /** From text to ids, with the special tokens that the tokenizer puts around a text. */
@@ -24,7 +24,7 @@ export function readEncoder(model: Model, report: Report): Encode | undefined {
 /** A model's own tokenizer. @returns undefined where it has none that can be read, which is reported. */
 export function modelTokenizer(model: Model, report: Report): Tokenizer | undefined {
   const before = report.errors.length;
-  const tokenizer = readTokenizer({ name: model.name, dir: model.dir, files: model.sideFiles }, report);
+  const tokenizer = readTokenizer(tokenizerFolder(model), report);
   if (tokenizer === undefined && report.errors.length === before) {
     report.error({
       code: "no-tokenizer",

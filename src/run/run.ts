@@ -84,7 +84,7 @@ async function writeAll(
     return { results, journal: work.journal };
   } catch (error) {
     await work?.journal.close();
-    throw takeBack(plan, folder, work, error);
+    throw takeBack(plan, folder, work, options, error);
   }
 }
 
@@ -137,11 +137,17 @@ function createFolder(path: string): string[] {
  * @param work undefined where nothing was begun: then nothing is touched.
  * @returns the error to report: `error`, and where work was kept, how to go on.
  */
-function takeBack(plan: MergePlan, folder: OutputFolder, work: Work | undefined, error: unknown): unknown {
+function takeBack(
+  plan: MergePlan,
+  folder: OutputFolder,
+  work: Work | undefined,
+  { resume }: RunOptions,
+  error: unknown,
+): unknown {
   if (work === undefined) return error;
   const before = new Set(folder.entries);
   const shards = new Set(plan.shards.map(({ file }) => file));
-  const useful = isUseful(plan, folder, work, error);
+  const useful = resume !== "never" && isUseful(plan, folder, work, error);
   try {
     if (useful && work.journal.finishing) takeBackNames(plan, folder.path);
     for (const name of plannedNames(plan)) {

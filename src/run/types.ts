@@ -11,8 +11,11 @@ export interface RunOptions {
   nan: NanPolicy;
   /** Wait for the disk to have every byte before a file gets its name. Off in benchmarks only. */
   sync: boolean;
-  /** Go on from what an interrupted run of the same merge left in the folder; else begin anew. */
-  resume: boolean;
+  /**
+   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `never`: and leave nothing
+   * to go on from, because the inputs will not be there again.
+   */
+  resume: boolean | "never";
   /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
   opsInFlight?: number | undefined;
   /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */

@@ -10,6 +10,7 @@ import { JOURNAL_NAME, Journal, type JournalContent, readJournal } from "./journ
 import { changesSince, type JournalHeader, journalHeader } from "./journal-header.ts";
 import { nativeProblem } from "./native-error.ts";
 import { plannedNames } from "./output.ts";
+import type { RunOptions } from "./types.ts";
 
 /** The work of a run in its folder: what an earlier one left, and what this one adds. One process has it at a time. */
 export interface Work {
@@ -55,11 +56,11 @@ export function beginWork(
   plan: MergePlan,
   folder: string,
   leftovers: readonly string[],
-  options: { resume: boolean; sync: boolean },
+  options: Pick<RunOptions, "resume" | "sync">,
 ): Work {
   const header = journalHeader(plan);
   const old = readJournal(folder);
-  const reasons = old === undefined ? [] : options.resume ? changesSince(old.header, header) : ["--no-resume"];
+  const reasons = old === undefined ? [] : options.resume === true ? changesSince(old.header, header) : ["--no-resume"];
   if (old === undefined || reasons.length > 0) {
     for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
     const lost = old !== undefined && old.done.size > 0;

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Report } from "../errors.ts";
 import { FormatError } from "../model/format-error.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
+import { type Model, sideFilePath } from "../model/types.ts";
 import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
 import { addedToken, parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
@@ -17,8 +17,15 @@ export interface TokenizerFolder {
   /** For messages. */
   name: string;
   dir: string;
-  /** Names of the files in `dir`. */
+  /** Names of its files. */
   files: readonly string[];
+  /** Where those lie that are not in `dir`: an adapter may bring its own. */
+  sideFilePaths?: ReadonlyMap<string, string> | undefined;
+}
+
+/** A model's folder. */
+export function tokenizerFolder({ name, dir, sideFiles, sideFilePaths }: Model): TokenizerFolder {
+  return { name, dir, files: sideFiles, sideFilePaths };
 }
 
 /** Whether the folder has a file that `readTokenizer` starts from. */
@@ -57,7 +64,7 @@ function readCore(
   specialTokensMap: JsonObject | undefined,
   report: Report,
 ): TokenizerCore | undefined {
-  const path = join(folder.dir, from);
+  const path = sideFilePath(folder, from);
   try {
     if (from === "tokenizer.json") return withDeclared(parseTokenizerJson(readFileSync(path, "utf8")), config);
     return readLegacy({ ...folder, from, config, specialTokensMap: specialTokensMap ?? {} });
@@ -90,8 +97,9 @@ function withDeclared(core: TokenizerCore, { added_tokens_decoder: declared }: J
   return { ...core, added: [...core.added, ...fresh].toSorted((a, b) => a.id - b.id) };
 }
 
-function readSide({ dir, files, name: model }: TokenizerFolder, name: string, report: Report): JsonObject | undefined {
-  return files.includes(name) ? readJsonObject(join(dir, name), `${name} of ${model}`, report) : undefined;
+function readSide(folder: TokenizerFolder, name: string, report: Report): JsonObject | undefined {
+  if (!folder.files.includes(name)) return undefined;
+  return readJsonObject(sideFilePath(folder, name), `${name} of ${folder.name}`, report);
 }
 
 /** The text of a special token: written as text, or as an object with its flags. */
@@ -126,7 +134,7 @@ export function readSpecialRoles(folder: TokenizerFolder, report: Report): Reado
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */
 function templateIn(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
   if (folder.files.includes("chat_template.jinja"))
-    return readFileSync(join(folder.dir, "chat_template.jinja"), "utf8");
+    return readFileSync(sideFilePath(folder, "chat_template.jinja"), "utf8");
   return templateOf(readSide(folder, "chat_template.json", report)?.chat_template) ?? templateOf(config.chat_template);
 }
 

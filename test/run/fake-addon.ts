@@ -133,6 +133,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    decompose() {
+      throw new Error("nothing here decomposes");
+    },
     gatherRows() {
       throw nativeError("BAD_ARGUMENT", "running a plan gathers no rows");
     },

@@ -179,6 +179,13 @@ test("an input that changes while the merge runs fails it at the end, and nothin
   expect(existsSync(out)).toBe(false);
 });
 
+test("a run that is never gone on with leaves nothing", async () => {
+  const { out, plan } = fixture();
+  const error = await stopAt("t3", plan, out, { resume: "never" });
+  expect(error.message).not.toContain("goes on from there");
+  expect(existsSync(out)).toBe(false);
+});
+
 test("an input that cannot be read for a while costs no work", async () => {
   const { out, plan } = fixture();
   const wanted = await undisturbed(plan, out);
