@@ -183,6 +183,10 @@ class Addon : public Napi::Addon<Addon> {
       throw to_js(info.Env(), failure);
     } catch (const std::bad_alloc&) {
       throw to_js(info.Env(), out_of_memory());
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& failure) {
+      throw to_js(info.Env(), Failure("BAD_ARGUMENT", failure.what()));
     }
   }
 

@@ -13,8 +13,7 @@ std::shared_ptr<FileLock> FileLock::take(const std::string& path) {
   while (true) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0) {
-      throw Failure(errno == ENOSPC || errno == EDQUOT ? "NO_SPACE" : "SINK_OPEN",
-                    with_errno("cannot create " + path));
+      throw Failure(errno == ENOSPC || errno == EDQUOT ? "NO_SPACE" : "SINK_OPEN", with_errno("cannot create " + path));
     }
     std::shared_ptr<FileLock> lock(new FileLock(fd));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
