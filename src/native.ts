@@ -225,6 +225,21 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
+  /**
+   * How tensors a and b differ, and how both differ from a base, the third input where there is one; d = b - a,
+   * p = a - base, q = b - base. Elements where an input is a NaN or an infinity are counted and else left out.
+   * @param op.rows the first dimension, for inputs that gather rows; 1 for a 0-d tensor.
+   * @param op.thresholds at most 8, none negative.
+   * @returns a.a, b.b, a.b, d.d; how many d are not zero, a and b not finite; how many |d| exceed each threshold; with a
+   * base: base.base, p.p, q.q, p.q, how many of the base are not finite, p not zero, q not zero, one of them not zero,
+   * p and q of opposite signs. Last the largest |d|.
+   */
+  difference(op: {
+    inputs: NativeInput[];
+    count: number;
+    rows: number;
+    thresholds: readonly number[];
+  }): Promise<Float64Array>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
   transplant(job: NativeTransplant): Promise<{
     /** CPU time of matrix products, all threads together, and how many multiply-adds those were: for measuring. */

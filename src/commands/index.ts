@@ -12,6 +12,7 @@ export type CommandName =
   | "bakllama"
   | "legacy"
   | "inspect"
+  | "diff"
   | "methods"
   | "bench"
   | "eval"
@@ -69,6 +70,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   inspect: {
     summary: "Show how a model is understood: family, modules, layers, ties, dtypes, what is missing or unknown.",
     load: () => import("./inspect.ts"),
+  },
+  diff: {
+    summary: "Compare the weights of two models, tensor by tensor and module by module.",
+    load: () => import("./diff.ts"),
   },
   methods: {
     summary: "List the merge methods, or explain one.",

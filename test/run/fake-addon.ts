@@ -117,6 +117,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    difference() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan takes no differences"));
+    },
     gatherRows() {
       throw nativeError("BAD_ARGUMENT", "running a plan gathers no rows");
     },
