@@ -222,7 +222,8 @@ export interface Addon {
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
-   * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
+   * some of d_2 … d_n are not zero, and the number of those where their signs disagree; then the sum of squares of each
+   * input, and the number of elements of v_1 that are a NaN or an infinity.
    */
   compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
   /**

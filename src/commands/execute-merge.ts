@@ -3,12 +3,13 @@ import { type Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
+import type { EventLog } from "./event-log.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
@@ -29,6 +30,8 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Where a program reads what goes on. */
+  events?: EventLog | undefined;
   /** Run a text through the result and its parents, opened with these options. */
   checkWith?: MergeOptions | undefined;
 }
@@ -38,12 +41,18 @@ export interface RunRequest {
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
+  const { events } = request;
+  events?.event("phase", { phase: "planning" });
   const models = {
     download: true,
     quiet: request.messages.quiet,
+    watch: events && ((reading: MeterReading) => events.progress("downloading", reading)),
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
-  return await carryOut(await planMerge(request, basename(resolve(request.out)), models), request);
+  const plan = await planMerge(request, basename(resolve(request.out)), models);
+  events?.warnings(plan.warnings);
+  events?.event("plan", planFacts(plan));
+  return await carryOut(plan, request);
 }
 
 /**
@@ -59,12 +68,14 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
-  const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const display = displayOf(request);
   const result = await withSignals((signal) =>
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
-  const { quiet, json } = request.messages;
+  request.events?.warnings(result.warnings);
+  const { json } = request.messages;
+  const quiet = request.messages.quiet || request.events?.onStandardOutput === true;
   if (!json && !quiet) await print(summaryText(plan, result));
   const outcome =
     check &&
@@ -73,11 +84,27 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
       undefined,
       "the merge is done, but was not checked",
     ));
-  if (json) await print(summaryJson(plan, result, outcome));
+  const summary = summaryOf(plan, result, outcome);
+  request.events?.event("done", { summary });
+  if (json) await print(`${JSON.stringify(summary, undefined, 2)}\n`);
   if (outcome === undefined) return 0;
   if (!json) writeError(outcome.text);
   if (outcome.broken) printProblems("warning", [outcome.broken]);
   return outcome.broken ? outcome.exitCode : 0;
+}
+
+/** A bar or lines, and events for a program. */
+function displayOf({ messages, events }: RunRequest): ProgressDisplay {
+  const shown = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  if (events === undefined) return shown;
+  return {
+    ...shown,
+    progress(progress) {
+      shown.progress(progress);
+      const { phase, bytes, totalBytes, tensor } = progress;
+      events.progress(phase, { bytes, totalBytes, earlierBytes: 0, item: tensor, waiting: undefined });
+    },
+  };
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */
@@ -110,8 +137,22 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   );
 }
 
-function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined): string {
-  const summary = {
+function planFacts(plan: MergePlan) {
+  const { tensors, parameters, bytesRead, bytesWritten } = plan.totals;
+  return {
+    method: plan.method,
+    models: plan.models,
+    seed: plan.seed,
+    tensors,
+    parameters,
+    bytes_read: bytesRead,
+    bytes_written: bytesWritten,
+    files: plan.shards.map((shard) => shard.file),
+  };
+}
+
+function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined) {
+  return {
     folder: result.folder,
     method: plan.method,
     seed: plan.seed,
@@ -124,5 +165,4 @@ function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | u
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),
   };
-  return `${JSON.stringify(summary, undefined, 2)}\n`;
 }
