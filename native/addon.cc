@@ -240,7 +240,10 @@ class Addon : public Napi::Addon<Addon> {
     op->kernel_name = "compare";
     op->job.count = whole(from.Get("count"), "count");
     op->job.input_count = op->job.count;
+    const Napi::Value rows = from.Get("rows");
+    op->job.rows = rows.IsUndefined() ? 1 : whole(rows, "rows");
     read_inputs(from, *op);
+    read_gathers(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }
 

@@ -221,11 +221,12 @@ export interface Addon {
   checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
+   * @param op.rows the first dimension, for inputs that gather rows.
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree; then the sum of squares of each
    * input, and the number of elements of v_1 that are a NaN or an infinity.
    */
-  compare(op: { inputs: NativeInput[]; count: number }): Promise<Float64Array>;
+  compare(op: { inputs: NativeInput[]; count: number; rows?: number }): Promise<Float64Array>;
   /**
    * How tensors a and b differ, and how both differ from a base, the third input where there is one; d = b - a,
    * p = a - base, q = b - base. Elements where an input is a NaN or an infinity are counted and else left out.

@@ -30,6 +30,8 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** The file of a page on what the merge did. */
+  report?: string | undefined;
   /** Where a program reads what goes on. */
   events?: EventLog | undefined;
   /** Run a text through the result and its parents, opened with these options. */
@@ -42,6 +44,7 @@ export interface RunRequest {
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
   const { events } = request;
+  if (request.report !== undefined) (await import("./execute-report.ts")).checkPageFile(request.report);
   events?.event("phase", { phase: "planning" });
   const models = {
     download: true,
@@ -77,6 +80,7 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const { json } = request.messages;
   const quiet = request.messages.quiet || request.events?.onStandardOutput === true;
   if (!json && !quiet) await print(summaryText(plan, result));
+  if (request.report !== undefined) await report(plan, request.report, request, result, addon);
   const outcome =
     check &&
     (await withSignals(
@@ -91,6 +95,19 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   if (!json) writeError(outcome.text);
   if (outcome.broken) printProblems("warning", [outcome.broken]);
   return outcome.broken ? outcome.exitCode : 0;
+}
+
+async function report(
+  plan: MergePlan,
+  html: string,
+  { messages }: RunRequest,
+  { folder, seconds, bytesRead, bytesWritten }: RunResult,
+  addon: Addon,
+): Promise<void> {
+  const { writeReport } = await import("./execute-report.ts");
+  const { threads, target } = addon.info();
+  const speed = { seconds, bytesRead, bytesWritten, threads, target };
+  await writeReport({ plan, folder, html, quiet: messages.quiet, speed }, addon);
 }
 
 /** A bar or lines, and events for a program. */

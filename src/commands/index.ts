@@ -13,6 +13,7 @@ export type CommandName =
   | "legacy"
   | "inspect"
   | "diff"
+  | "report"
   | "methods"
   | "bench"
   | "eval"
@@ -74,6 +75,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   diff: {
     summary: "Compare the weights of two models, tensor by tensor and module by module.",
     load: () => import("./diff.ts"),
+  },
+  report: {
+    summary: "Write a page on what a merge did: maps of change, sign conflicts and directions by layer and module.",
+    load: () => import("./report.ts"),
   },
   methods: {
     summary: "List the merge methods, or explain one.",

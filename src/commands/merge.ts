@@ -18,6 +18,15 @@ const OPTIONS = {
       "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.json.",
     group: "Checks",
   },
+  report: {
+    kind: "value",
+    name: "report",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    doc: "Then read the result beside its inputs and write a page on what the merge did, as sinter report does.",
+    group: "Output",
+  },
   events: {
     kind: "value",
     name: "events",
@@ -62,5 +71,7 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
   const checkWith = options.check ? request.options : undefined;
   const { executeMerge } = await import("./execute-merge.ts");
   const { withEvents } = await import("./event-log.ts");
-  return await withEvents(options.events, options.json, (events) => executeMerge({ ...request, checkWith, events }));
+  return await withEvents(options.events, options.json, (events) =>
+    executeMerge({ ...request, checkWith, events, report: options.report }),
+  );
 }

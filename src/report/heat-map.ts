@@ -1,0 +1,86 @@
+import { escapeXml } from "./xml.ts";
+
+/** A value of a heat map. */
+export interface Cell {
+  value: number;
+  /** As it is written in the table and shown when pointed at. */
+  text: string;
+}
+
+export interface HeatMap {
+  /** What it shows, for those who do not see it. */
+  title: string;
+  columns: readonly string[];
+  /** A cell for each column; undefined where there is none. */
+  rows: readonly { label: string; cells: readonly (Cell | undefined)[] }[];
+  /** `share`: from 0 to the largest value. `signed`: two colours from 0, full at 1 and -1. */
+  scale: "share" | "signed";
+}
+
+/** Units of the drawing: CSS pixels where it is shown at full width. */
+const WIDTH = 640;
+const LABELS = 56;
+const ROW = 16;
+const HEAD = 104;
+const LEGEND = 34;
+/** What a value of nearly nothing is still seen by. */
+const FAINTEST = 0.04;
+
+/** A field of coloured cells with a scale below, as an SVG element. Colours come from the page's custom properties. */
+export function heatMap({ title, columns, rows, scale }: HeatMap): string {
+  const values = rows.flatMap(({ cells }) => cells.map((cell) => cell?.value ?? Number.NaN)).filter(Number.isFinite);
+  const top = scale === "signed" ? 1 : Math.max(0, ...values);
+  const width = (WIDTH - LABELS) / Math.max(1, columns.length);
+  const heads = columns.map((name, i) => {
+    const x = round(LABELS + (i + 0.5) * width);
+    return `<text class="column" transform="translate(${x} ${HEAD - 6}) rotate(-35)">${escapeXml(fitted(name))}</text>`;
+  });
+  const body = rows.map(({ label, cells }, i) => {
+    const y = HEAD + i * ROW;
+    const drawn = cells.map((cell, j) => drawCell(cell, { x: LABELS + j * width, y, width }, top));
+    return `<text class="label" x="${LABELS - 6}" y="${y + ROW / 2}">${escapeXml(label)}</text>${drawn.join("")}`;
+  });
+  const end = HEAD + rows.length * ROW;
+  const legend =
+    values.length === 0 ? "" : drawLegend(scale, end + 10, scale === "signed" ? 1 : top, textOf(rows, top));
+  return `<svg role="img" aria-label="${escapeXml(title)}" viewBox="0 0 ${WIDTH} ${end + LEGEND}">${heads.join("")}${body.join("")}${legend}</svg>`;
+}
+
+function drawCell(
+  cell: Cell | undefined,
+  { x, y, width }: { x: number; y: number; width: number },
+  top: number,
+): string {
+  if (cell === undefined) return "";
+  const place = `x="${round(x + 0.5)}" y="${y + 0.5}" width="${round(width - 1)}" height="${ROW - 1}"`;
+  const hover = `<title>${escapeXml(cell.text)}</title>`;
+  if (!Number.isFinite(cell.value)) return `<rect class="none" ${place}>${hover}</rect>`;
+  const strength = top === 0 ? 0 : Math.min(1, Math.abs(cell.value) / top);
+  const opacity = cell.value === 0 ? 0 : round(FAINTEST + (1 - FAINTEST) * strength);
+  return `<rect style="fill:var(--series-${cell.value < 0 ? 1 : 0});fill-opacity:${opacity}" ${place}>${hover}</rect>`;
+}
+
+/** Steps from one end of the scale to the other, with what the ends stand for. */
+function drawLegend(scale: HeatMap["scale"], y: number, top: number, text: string): string {
+  const steps = 16;
+  const boxes = Array.from({ length: steps }, (_, i) => {
+    const at = scale === "signed" ? (2 * i) / (steps - 1) - 1 : i / (steps - 1);
+    const fill = `fill:var(--series-${at < 0 ? 1 : 0});fill-opacity:${round(Math.abs(at))}`;
+    return `<rect style="${fill}" x="${LABELS + 40 + i * 10}" y="${y}" width="10" height="12"/>`;
+  });
+  const [low, high] = scale === "signed" ? ["-1", "1"] : ["0", top === 0 ? "0" : text];
+  const right = LABELS + 40 + steps * 10 + 6;
+  return `<text class="label" x="${LABELS + 34}" y="${y + 6}">${low}</text>${boxes.join("")}<text class="value" x="${right}" y="${y + 6}">${escapeXml(high)}</text>`;
+}
+
+function textOf(rows: HeatMap["rows"], value: number): string {
+  return rows.flatMap(({ cells }) => cells).find((cell) => cell?.value === value)?.text ?? "";
+}
+
+function fitted(name: string): string {
+  return name.length <= 24 ? name : `…${name.slice(-23)}`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
