@@ -44,7 +44,7 @@ export interface RunRequest {
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
   const { events } = request;
-  if (request.report !== undefined) (await import("./execute-report.ts")).checkPageFile(request.report);
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
   events?.event("phase", { phase: "planning" });
   const models = {
     download: true,

@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
 import { planHash } from "../plan/hash.ts";
@@ -12,6 +12,7 @@ import { readManifest } from "../run/manifest.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { loadAddon } from "./execute-merge.ts";
+import { checkPageFile } from "./page-file.ts";
 import { writeError } from "./terminal.ts";
 
 export interface ReportRequest {
@@ -78,14 +79,4 @@ export async function writeReport({ plan, folder, html, quiet, speed }: WrittenR
   const page = mergePage({ name: basename(folder), plan, measure, speed });
   onFile("cannot write the page", path, () => writeFileSync(path, page));
   if (!quiet) writeError(`${path} has the report\n`);
-}
-
-/** A page that cannot be written should be known before the work, not after. @throws SinterError */
-export function checkPageFile(file: string): void {
-  const path = resolve(file);
-  const there = statSync(path, { throwIfNoEntry: false });
-  onFile("cannot write the page", path, () => {
-    if (there?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
-    accessSync(there === undefined ? dirname(path) : path, constants.W_OK);
-  });
 }

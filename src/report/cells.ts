@@ -57,9 +57,9 @@ export function relativeChange(tensors: readonly MeasuredTensor[], model: string
 
 /** Cosine between the output's change and an input's, both from the reference. NaN where one of them is none. */
 export function cosine(tensors: readonly MeasuredTensor[], model: string): number {
-  const with_ = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
-  const own = inputsOf(with_, model).filter(({ isReference }) => !isReference);
-  const change = with_.reduce((total, tensor) => total + tensor.change, 0);
+  const beside = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
+  const own = inputsOf(beside, model).filter(({ isReference }) => !isReference);
+  const change = beside.reduce((total, tensor) => total + tensor.change, 0);
   const value = sum(own, "product") / (Math.sqrt(change) * Math.sqrt(sum(own, "change")));
   return Math.min(1, Math.max(-1, value));
 }
@@ -71,9 +71,10 @@ export function signConflicts(tensors: readonly MeasuredTensor[]): number {
   return total("conflicts") / total("changed");
 }
 
-/** Norm of the output, and of an input. */
+/** Norm of an input, and of the output where it was made of that input. */
 export function norms(tensors: readonly MeasuredTensor[], model: string): { output: number; input: number } {
-  const output = tensors.reduce((total, tensor) => total + tensor.squares, 0);
+  const made = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model));
+  const output = made.reduce((total, tensor) => total + tensor.squares, 0);
   return { output: Math.sqrt(output), input: Math.sqrt(sum(inputsOf(tensors, model), "squares")) };
 }
 

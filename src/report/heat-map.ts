@@ -13,8 +13,12 @@ export interface HeatMap {
   columns: readonly string[];
   /** A cell for each column; undefined where there is none. */
   rows: readonly { label: string; cells: readonly (Cell | undefined)[] }[];
-  /** `share`: from 0 to the largest value. `signed`: two colours from 0, full at 1 and -1. */
+  /** `share`: from 0 to the largest value. `signed`: two colours from 0. */
   scale: "share" | "signed";
+  /** The value of full colour; the largest there is unless given. */
+  top?: number | undefined;
+  /** How the ends of the scale are written. */
+  format: (value: number) => string;
 }
 
 /** Units of the drawing: CSS pixels where it is shown at full width. */
@@ -27,9 +31,9 @@ const LEGEND = 34;
 const FAINTEST = 0.04;
 
 /** A field of coloured cells with a scale below, as an SVG element. Colours come from the page's custom properties. */
-export function heatMap({ title, columns, rows, scale }: HeatMap): string {
+export function heatMap({ title, columns, rows, scale, top: given, format }: HeatMap): string {
   const values = rows.flatMap(({ cells }) => cells.map((cell) => cell?.value ?? Number.NaN)).filter(Number.isFinite);
-  const top = scale === "signed" ? 1 : Math.max(0, ...values);
+  const top = given ?? Math.max(0, ...values.map(Math.abs));
   const width = (WIDTH - LABELS) / Math.max(1, columns.length);
   const heads = columns.map((name, i) => {
     const x = round(LABELS + (i + 0.5) * width);
@@ -41,8 +45,8 @@ export function heatMap({ title, columns, rows, scale }: HeatMap): string {
     return `<text class="label" x="${LABELS - 6}" y="${y + ROW / 2}">${escapeXml(label)}</text>${drawn.join("")}`;
   });
   const end = HEAD + rows.length * ROW;
-  const legend =
-    values.length === 0 ? "" : drawLegend(scale, end + 10, scale === "signed" ? 1 : top, textOf(rows, top));
+  const ends = [format(scale === "signed" ? -top : 0), format(top)] as const;
+  const legend = values.length === 0 ? "" : drawLegend(scale, end + 10, ends);
   return `<svg role="img" aria-label="${escapeXml(title)}" viewBox="0 0 ${WIDTH} ${end + LEGEND}">${heads.join("")}${body.join("")}${legend}</svg>`;
 }
 
@@ -61,20 +65,17 @@ function drawCell(
 }
 
 /** Steps from one end of the scale to the other, with what the ends stand for. */
-function drawLegend(scale: HeatMap["scale"], y: number, top: number, text: string): string {
+function drawLegend(scale: HeatMap["scale"], y: number, [low, high]: readonly [string, string]): string {
   const steps = 16;
+  const left = LABELS + 40;
   const boxes = Array.from({ length: steps }, (_, i) => {
     const at = scale === "signed" ? (2 * i) / (steps - 1) - 1 : i / (steps - 1);
     const fill = `fill:var(--series-${at < 0 ? 1 : 0});fill-opacity:${round(Math.abs(at))}`;
-    return `<rect style="${fill}" x="${LABELS + 40 + i * 10}" y="${y}" width="10" height="12"/>`;
+    return `<rect class="step" style="${fill}" x="${left + i * 10}" y="${y}" width="10" height="12"/>`;
   });
-  const [low, high] = scale === "signed" ? ["-1", "1"] : ["0", top === 0 ? "0" : text];
-  const right = LABELS + 40 + steps * 10 + 6;
-  return `<text class="label" x="${LABELS + 34}" y="${y + 6}">${low}</text>${boxes.join("")}<text class="value" x="${right}" y="${y + 6}">${escapeXml(high)}</text>`;
-}
-
-function textOf(rows: HeatMap["rows"], value: number): string {
-  return rows.flatMap(({ cells }) => cells).find((cell) => cell?.value === value)?.text ?? "";
+  const text = (name: string, x: number, content: string) =>
+    `<text class="${name}" x="${x}" y="${y + 6}">${escapeXml(content)}</text>`;
+  return text("label", left - 6, low) + boxes.join("") + text("value", left + steps * 10 + 6, high);
 }
 
 function fitted(name: string): string {

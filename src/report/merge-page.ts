@@ -3,8 +3,8 @@ import type { MergePlan } from "../plan/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { cosine, modelsOf, norms, relativeChange, type Stack, signConflicts, stacksOf } from "./cells.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
-import { type HeatMap, heatMap } from "./heat-map.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
+import { stackFigures } from "./merge-maps.ts";
 import { shortNames } from "./names.ts";
 import { type Figure, renderPage } from "./page.ts";
 
@@ -110,84 +110,6 @@ function overall(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string,
       ];
     }),
   };
-}
-
-type Value = (tensors: readonly MeasuredTensor[]) => number;
-
-function stackFigures(
-  stack: Stack,
-  all: readonly MeasuredTensor[],
-  labels: ReadonlyMap<string, string>,
-  base: string | undefined,
-): Figure[] {
-  const map = (title: string, text: string, scale: HeatMap["scale"], value: Value, write: (value: number) => string) =>
-    mapFigure(`${title}, ${stack.name}`, text, stack, scale, value, write);
-  const others = [...labels].filter(([model]) =>
-    all.some(({ inputs }) => inputs.some((one) => one.model === model && !one.isReference)),
-  );
-  const reference = base ?? [...labels.keys()][0] ?? "";
-  return [
-    ...[...labels].map(([model, label]) =>
-      map(
-        `Change against ${label}`,
-        "Norm of the difference between output and input, as a share of the input's norm.",
-        "share",
-        (tensors) => relativeChange(tensors, model),
-        shareText,
-      ),
-    ),
-    ...(all.some(({ others: count }) => count > 1)
-      ? [map("Sign conflicts", CONFLICTS, "share", signConflicts, shareText)]
-      : []),
-    ...others.map(([model, label]) =>
-      map(`Direction of ${label}`, DIRECTION, "signed", (tensors) => cosine(tensors, model), cosineText),
-    ),
-    map(
-      `Norm after, relative to ${labels.get(reference) ?? reference}`,
-      "Norm of the output divided by the norm of that input.",
-      "share",
-      (tensors) => {
-        const { input, output } = norms(tensors, reference);
-        return output / input;
-      },
-      (value) => (Number.isFinite(value) ? value.toFixed(4) : "-"),
-    ),
-  ];
-}
-
-const CONFLICTS =
-  "Of the elements that some input changed, the share in which two inputs went in opposite directions. A property of the " +
-  "inputs, the same for every method.";
-const DIRECTION =
-  "Cosine between the output's change and this input's: 1 is the same direction, 0 a right angle, -1 the opposite.";
-
-function mapFigure(
-  title: string,
-  text: string,
-  { modules, layers, at }: Stack,
-  scale: HeatMap["scale"],
-  value: Value,
-  write: (value: number) => string,
-): Figure {
-  const cells = layers.map((layer) => modules.map((module) => cellOf(at(layer, module), value, write)));
-  const rows = layers.map((layer, i) => ({
-    label: String(layer),
-    cells: (cells[i] ?? []).map((cell, j) => cell && { ...cell, text: `layer ${layer}, ${modules[j]}: ${cell.text}` }),
-  }));
-  return {
-    title,
-    text,
-    charts: [{ svg: heatMap({ title, columns: modules, rows, scale }) }],
-    head: ["Layer", ...modules],
-    rows: layers.map((layer, i) => [String(layer), ...(cells[i] ?? []).map((cell) => cell?.text ?? "")]),
-    folded: true,
-  };
-}
-
-function cellOf(tensors: readonly MeasuredTensor[], value: Value, write: (value: number) => string) {
-  if (tensors.length === 0) return undefined;
-  const number = value(tensors);
-  return { value: number, text: write(number) };
 }
 
 function outsideLayers(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Figure {
