@@ -24,6 +24,8 @@ export interface HeatMap {
 /** Units of the drawing: CSS pixels where it is shown at full width. */
 const WIDTH = 640;
 const LABELS = 56;
+/** Room for the last column's name, which leans to the right. */
+const MARGIN = 110;
 const ROW = 16;
 const HEAD = 104;
 const LEGEND = 34;
@@ -34,7 +36,7 @@ const FAINTEST = 0.04;
 export function heatMap({ title, columns, rows, scale, top: given, format }: HeatMap): string {
   const values = rows.flatMap(({ cells }) => cells.map((cell) => cell?.value ?? Number.NaN)).filter(Number.isFinite);
   const top = given ?? Math.max(0, ...values.map(Math.abs));
-  const width = (WIDTH - LABELS) / Math.max(1, columns.length);
+  const width = (WIDTH - LABELS - MARGIN) / Math.max(1, columns.length);
   const heads = columns.map((name, i) => {
     const x = round(LABELS + (i + 0.5) * width);
     return `<text class="column" transform="translate(${x} ${HEAD - 6}) rotate(-35)">${escapeXml(fitted(name))}</text>`;
@@ -61,7 +63,7 @@ function drawCell(
   if (!Number.isFinite(cell.value)) return `<rect class="none" ${place}>${hover}</rect>`;
   const strength = top === 0 ? 0 : Math.min(1, Math.abs(cell.value) / top);
   const opacity = cell.value === 0 ? 0 : round(FAINTEST + (1 - FAINTEST) * strength);
-  return `<rect style="fill:var(--series-${cell.value < 0 ? 1 : 0});fill-opacity:${opacity}" ${place}>${hover}</rect>`;
+  return `<rect class="cell" style="fill:var(--series-${cell.value < 0 ? 1 : 0});fill-opacity:${opacity}" ${place}>${hover}</rect>`;
 }
 
 /** Steps from one end of the scale to the other, with what the ends stand for. */

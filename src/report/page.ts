@@ -124,7 +124,8 @@ svg text { fill: var(--text); font-size: 11px; dominant-baseline: central; }
 svg .label { text-anchor: end; }
 svg .value { fill: var(--faint); font-variant-numeric: tabular-nums; }
 svg .column { text-anchor: start; }
-svg .none { fill: none; stroke: var(--line); }
+svg .cell { stroke: var(--line); stroke-width: 0.5; }
+svg .none { fill: none; stroke: var(--line); stroke-dasharray: 2 2; }
 svg .zero { stroke: var(--faint); stroke-width: 1; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; margin: 0.5rem 0; padding: 0; }
 .swatch { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; }

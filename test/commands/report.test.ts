@@ -51,7 +51,9 @@ function sinter(...args: string[]) {
 }
 
 function values(path: string, pick: (name: string) => boolean): Float64Array {
-  const tensors = [...readSafetensors(path).tensors].filter(([name]) => pick(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+  const tensors = [...readSafetensors(path).tensors]
+    .filter(([name]) => pick(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   return Float64Array.from(tensors.flatMap(([, { bytes }]) => [...decode(bytes, "BF16")]));
 }
 
