@@ -11,7 +11,7 @@ export interface Fact {
   what: string;
   value: number;
   target: number;
-  unit: "ms" | "MB";
+  unit: "ms" | "MB" | "s" | "%";
 }
 
 const REPETITIONS = 11;

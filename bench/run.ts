@@ -11,6 +11,7 @@ import { methods } from "../src/methods/index.ts";
 import { native } from "../src/native.ts";
 import { type BenchCase, benchCase, variantsOf } from "./cases.ts";
 import { type Fact, memoryFacts, startupFacts } from "./facts.ts";
+import { loraFacts } from "./lora.ts";
 import { type MergeRow, measureMerge } from "./merge.ts";
 import { MIXTURE, mixtureCase, mixtureFacts } from "./mixture.ts";
 import { factLine, mergeHeading, mergeLine, verdict } from "./table.ts";
@@ -21,7 +22,7 @@ const HELP = `Usage: bun run bench [OPTIONS]
   --noise 3e-4,3e-5  Only fine-tunes of these noise levels.
   --repetitions N    Measured pairs of merge and floor per method (5; with --quick 3).
   --quick            One noise level, no 10 GB model.
-  --facts            Only start-up, planning and memory, not the methods.
+  --facts            Only start-up, planning, adapters and memory, not the methods.
   --dir FOLDER       Where the models lie (.bench): 5 GB, made once, and up to 11 GB more while it runs.
   --json             Print JSON on standard output.
 `;
@@ -68,6 +69,8 @@ async function bench(): Promise<void> {
   report(mixtureFacts(rows));
   const planned = cases.find(({ name }) => name === "ties") ?? cases.find(({ command }) => command === undefined);
   if (planned !== undefined) report(await startupFacts(dir, planned));
+  const [base = "", tune = ""] = ["base", tuneName(3e-4, "a")].map((name) => join(dir, "models", name));
+  report(await loraFacts(dir, base, tune));
   if (!args.quick)
     report(
       await memoryFacts(

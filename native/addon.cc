@@ -19,6 +19,7 @@
 #include "io/error.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "linear/low-rank.h"
 #include "numeric/digest.h"
 #include "transplant/well-trained.h"
 
@@ -81,6 +82,47 @@ class Waiter {
   bool stopping_ = false;
 };
 
+/// Threads that each run one job; `stop` waits for all of them.
+class JobThreads {
+ public:
+  ~JobThreads() { stop(); }
+
+  /// Called on the JavaScript thread only.
+  void run(std::function<void()> job) {
+    sweep();
+    auto ended = std::make_shared<std::atomic<bool>>(false);
+    threads_.push_back({std::thread([job = std::move(job), ended] {
+                          job();
+                          *ended = true;
+                        }),
+                        ended});
+  }
+
+  void stop() {
+    for (Running& one : threads_) one.thread.join();
+    threads_.clear();
+  }
+
+ private:
+  struct Running {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> ended;
+  };
+
+  void sweep() {
+    for (auto one = threads_.begin(); one != threads_.end();) {
+      if (*one->ended) {
+        one->thread.join();
+        one = threads_.erase(one);
+      } else {
+        one++;
+      }
+    }
+  }
+
+  std::list<Running> threads_;
+};
+
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
@@ -96,6 +138,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
+                             InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
                              InstanceMethod("transplant", &Addon::Guarded<&Addon::RunTransplant>),
@@ -108,8 +151,10 @@ class Addon : public Napi::Addon<Addon> {
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
+      *cancelled_ = true;
       engine_.reset();
       waiter_.stop();
+      decompositions_.stop();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
       watch_->cancelled = true;
@@ -244,6 +289,7 @@ class Addon : public Napi::Addon<Addon> {
     op->job.rows = rows.IsUndefined() ? 1 : whole(rows, "rows");
     read_inputs(from, *op);
     read_gathers(from, *op);
+    read_patches(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }
 
@@ -257,6 +303,7 @@ class Addon : public Napi::Addon<Addon> {
     op->job.params = numbers(from.Get("thresholds"));
     read_inputs(from, *op);
     read_gathers(from, *op);
+    read_patches(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }
 
@@ -280,6 +327,32 @@ class Addon : public Napi::Addon<Addon> {
       Settled(env);
       throw;
     }
+    return report->promise.Promise();
+  }
+
+  Napi::Value Decompose(const Napi::CallbackInfo& info) {
+    const auto task = std::make_shared<LowRankTask>(read_low_rank(object(info[0])));
+    if (decomposing_ == 0) *cancelled_ = false;
+    decomposing_++;
+    auto result = std::make_shared<LowRankResult>();
+    auto failure = std::make_shared<std::optional<Failure>>();
+    auto report = Pending(info.Env(), [this, result, failure](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      decomposing_--;
+      if (*failure) return promise.Reject(to_js(env, **failure).Value());
+      promise.Resolve(low_rank_of(env, *result));
+    });
+    decompositions_.run([this, task, result, failure, report, cancelled = cancelled_] {
+      try {
+        *result = write_low_rank(*task, *cancelled);
+      } catch (const Failure& caught) {
+        *failure = caught;
+      } catch (const std::exception& caught) {
+        failure->emplace("BAD_ARGUMENT", caught.what());
+      }
+      task->source.reset();
+      task->sink.reset();
+      Report(report);
+    });
     return report->promise.Promise();
   }
 
@@ -309,6 +382,7 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
+    *cancelled_ = true;
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     if (engine_ != nullptr) engine_->cancel();
     watch_->cancelled = true;
@@ -422,6 +496,7 @@ class Addon : public Napi::Addon<Addon> {
     job.wide = job.out == Dtype::F64;
     read_inputs(from, *op);
     read_gathers(from, *op);
+    read_patches(from, *op);
     job.params = numbers(from.Get("params"));
     const std::string tensor = text(from.Get("tensor"), "tensor");
     job.key = xxh3_64(tensor.data(), tensor.size(), whole(from.Get("seed"), "seed"));
@@ -561,6 +636,126 @@ class Addon : public Napi::Addon<Addon> {
     bad_argument("a gathered row lies in no piece");
   }
 
+  /// `patches`: for each input that has some, those patches in the order of their rows.
+  void read_patches(const Napi::Object& from, Op& op) {
+    if (from.Get("patches").IsUndefined()) return;
+    if (!from.Get("patches").IsArray()) bad_argument("patches must be a list");
+    const Napi::Array patches = from.Get("patches").As<Napi::Array>();
+    Job& job = op.job;
+    if (op.kernel_name == "copy" && patches.Length() > 0) bad_argument("copy takes no patches");
+    for (uint32_t i = 0; i < patches.Length(); i++) {
+      const Napi::Object one = object(patches.Get(i));
+      const uint64_t input = whole(one.Get("input"), "input");
+      const uint64_t columns = whole(one.Get("columns"), "columns");
+      if (input >= static_cast<uint64_t>(job.inputs)) bad_argument("a patch is of an input that there is not");
+      if (columns == 0 || job.input_count % columns != 0) bad_argument("columns of a patch must divide the input");
+      InputSpan& span = job.input[input];
+      if (span.gather != nullptr) bad_argument("gathered rows take no patches");
+      if (span.patches == nullptr) {
+        job.patches.push_back(std::make_unique<InputPatches>());
+        job.patches.back()->input = static_cast<int>(input);
+        job.patches.back()->columns = columns;
+        span.patches = job.patches.back().get();
+      }
+      InputPatches& own = *job.patches.back();
+      if (own.input != static_cast<int>(input) || own.columns != columns) {
+        bad_argument("patches of one input must follow each other and have the same columns");
+      }
+      const uint64_t after = own.patches.empty() ? 0 : own.patches.back().end;
+      own.patches.push_back(read_patch(one, op, columns, after));
+    }
+  }
+
+  /// Both lie in the task's source, row-major without gaps.
+  static Matrix read_product_factor(const Napi::Object& from, const std::string& name, const Source& source,
+                                    uint64_t rows, uint64_t columns) {
+    const uint64_t offset = whole(from.Get(name + "Offset"), "offset");
+    const Dtype dtype = dtype_of(from.Get(name + "Dtype"));
+    if (!is_float(dtype) || rows == 0 || rows > (uint64_t{1} << 40) / columns) bad_argument("no such factor");
+    check_range(offset, rows * columns * element_size(dtype), source.size(), "source");
+    return Matrix::stored(source.data() + offset, dtype, rows, columns, columns);
+  }
+
+  LowRankTask read_low_rank(const Napi::Object& from) {
+    LowRankTask task;
+    task.source = find(sources_, from.Get("source"), "source");
+    task.sink = find(sinks_, from.Get("sink"), "sink");
+    const uint64_t rows = whole(from.Get("rows"), "rows");
+    const uint64_t columns = whole(from.Get("columns"), "columns");
+    const uint64_t offset = whole(from.Get("offset"), "offset");
+    if (rows == 0 || columns == 0) bad_argument("a matrix without elements has no factors");
+    if (rows > (uint64_t{1} << 40) / columns) bad_argument("the matrix is too large");
+    if (from.Get("factors").IsUndefined()) {
+      check_range(offset, rows * columns * sizeof(float), task.source->size(), "source");
+      task.matrix = Matrix::stored(task.source->data() + offset, Dtype::F32, rows, columns, columns);
+      if (from.Get("transposed").ToBoolean()) task.matrix = task.matrix.transposed();
+    } else {
+      const Napi::Object factors = object(from.Get("factors"));
+      const uint64_t inner = whole(factors.Get("inner"), "inner");
+      task.is_product = true;
+      task.scale = factors.Get("scale").ToNumber().DoubleValue();
+      task.matrix = Matrix::stored(static_cast<const float*>(nullptr), rows, columns);
+      task.a = read_product_factor(factors, "a", *task.source, inner, columns);
+      task.b = read_product_factor(factors, "b", *task.source, rows, inner);
+    }
+    task.request.rank = whole(from.Get("rank"), "rank");
+    if (task.request.rank == 0) bad_argument("rank must be at least 1");
+    task.request.rank = std::min({task.request.rank, rows, columns});
+    task.request.epsilon = from.Get("epsilon").ToNumber().DoubleValue();
+    task.request.share = from.Get("share").ToNumber().DoubleValue();
+    task.request.seed = whole(from.Get("seed"), "seed");
+    task.distribute = from.Get("distribute").ToBoolean();
+    task.threads = static_cast<unsigned>(whole(from.Get("threads"), "threads"));
+    task.dtype = dtype_of(from.Get("dtype"));
+    if (!is_float(task.dtype)) bad_argument("factors are floating point numbers");
+    task.a_offset = whole(from.Get("aOffset"), "aOffset");
+    task.b_offset = whole(from.Get("bOffset"), "bOffset");
+    const uint64_t width = task.request.rank * element_size(task.dtype);
+    check_range(task.a_offset, width * task.matrix.columns, task.sink->size(), "sink");
+    check_range(task.b_offset, width * task.matrix.rows, task.sink->size(), "sink");
+    return task;
+  }
+
+  Patch read_patch(const Napi::Object& from, Op& op, uint64_t columns, uint64_t after) {
+    Patch patch{};
+    patch.begin = whole(from.Get("begin"), "begin");
+    patch.end = whole(from.Get("end"), "end");
+    const uint64_t rows = patch.end - patch.begin;
+    if (patch.begin < after || patch.end <= patch.begin || patch.end > op.job.input_count / columns) {
+      bad_argument("rows of a patch must lie in the input, one patch after the other");
+    }
+    const uint64_t rank = whole(from.Get("rank"), "rank");
+    if (rank == 0 || rank > 1 << 20) bad_argument("rank must be at least 1");
+    patch.rank = static_cast<uint32_t>(rank);
+    patch.scale = from.Get("scale").ToNumber().DoubleValue();
+    patch.replaces = from.Get("replaces").ToBoolean();
+    if (!from.Get("left").IsUndefined()) patch.left = read_factor(object(from.Get("left")), op, rows, rank);
+    if (patch.left.data == nullptr && rank != 1) bad_argument("without a left factor the rank is 1");
+    patch.right = read_factor(object(from.Get("right")), op, rank, columns);
+    if (from.Get("magnitude").IsUndefined()) return patch;
+    patch.along = text(from.Get("along"), "along") == "rows" ? Magnitude::rows : Magnitude::columns;
+    const uint64_t numbers = patch.along == Magnitude::rows ? rows : columns;
+    patch.magnitude = read_factor(object(from.Get("magnitude")), op, 1, numbers);
+    return patch;
+  }
+
+  Factor read_factor(const Napi::Object& from, Op& op, uint64_t rows, uint64_t columns) {
+    const std::shared_ptr<Source> source = find(sources_, from.Get("source"), "source");
+    Factor factor;
+    const uint64_t offset = whole(from.Get("offset"), "offset");
+    factor.dtype = dtype_of(from.Get("dtype"));
+    factor.row_stride = whole(from.Get("rowStride"), "rowStride");
+    factor.column_stride = whole(from.Get("columnStride"), "columnStride");
+    if (!is_float(factor.dtype)) bad_argument("factors must be floating point numbers");
+    const uint64_t most = source->size();
+    if (factor.row_stride > most || factor.column_stride > most) bad_argument("a stride lies beyond the source");
+    const uint64_t last = (rows - 1) * factor.row_stride + (columns - 1) * factor.column_stride;
+    check_range(offset, (last + 1) * element_size(factor.dtype), most, "source");
+    factor.data = source->data() + offset;
+    op.sources.push_back(source);
+    return factor;
+  }
+
   // ---- to JavaScript ----
 
   static Napi::Value result_of(Napi::Env env, const Op& op) {
@@ -577,6 +772,17 @@ class Addon : public Napi::Addon<Addon> {
       non_finite.Set(static_cast<uint32_t>(i), Napi::Boolean::New(env, (op.non_finite.load() >> i & 1) != 0));
     }
     result.Set("nonFinite", non_finite);
+    return result;
+  }
+
+  static Napi::Value low_rank_of(Napi::Env env, const LowRankResult& found) {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("rank", static_cast<double>(found.rank));
+    result.Set("energy", found.energy);
+    result.Set("kept", found.kept);
+    result.Set("largest", found.largest);
+    result.Set("smallest", found.smallest);
+    result.Set("iterations", found.iterations);
     return result;
   }
 
@@ -619,6 +825,9 @@ class Addon : public Napi::Addon<Addon> {
 
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
+  JobThreads decompositions_;
+  uint32_t decomposing_ = 0;
+  std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   Waiter calculator_;
   /// Of the transplant that was started last.
   std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();

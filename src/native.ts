@@ -27,6 +27,30 @@ export interface NativeInput {
   gather?: NativeGather | undefined;
 }
 
+/** A matrix in a source: element (i, j) is the one at `i * rowStride + j * columnStride` from `offset` (bytes). */
+export interface NativeFactor {
+  source: number;
+  offset: number;
+  dtype: Dtype;
+  rowStride: number;
+  columnStride: number;
+}
+
+/** A change to rows [begin, end) of an input as a matrix of `columns`; native/engine/patch.h says which. */
+export interface NativePatch {
+  input: number;
+  columns: number;
+  begin: number;
+  end: number;
+  rank: number;
+  scale: number;
+  replaces: boolean;
+  left?: NativeFactor | undefined;
+  right: NativeFactor;
+  along?: "rows" | "columns" | undefined;
+  magnitude?: NativeFactor | undefined;
+}
+
 /** Rows of an input, each somewhere in several pieces. A row has as many elements as the tensor's after the first dimension. */
 export interface NativeGather {
   /** Rows are counted from 0 through all pieces. */
@@ -43,6 +67,8 @@ export interface NativeGather {
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
+  /** Those of one input follow each other, in the order of their rows. */
+  patches?: NativePatch[] | undefined;
   /** Elements of the tensor, its first dimension and its last (1 for a 0-d tensor): what kernels of vectors split by. */
   count: number;
   rows: number;
@@ -67,6 +93,48 @@ export interface NativeResult {
   crc32: number;
   /** Per input: whether it holds a NaN or an infinity. */
   nonFinite: boolean[];
+}
+
+/** A matrix of float32 in a source, and where the factors of its truncated decomposition go. */
+export interface NativeDecomposition {
+  source: number;
+  /** Bytes. */
+  offset: number;
+  /** As it is stored; with `transposed`, what is decomposed is [columns, rows]. */
+  rows: number;
+  columns: number;
+  transposed: boolean;
+  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source. */
+  factors?:
+    | { inner: number; scale: number; aOffset: number; aDtype: Dtype; bOffset: number; bDtype: Dtype }
+    | undefined;
+  /** Most singular values that are kept. */
+  rank: number;
+  /** Those at or below are not. */
+  epsilon: number;
+  /** Stop where this share of the sum of squares is kept; 1: keep `rank`. */
+  share: number;
+  /** The square roots of the singular values go to both factors; else all of them to A. */
+  distribute: boolean;
+  seed: number;
+  threads: number;
+  sink: number;
+  /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
+  aOffset: number;
+  bOffset: number;
+  dtype: Dtype;
+}
+
+export interface NativeFactors {
+  /** 0 where the matrix is zero or nothing exceeds epsilon. */
+  rank: number;
+  /** Sum of squares of the matrix, and of the singular values that were kept. */
+  energy: number;
+  kept: number;
+  largest: number;
+  smallest: number;
+  /** Power iterations; 0 where the decomposition is exact. */
+  iterations: number;
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
@@ -226,7 +294,12 @@ export interface Addon {
    * some of d_2 … d_n are not zero, and the number of those where their signs disagree; then the sum of squares of each
    * input, and the number of elements of v_1 that are a NaN or an infinity.
    */
-  compare(op: { inputs: NativeInput[]; count: number; rows?: number }): Promise<Float64Array>;
+  compare(op: {
+    inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
+    count: number;
+    rows?: number;
+  }): Promise<Float64Array>;
   /**
    * How tensors a and b differ, and how both differ from a base, the third input where there is one; d = b - a,
    * p = a - base, q = b - base. Elements where an input is a NaN or an infinity are counted and else left out.
@@ -238,10 +311,13 @@ export interface Addon {
    */
   difference(op: {
     inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
     count: number;
     rows: number;
     thresholds: readonly number[];
   }): Promise<Float64Array>;
+  /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
+  decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
   transplant(job: NativeTransplant): Promise<{
     /** CPU time of matrix products, all threads together, and how many multiply-adds those were: for measuring. */
@@ -290,7 +366,7 @@ export interface Addon {
   cancel(): void;
 }
 
-/** What the addon throws and rejects with. `source` is the input's index in the op, where one is to blame. */
+/** What the addon throws and rejects with. `source` is the input's index in the op, where one is to blame; the factors of patches count on from there. */
 export interface NativeError extends Error {
   code:
     | "SOURCE_OPEN"

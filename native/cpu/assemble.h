@@ -9,6 +9,7 @@
 #pragma once
 
 #include "chunks.h"
+#include "gather.h"
 #include "normal.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN
@@ -24,8 +25,7 @@ bool assemble_chunk(const Job& job, int piece, uint64_t begin, uint32_t n, Work*
   const size_t pair = 2 * static_cast<size_t>(piece);
   const Work factor = static_cast<Work>(job.params[pair]);
   const Work noise = static_cast<Work>(job.params[pair + 1]);
-  std::byte gathered[kChunk * sizeof(uint64_t)];
-  const bool found = widen_chunk(span.dtype, elements_of(span, begin, n, gathered), n, room);
+  const bool found = load_elements(job, piece, begin, n, room);
   if (noise != Work{0}) {
     const uint64_t aligned = begin - begin % kChunk;
     normal_chunk(job.key, span.stream, aligned, normals);
@@ -48,7 +48,7 @@ void assemble_range(const Job& job, uint64_t begin, uint64_t end, std::byte* out
     const size_t pair = 2 * static_cast<size_t>(piece);
     uint64_t n = std::min(job.input_count - first, end - at);
     bool found;
-    if (span.dtype == job.out && job.params[pair] == 1.0 && job.params[pair + 1] == 0.0) {
+    if (span.patches == nullptr && span.dtype == job.out && job.params[pair] == 1.0 && job.params[pair + 1] == 0.0) {
       const std::byte* const bytes = elements_of(span, first, n, out);
       if (bytes != out) memcpy(out, bytes, n * width);
       found = has_non_finite(out, job.out, n);

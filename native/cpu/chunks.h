@@ -6,6 +6,7 @@
 
 #include "../engine/kernel.h"
 #include "../numeric/convert.h"
+#include "patch.h"
 #include "philox-lanes.h"
 
 SINTER_KERNEL_NAMESPACE_BEGIN

@@ -70,13 +70,16 @@ inline void add_rows(const RowGather& gather, uint64_t begin, uint64_t end, doub
   }
 }
 
-/// Widens `n` elements of an input from element `begin` on, wherever they lie. @returns whether one is a NaN or an infinity.
+/// Widens `n` elements of an input from element `begin` on, wherever they lie, n <= kChunk, and applies the input's
+/// patches. @returns whether one is a NaN or an infinity.
 template <class Work>
 bool load_elements(const Job& job, int input, uint64_t begin, uint32_t n, Work* to) {
   const InputSpan& span = job.input[input];
   if (span.gather != nullptr) return gather_chunk(*span.gather, begin, n, to);
   std::byte strided[kChunk * sizeof(uint64_t)];
-  return widen_chunk(span.dtype, elements_of(span, begin, n, strided), n, to);
+  bool found = widen_chunk(span.dtype, elements_of(span, begin, n, strided), n, to);
+  if (span.patches != nullptr) found |= apply_patches(job, *span.patches, begin, n, to);
+  return found;
 }
 
 /// One chunk of one input, at its place in the room for inputs.

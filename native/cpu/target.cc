@@ -16,6 +16,7 @@
 #include "difference.h"
 #include "generate.h"
 #include "kernel-of.h"
+#include "make-patch.h"
 
 #define SINTER_JOIN_(a, b) a##b
 #define SINTER_JOIN(a, b) SINTER_JOIN_(a, b)
@@ -66,8 +67,13 @@ static constexpr Kernel kKernels[] = {
 };
 
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);
-const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGET_NAME), kKernels,
+const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGET_NAME),
+                                                        kKernels,
                                                         static_cast<int>(sizeof(kKernels) / sizeof(kKernels[0])),
-                                                        has_non_finite, add_rows};
+                                                        has_non_finite,
+                                                        add_rows,
+                                                        make_patch,
+                                                        sum_patch_squares,
+                                                        magnitude_of};
 
 }  // namespace sinter

@@ -28,10 +28,14 @@ uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b 
 void check_sources(const Op& op) {
   const size_t inputs = static_cast<size_t>(op.job.inputs);
   for (size_t i = 0; i < op.sources.size(); i++) {
-    if (op.sources[i]->failed()) {
-      throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read",
-                    i < inputs ? static_cast<int>(i) : op.served_inputs[i - inputs]);
-    }
+    if (!op.sources[i]->failed()) continue;
+    // Factors of patches are blamed themselves, by numbers that count on from the inputs.
+    const size_t served = op.served_inputs.size();
+    const size_t blamed = i < inputs            ? i
+                          : i < inputs + served ? static_cast<size_t>(op.served_inputs[i - inputs])
+                                                : i - served;
+    throw Failure("SOURCE_FAILED", op.sources[i]->path() + " shrank or failed while it was read",
+                  static_cast<int>(blamed));
   }
 }
 
@@ -122,7 +126,7 @@ void Engine::submit(std::shared_ptr<Op> op) {
   {
     const std::lock_guard lock(mutex_);
     if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
-    enter(*op, Op::Pass::gather);
+    enter(*op, Op::Pass::patch);
     op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
   }
@@ -216,7 +220,15 @@ void Engine::enter(Op& op, Op::Pass pass) {
   op.pass_tasks = 0;
   Job& job = op.job;
   const Kernel& kernel = *op.kernel;
-  if (pass == Op::Pass::gather) {
+  if (pass == Op::Pass::patch) {
+    if (job.patches.empty() || job.count == 0) return enter(op, Op::Pass::gather);
+    if (op.patcher == nullptr) op.patcher = std::make_unique<PatchPass>(*op.kernels, job);
+    op.pass_tasks = op.patcher->tasks();
+    if (op.pass_tasks == 0) {
+      op.patcher.reset();
+      return enter(op, Op::Pass::gather);
+    }
+  } else if (pass == Op::Pass::gather) {
     const bool wanted =
         std::any_of(op.gathers.begin(), op.gathers.end(), [](const auto& g) { return g->averaged > 0; });
     if (!wanted || job.count == 0) return enter(op, Op::Pass::prepare);
@@ -311,7 +323,10 @@ void finish_means(Op& op) {
 
 std::optional<Failure> Engine::leave_pass(Op& op) {
   try {
-    if (op.pass == Op::Pass::gather) {
+    if (op.pass == Op::Pass::patch) {
+      op.patcher->advance();
+      enter(op, Op::Pass::patch);
+    } else if (op.pass == Op::Pass::gather) {
       finish_means(op);
       enter(op, Op::Pass::prepare);
     } else if (op.pass == Op::Pass::prepare) {
@@ -345,6 +360,7 @@ void Engine::settle(Op& op) {
   op.gathers.clear();
   op.sink.reset();
   op.job.masks = {};
+  op.job.patches.clear();
   budget_.give_back(op.job.taken);
   // Whoever waits may hold the op itself: letting go of the function here breaks that circle.
   const std::function<void(Op&)> done = std::move(op.done);
@@ -354,6 +370,7 @@ void Engine::settle(Op& op) {
 
 void Engine::run_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
   Op& op = *shared;
+  if (op.pass == Op::Pass::patch) return op.patcher->run(task);
   if (op.pass == Op::Pass::gather) return run_gather_task(op, task);
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
   if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);

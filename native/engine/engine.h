@@ -16,6 +16,7 @@
 #include "../io/write-pool.h"
 #include "../numeric/digest.h"
 #include "kernel.h"
+#include "patch-pass.h"
 #include "read-ahead.h"
 #include "select.h"
 
@@ -25,9 +26,9 @@ namespace sinter {
 struct Op {
   Job job;
   std::string kernel_name;
-  /// Of the inputs, one each; then those that gathered rows come from besides.
+  /// Of the inputs, one each; then those that gathered rows come from besides; then those of the patches.
   std::vector<std::shared_ptr<Source>> sources;
-  /// The input that each of the latter serves.
+  /// The input that each source of gathered rows serves.
   std::vector<int> served_inputs;
   /// What `job.input[i].gather` points to.
   std::vector<std::unique_ptr<RowGather>> gathers;
@@ -46,10 +47,11 @@ struct Op {
   std::optional<Failure> failure;
 
   // under way; guarded by the engine's mutex unless said otherwise
-  enum class Pass { gather, prepare, select, reduce, map, finished };
+  enum class Pass { patch, gather, prepare, select, reduce, map, finished };
   const KernelSet* kernels = nullptr;
   const Kernel* kernel = nullptr;
-  Pass pass = Pass::gather;
+  Pass pass = Pass::patch;
+  std::unique_ptr<PatchPass> patcher;
   std::unique_ptr<Selector> selector;
   uint64_t rows_per_task = 0;        // of a pass that goes by rows
   std::vector<double> partial_sums;  // each block's own place: written without the mutex

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../numeric/dtype.h"
+#include "patch.h"
 #include "strided.h"
 
 namespace sinter {
@@ -31,6 +32,8 @@ struct InputSpan {
   Dtype dtype;
   /// Tells the random numbers of sources apart.
   uint32_t stream;
+  /// What is changed in the elements as they are read; null where nothing is.
+  const InputPatches* patches = nullptr;
   /// Where the rows lie, where they are not those at `data` in their order; then `data` and `dtype` are not used. Owned by
   /// the op.
   const RowGather* gather = nullptr;
@@ -79,6 +82,9 @@ struct Job {
   std::vector<double> params;
   /// Key of the random numbers: hash of seed and output tensor name.
   uint64_t key = 0;
+
+  /// Of all inputs that have some; `InputSpan::patches` points into it.
+  std::vector<std::unique_ptr<InputPatches>> patches;
 
   /// Found by the prepare pass: a number per row.
   std::vector<double> table;

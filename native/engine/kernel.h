@@ -104,6 +104,12 @@ struct KernelSet {
   bool (*has_non_finite)(const std::byte* data, Dtype dtype, uint64_t count);
   /// Adds rows [begin, end) of a gathered input to one sum per column; rows that stand for the mean are left out.
   void (*add_rows)(const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
+  /// Makes what applying a patch needs, its ratios aside.
+  void (*make_patch)(const Job&, const InputPatches&, Patch&);
+  /// Sums of squares of the patched rows [begin, end): one for each row, or one for each column.
+  void (*sum_patch_squares)(const Job&, const InputPatches&, const Patch&, uint64_t begin, uint64_t end, double* sums);
+  /// Number `i` of a patch's magnitude.
+  double (*magnitude_of)(const Patch&, uint64_t i);
 };
 
 }  // namespace sinter

@@ -1,4 +1,5 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import { patchesOfPart } from "../model/patch.ts";
 import { elementCount, type Model, type TensorView } from "../model/types.ts";
 import type { Architecture, Packing, Resolution, WeightSpec } from "./types.ts";
 
@@ -45,7 +46,9 @@ function resolveTied(
 }
 
 function sameBytes(a: TensorView, b: TensorView): boolean {
-  return a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && sameLayout(a, b);
+  return (
+    a.file === b.file && a.offset === b.offset && a.dtype === b.dtype && a.patches === b.patches && sameLayout(a, b)
+  );
 }
 
 function sameLayout(a: TensorView, b: TensorView): boolean {
@@ -70,22 +73,28 @@ function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
 /** @returns undefined where the tensor cannot be divided so. */
 function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undefined {
   let { offset, shape, strides } = whole;
+  /** Of the part's first element, in the order of the shape: where it lies is another matter, with strides. */
+  let first = 0;
   /** Bytes from one entry of the first dimension to the next. */
   const step = () => (strides?.[0] ?? elementCount(shape.slice(1))) * DTYPE_BYTES[whole.dtype];
   if (entry !== undefined) {
     if (shape[0] !== entry.count) return undefined;
     offset += entry.index * step();
     shape = shape.slice(1);
+    first += entry.index * elementCount(shape);
     strides = strides?.slice(1);
   }
   if (rows !== undefined) {
     const unit = (shape[0] ?? 0) / rows.of;
     if (!Number.isInteger(unit) || unit === 0) return undefined;
     offset += rows.from * unit * step();
+    first += rows.from * unit * elementCount(shape.slice(1));
     shape = [(rows.to - rows.from) * unit, ...shape.slice(1)];
   }
-  const part = { file: whole.file, offset, dtype: whole.dtype, shape };
-  return strides === undefined ? part : { ...part, strides };
+  const part: TensorView = { file: whole.file, offset, dtype: whole.dtype, shape };
+  if (strides !== undefined) part.strides = strides;
+  if (whole.patches !== undefined) part.patches = patchesOfPart(whole.patches, first, elementCount(shape));
+  return part;
 }
 
 /** Stored tensors that no module of the family accounts for: no weight and no alias of one. In stored order. */

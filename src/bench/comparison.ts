@@ -20,5 +20,5 @@ export function compareAll(
   signal: AbortSignal | undefined,
   events: RunEvents,
 ): Promise<Float64Array[]> {
-  return measureAll(comparisons, ({ count }, inputs) => addon.compare({ inputs, count }), addon, signal, events);
+  return measureAll(comparisons, ({ count }, inputs) => addon.compare({ ...inputs, count }), addon, signal, events);
 }

@@ -1,6 +1,6 @@
 import { readMergeConfig } from "../config/read.ts";
 import { type Problem, Report, SinterError } from "../errors.ts";
-import { openModel } from "../model/folder.ts";
+import { openReference } from "../lora/open.ts";
 import { formatModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { buildPlan } from "../plan/build.ts";
@@ -66,7 +66,7 @@ function openOnce(cacheDir: string | undefined): OpenModel {
     let known = opened.get(key);
     if (known === undefined) {
       const report = new Report();
-      known = { model: openModel({ ref: named.ref }, { cacheDir }, report), report };
+      known = { model: openReference({ ref: named.ref }, { cacheDir }, report), report };
       opened.set(key, known);
     }
     for (const error of known.report.errors) into.error(error);

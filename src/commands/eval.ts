@@ -72,7 +72,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter eval perplexity ./merged --text sample.txt --json", doc: "For a program" },
   ],
   notes: [
-    "For models of the families llama, mistral, qwen2 and qwen3 with a tokenizer.json. Computed in float32 on the CPU, " +
+    "For models of the families llama, mistral, qwen2 and qwen3 with a tokenizer. Computed in float32 on the CPU, " +
       "layer by layer: memory does not grow with the model's depth or the text.",
     "Perplexities compare between models with the same tokenizer; bits per byte compare between all.",
   ],

@@ -1,6 +1,8 @@
 import { basename, resolve } from "node:path";
-import { type Report, SinterError } from "../errors.ts";
+import type { MergeConfig } from "../config/types.ts";
+import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
+import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
 import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
@@ -10,11 +12,15 @@ import type { RunOptions, RunResult } from "../run/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
 import type { EventLog } from "./event-log.ts";
+import type { LoraCache } from "./lora-cache.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
-export interface MergeRequest extends PlanSource, RunRequest {}
+export interface MergeRequest extends PlanSource, RunRequest {
+  /** Where models are written with their adapters applied; undefined: adapters are applied as tensors are read. */
+  loraCache?: LoraCache | undefined;
+}
 
 /** How a plan is carried out, and what is said of it. */
 export interface RunRequest {
@@ -52,7 +58,9 @@ export async function executeMerge(request: MergeRequest): Promise<number> {
     watch: events && ((reading: MeterReading) => events.progress("downloading", reading)),
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
-  const plan = await planMerge(request, basename(resolve(request.out)), models);
+  const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
+  const name = basename(resolve(request.out));
+  const plan = await planMerge(request, name, models, new Report(), prepare);
   events?.warnings(plan.warnings);
   events?.event("plan", planFacts(plan));
   return await carryOut(plan, request);
@@ -122,6 +130,16 @@ function displayOf({ messages, events }: RunRequest): ProgressDisplay {
       events.progress(phase, { bytes, totalBytes, earlierBytes: 0, item: tensor, waiting: undefined });
     },
   };
+}
+
+/** Applies adapters to their models in the cache that was asked for. */
+async function cacheAdapters(config: MergeConfig, request: MergeRequest): Promise<OpenModel | undefined> {
+  const refs = [...namedModels(config).values()].map(({ ref }) => ref);
+  if (request.loraCache === undefined || refs.every(({ lora }) => lora === undefined)) return undefined;
+  const { loraCache, options } = request;
+  const { fillLoraCache } = await import("./lora-cache.ts");
+  const addon = loadAddon(request.engine);
+  return await withSignals((signal) => fillLoraCache(refs, loraCache, options, { addon, signal }));
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */

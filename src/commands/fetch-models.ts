@@ -22,8 +22,8 @@ export interface FetchPolicy {
 }
 
 /**
- * Puts every one of the models that is named by a hub id into the Hugging Face cache. Where all of them are there, nothing
- * of this is even loaded.
+ * Puts every one of the models and adapters that is named by a hub id into the Hugging Face cache. Where all of them are
+ * there, nothing of this is even loaded.
  * @throws SinterError with everything that stands against it; where nothing is to be downloaded, with what would be.
  */
 export async function fetchModels(
@@ -45,12 +45,12 @@ export async function fetchModels(
 }
 
 function missingModels(named: readonly NamedRef[], cacheDir: string | undefined, foldersOf: FoldersOf): MissingModel[] {
-  // Planning refuses recipes with adapters: nothing of them is worth a download.
-  if (named.some(({ ref }) => ref.lora !== undefined)) return [];
   const missing = new Map<string, MissingModel>();
   for (const { ref, at } of named) {
-    const model = findMissing({ path: ref.model, at }, cacheDir, foldersOf);
-    if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
+    for (const path of ref.lora === undefined ? [ref.model] : [ref.model, ref.lora]) {
+      const model = findMissing({ path, at }, cacheDir, foldersOf);
+      if (model !== undefined) missing.set(`${model.id}@${model.revision}`, model);
+    }
   }
   return [...missing.values()];
 }

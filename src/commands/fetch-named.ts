@@ -1,4 +1,4 @@
-import { Report, SinterError } from "../errors.ts";
+import { Report } from "../errors.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { findMissing } from "../model/missing.ts";
 import { type ModelRef, parseModelRef } from "../model/ref.ts";
@@ -8,13 +8,7 @@ import { UsageError } from "./parse.ts";
 export function refOf(text: string): ModelRef {
   const ref = parseModelRef(text);
   if (typeof ref === "string") throw new UsageError({ code: "bad-model", message: ref });
-  if (ref.lora === undefined) return ref;
-  throw new SinterError({
-    code: "not-yet",
-    message: "models with an adapter are not available here yet",
-    model: text,
-    hint: "apply the adapter first, then use the result",
-  });
+  return ref;
 }
 
 /**
@@ -28,7 +22,8 @@ export async function fetchNamed(
 ): Promise<void> {
   if (isOffline()) return;
   const at = { file: "command line", line: 1, column: 1 };
-  const missing = refs.flatMap(({ model }) => findMissing({ path: model, at }, cacheDir) ?? []);
+  const paths = refs.flatMap(({ model, lora }) => (lora === undefined ? [model] : [model, lora]));
+  const missing = paths.flatMap((path) => findMissing({ path, at }, cacheDir) ?? []);
   if (missing.length === 0) return;
   check(report);
   report.throwIfErrors();

@@ -17,6 +17,7 @@ export type CommandName =
   | "methods"
   | "bench"
   | "eval"
+  | "lora"
   | "architectures"
   | "tokens"
   | "doctor";
@@ -87,6 +88,10 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   bench: {
     summary: "Compare merge methods on your models: how fast each is, and what it does to the weights.",
     load: () => import("./bench.ts"),
+  },
+  lora: {
+    summary: "Extract a LoRA adapter from a fine-tune, apply one to its model, or lower the rank of one.",
+    load: () => import("./lora.ts"),
   },
   eval: {
     summary: "Measure a model: how well it predicts a text (perplexity).",

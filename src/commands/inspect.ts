@@ -38,7 +38,9 @@ async function run(options: OptionValues<typeof OPTIONS>, [name = ""]: readonly 
   const { findMissing } = await import("../model/missing.ts");
   const { isOffline } = await import("../model/hub-cache.ts");
   const { refOf } = await import("./fetch-named.ts");
-  const missing = isOffline() ? undefined : findMissing({ path: refOf(name).model }, options.cacheDir);
+  const ref = refOf(name);
+  const isHere = isOffline() || ref.lora !== undefined;
+  const missing = isHere ? undefined : findMissing({ path: ref.model }, options.cacheDir);
   if (missing !== undefined && !missing.isUsable) {
     const { withHubHeaders } = await import("./open-headers.ts");
     return await withHubHeaders(missing, options.cacheDir, (model, page) => show(model, options, page));

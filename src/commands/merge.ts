@@ -1,11 +1,13 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
+import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
 import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, rawChoice } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
   ...PLANNING_OPTIONS,
+  ...LORA_CACHE_OPTIONS,
   ...RAW_OPTIONS,
   ...RUN_OPTIONS,
   check: {
@@ -15,7 +17,7 @@ const OPTIONS = {
     default: false,
     doc:
       "Then run a short text through the result and its parents and print their perplexities. Exit code 3 where the " +
-      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.json.",
+      "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.",
     group: "Checks",
   },
   report: {
@@ -72,6 +74,6 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
   const { executeMerge } = await import("./execute-merge.ts");
   const { withEvents } = await import("./event-log.ts");
   return await withEvents(options.events, options.json, (events) =>
-    executeMerge({ ...request, checkWith, events, report: options.report }),
+    executeMerge({ ...request, checkWith, events, loraCache: loraCacheOf(options), report: options.report }),
   );
 }

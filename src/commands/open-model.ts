@@ -3,7 +3,7 @@ import { familiesFor } from "../architecture/families.ts";
 import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture } from "../architecture/types.ts";
 import { Report, SinterError } from "../errors.ts";
-import { openModel } from "../model/folder.ts";
+import { openReference } from "../lora/open.ts";
 import { parseModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { UsageError } from "./parse.ts";
@@ -17,7 +17,7 @@ export function openNamedModel(text: string, cacheDir: string | undefined): Mode
   const ref = parseModelRef(text);
   if (typeof ref === "string") throw new UsageError({ code: "bad-model", message: ref });
   const report = new Report();
-  const model = openModel({ ref }, { cacheDir }, report);
+  const model = openReference({ ref }, { cacheDir }, report);
   printProblems("warning", report.warnings);
   report.throwIfErrors();
   if (model === undefined) throw new SinterError(report.errors);

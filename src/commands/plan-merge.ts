@@ -3,7 +3,7 @@ import { loadMergeConfig, readMergeConfig } from "../config/read.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { Report } from "../errors.ts";
 import { buildPlan, checkRecipe } from "../plan/build.ts";
-import { neededModels } from "../plan/models.ts";
+import { neededModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan, RawTensors } from "../plan/types.ts";
 import { type FetchPolicy, fetchModels } from "./fetch-models.ts";
 import { printProblems } from "./terminal.ts";
@@ -25,6 +25,7 @@ export interface PlanSource {
  * @param outputName the name of the output folder: the title of the model card.
  * @param models what to do about models that are not here; its `check` is asked after the configuration's own.
  * @param report keeps the warnings and errors, too.
+ * @param prepare what else is done before models are opened; it may give another way to open them.
  * @throws SinterError with everything that is wrong.
  */
 export async function planMerge(
@@ -32,6 +33,7 @@ export async function planMerge(
   outputName: string,
   models: FetchPolicy,
   report: Report = new Report(),
+  prepare: (config: MergeConfig) => Promise<OpenModel | undefined> = async () => undefined,
 ): Promise<MergePlan> {
   try {
     const read = readConfig(config, options.strict, raw !== undefined, report);
@@ -50,7 +52,7 @@ export async function planMerge(
     };
     const policy = { ...models, check, definitions: options.architectures };
     await fetchModels(neededModels(read).values(), options.cacheDir, policy, report);
-    const plan = buildPlan(read, options, outputName, report);
+    const plan = buildPlan(read, options, outputName, report, await prepare(read));
     report.throwIfErrors();
     return plan;
   } finally {

@@ -6,7 +6,7 @@ import { familiesAgree, isPartOf } from "../architecture/modules.ts";
 import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { openModel } from "../model/folder.ts";
+import { openReference } from "../lora/open.ts";
 import { expandHome } from "../model/hub-cache.ts";
 import { openRawModel } from "../model/raw.ts";
 import type { ModelRef } from "../model/ref.ts";
@@ -37,7 +37,7 @@ export function openForDiff(
 ): readonly DiffModel[] | undefined {
   const raw = refs.some(isRaw);
   const opened = refs.map((ref) =>
-    raw ? openRawModel({ ref }, options, report) : openModel({ ref }, options, report),
+    raw ? openRawModel({ ref }, options, report) : openReference({ ref }, options, report),
   );
   if (!opened.every((model) => model !== undefined)) return undefined;
   const found = opened as readonly Model[];

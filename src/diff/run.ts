@@ -24,7 +24,7 @@ export async function runDiff(
   const items = pairs.map((pair) => ({ ...pair, count: pair.elements }));
   const sums = await measureAll(
     items,
-    ({ count, rows }, inputs) => addon.difference({ inputs, count, rows: Math.max(1, rows), thresholds }),
+    ({ count, rows }, inputs) => addon.difference({ ...inputs, count, rows: Math.max(1, rows), thresholds }),
     addon,
     signal,
     events,

@@ -41,6 +41,8 @@ export function readVocabularies(models: readonly DiffModel[]): Vocabularies {
   return { shared: shared.sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0)), notes: [note] };
 }
 
+const PATCHED = "an adapter changes it, and the models' rows are not the same";
+
 /** The pair over the rows that all inputs have: those of tokens in common, else the first ones. */
 export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   const rowsOf = ({ view }: OpInput) => view.shape[0] ?? 0;
@@ -48,8 +50,10 @@ export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   if (shared === undefined) {
     const rows = Math.min(...pair.inputs.map(rowsOf));
     if (pair.inputs.every((input) => rowsOf(input) === rows)) return pair;
+    if (pair.inputs.some(({ view }) => view.patches !== undefined)) return PATCHED;
     return { ...pair, rows, elements: rows * width, inputs: pair.inputs.map((input) => firstRows(input, rows)) };
   }
+  if (pair.inputs.some(({ view }) => view.patches !== undefined)) return PATCHED;
   if (pair.inputs.some(({ view }) => view.strides !== undefined)) return "its rows do not lie one after another";
   const present = shared.filter((ids) => pair.inputs.every((input, i) => (ids[i] as number) < rowsOf(input)));
   const mixes = new Int32Array();

@@ -1,5 +1,4 @@
 import { SinterError } from "../errors.ts";
-import { contiguous } from "../model/contiguous.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeForwardResult, NativeLayer, NativeWeight } from "../native.ts";
 import type { Decoder } from "./decoder.ts";
@@ -94,7 +93,7 @@ function joined({ sequences, tokens }: Chunk): Int32Array {
 function nativeDecoder({ shape, weights }: Decoder, files: OpenFiles) {
   const weight = (view: TensorView): NativeWeight => ({
     source: files.open(view.file),
-    offset: contiguous(view).offset,
+    offset: view.offset,
     dtype: view.dtype,
   });
   const layers = weights.layers.map((layer, index) => {

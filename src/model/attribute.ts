@@ -1,5 +1,5 @@
 import { type Position, type Problem, Report } from "../errors.ts";
-import { formatModelPath, formatModelRef, type ModelRef } from "./ref.ts";
+import { formatModelRef, type ModelRef } from "./ref.ts";
 
 /** A model, and where the configuration names it. */
 export interface NamedRef {
@@ -17,13 +17,18 @@ export function readNamed<T>(
   report: Report,
   read: (report: Report, name: string) => T | undefined,
 ): T | undefined {
-  const name = formatModelPath(named.ref.model);
+  const name = displayName(named.ref);
   const found = new Report();
-  const model = named.ref.lora === undefined ? readable(found, () => read(found, name)) : refuseLora(named.ref, found);
+  const model = readable(found, () => read(found, name));
   const attributed = (problem: Problem): Problem => ({ ...problem, at: named.at, model: name });
   for (const problem of found.errors) report.error(attributed(problem));
   for (const problem of found.warnings) report.warn(attributed(problem));
   return found.errors.length === 0 ? model : undefined;
+}
+
+/** What messages call a model: as the user wrote it, the adapter with it. */
+function displayName({ model, lora }: ModelRef): string {
+  return formatModelRef({ model, lora });
 }
 
 function readable<T>(report: Report, read: () => T | undefined): T | undefined {
@@ -34,14 +39,6 @@ function readable<T>(report: Report, read: () => T | undefined): T | undefined {
     report.error({ code: "unreadable-file", message: `cannot read the model: ${error.message}`, path: error.path });
     return undefined;
   }
-}
-
-function refuseLora(ref: ModelRef, report: Report): undefined {
-  report.error({
-    code: "not-yet-lora",
-    message: `not yet: LoRA adapters ("${formatModelRef(ref)}")`,
-    hint: "merge the adapter into its model first, and name the merged model",
-  });
 }
 
 function isSystemError(error: unknown): error is Error & { path?: string } {

@@ -14,7 +14,7 @@ const CONFIG_FILE = "config.json";
 
 /**
  * Finds a model (a folder, or a snapshot in the Hugging Face cache) and reads its config.json and the headers of its
- * weight files.
+ * weight files. An adapter that the reference names is left to `openReference` in src/lora.
  * @param named the model, and where the configuration names it.
  * @param options.cacheDir folder of the cache's `models--…` folders; undefined: the environment's.
  * @returns undefined where the model cannot be used: then the report has at least one error, each with model and position.
@@ -72,7 +72,7 @@ function readConfig(dir: string, names: readonly string[], report: Report): Reco
     report.error({
       code: "adapter-is-no-model",
       message: `${dir} holds a LoRA adapter, not a model`,
-      hint: "write base+adapter (not yet supported), or merge the adapter into its model first",
+      hint: "write base+adapter: the adapter is applied to its model as it is read",
     });
   } else if (!names.some((name) => name.endsWith(".gguf"))) {
     report.error({

@@ -30,6 +30,15 @@ export function openRawModel(
   report: Report,
 ): Model | undefined {
   return readNamed(named, report, (found, name) => {
+    if (named.ref.lora !== undefined) {
+      const hint = "merge the adapter into its model first: sinter lora convert base+adapter OUT";
+      found.error({
+        code: "adapter-of-tensors",
+        message: "tensors without a model's config.json take no adapter",
+        hint,
+      });
+      return undefined;
+    }
     const path = resolve(expandHome(named.ref.model.path));
     if (!existsSync(path) && FILE.test(path)) {
       found.error({

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Dtype } from "./dtype.ts";
 import type { ModelRef } from "./ref.ts";
 
@@ -10,11 +11,43 @@ export interface TensorView {
   offset: number;
   dtype: Dtype;
   shape: readonly number[];
+  /** What an adapter changes in the elements as they are read, in the order of their rows; undefined: nothing. */
+  patches?: readonly TensorPatch[] | undefined;
   /**
    * Elements from one to the next along each dimension: only views in PyTorch's files have them (transposed, cut out of
    * a wider tensor, repeated). Undefined: row-major, without gaps.
    */
   strides?: readonly number[] | undefined;
+}
+
+/**
+ * Rows of a tensor that an adapter changes. The tensor counts as a matrix of rows of `columns` elements; rows
+ * [from, to) become `W + scale * left right`, or `right` itself where it replaces them; then, with a magnitude, each row
+ * or column gets that length (native/engine/patch.h has the formula).
+ */
+export interface TensorPatch {
+  columns: number;
+  from: number;
+  to: number;
+  rank: number;
+  scale: number;
+  replaces: boolean;
+  /** [to - from, rank]; undefined: ones, and a rank of 1. */
+  left: TensorFactor | undefined;
+  /** [rank, columns]. */
+  right: TensorFactor;
+  magnitude?: { factor: TensorFactor; along: "rows" | "columns" } | undefined;
+}
+
+/** A matrix in an adapter's file: `offset` is that of its first element, in bytes; strides count elements. */
+export interface TensorFactor {
+  /** The stored tensor's name: for messages. */
+  tensor: string;
+  file: string;
+  offset: number;
+  dtype: Dtype;
+  rowStride: number;
+  columnStride: number;
 }
 
 /** A model folder, understood from its config.json and the headers of its weight files. No tensor byte was read. */
@@ -34,8 +67,15 @@ export interface Model {
   weightFiles: readonly { path: string; size: number }[];
   /** Names of all other files in `dir`. */
   sideFiles: readonly string[];
+  /** Where side files lie that are not all in `dir`: an adapter may bring the tokenizer. */
+  sideFilePaths?: ReadonlyMap<string, string> | undefined;
   /** Where the model is the output of an earlier merge of the same run: its plan's hash, and what it was made from. */
   made?: { plan: string; from: readonly ModelRef[] } | undefined;
+}
+
+/** Where a model's side file lies. */
+export function sideFilePath({ dir, sideFilePaths }: Pick<Model, "dir" | "sideFilePaths">, name: string): string {
+  return sideFilePaths?.get(name) ?? join(dir, name);
 }
 
 /** What native code is told of a view whose elements do not lie one after another. */

@@ -1,5 +1,5 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
-import { contiguous } from "../model/contiguous.ts";
+import { notAsStored } from "../model/as-stored.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
@@ -33,8 +33,11 @@ export async function gatesFromPrompts(
 ): Promise<Gates> {
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
-  const embedding = embeddingOf(models.base, report)?.view;
+  const found = embeddingOf(models.base, report);
+  const unread = found && notAsStored({ ...found, tensor: found.name, model: models.base.model.name }, "routing");
+  if (unread !== undefined) report.error({ ...unread, at: models.base.at });
   report.throwIfErrors();
+  const embedding = found?.view;
   const { shape } = embedding as TensorView;
   const tokens = await encodePrompts(models.base, prompts, shape[0] ?? 0);
   const width = shape[1] ?? 0;
@@ -89,7 +92,7 @@ function embeddedTokens(
     positive: tokensOf(positive),
     negative: tokensOf(negative),
   }));
-  const source = addon.openSource(contiguous(embedding).file).handle;
+  const source = addon.openSource(embedding.file).handle;
   try {
     const [rows = 0, columns = 0] = embedding.shape;
     const vectors = addon.gatherRows({ source, offset: embedding.offset, dtype: embedding.dtype, rows, columns, ids });

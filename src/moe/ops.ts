@@ -23,7 +23,8 @@ export function copyOp(tensor: string, from: PlanModel, { view, name }: Resoluti
   const input: OpInput = { view, model: from.model.name, tensor: name, position: 0 };
   const written = isFloat(view.dtype) ? dtype : view.dtype;
   const inputs = [input];
-  if (written === view.dtype) return { tensor, dtype: written, shape: view.shape, kernel: "copy", inputs, params: [] };
+  if (written === view.dtype && view.patches === undefined)
+    return { tensor, dtype: written, shape: view.shape, kernel: "copy", inputs, params: [] };
   return { tensor, dtype: written, shape: view.shape, kernel: "linear", inputs, params: [1] };
 }
 

@@ -1,8 +1,8 @@
 import { configValue } from "../architecture/config-values.ts";
 import type { Report } from "../errors.ts";
 import { SinterError } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
 import { type FloatDtype, isFloat, parseTorchDtype } from "../model/dtype.ts";
-import { openModel } from "../model/folder.ts";
 import { inputFiles, totals } from "../plan/build.ts";
 import { configText, weightEdits } from "../plan/config-json.ts";
 import { layOut } from "../plan/layout.ts";
@@ -43,7 +43,7 @@ export function planMixture(
   options: MixtureOptions,
   outputName: string,
   report: Report,
-  open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
+  open: OpenModel = (named, into) => openReference(named, options, into),
 ): MixturePlan {
   const models = openMixtureModels(config, options.architectures, report, open);
   report.throwIfErrors();

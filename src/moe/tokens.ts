@@ -1,18 +1,14 @@
-import { join } from "node:path";
 import { Report, SinterError } from "../errors.ts";
-import { isObject, readJsonObject } from "../model/json-file.ts";
-import type { Model } from "../model/types.ts";
+import { modelTokenizer } from "../forward/tokens.ts";
 import type { PlanModel } from "../plan/models.ts";
+import { type Encoder, encoderOf } from "../tokenizer/encode.ts";
 import { promptText } from "./prompt-text.ts";
-
-const VOCABULARY = "tokenizer.json";
-const SETTINGS = "tokenizer_config.json";
 
 /**
  * Token ids of each prompt, by the model's own tokenizer: the token that begins a text, if the model has one, then the
  * prompt's, and no others.
- * @throws SinterError where the model has no tokenizer.json or it cannot be used, a prompt has no tokens, or an id lies
- * beyond the embedding's rows.
+ * @throws SinterError where the model has no tokenizer or it cannot be used, a prompt has no tokens, or an id lies beyond
+ * the embedding's rows.
  */
 export async function encodePrompts(
   { model, at }: PlanModel,
@@ -23,26 +19,18 @@ export async function encodePrompts(
   const fail = (message: string, hint?: string): never => {
     throw new SinterError({ code: "prompt-tokens", message, at, model: model.name, hint });
   };
-  if (!model.sideFiles.includes(VOCABULARY)) {
-    return fail(
-      `the model has no ${VOCABULARY}, and prompts cannot be turned into tokens without`,
-      "save its tokenizer with transformers, which writes that file, or set gate_mode to random",
-    );
-  }
-  const vocabulary = readJsonObject(join(model.dir, VOCABULARY), VOCABULARY, report);
-  const settings = readOptional(model, SETTINGS, report) ?? {};
-  const bos =
-    tokenText(settings.bos_token) ?? tokenText(readOptional(model, "special_tokens_map.json", report)?.bos_token);
+  const tokenizer = modelTokenizer(model, report);
   report.throwIfErrors();
-  const { Tokenizer } = await import("@huggingface/tokenizers");
-  let tokenizer: InstanceType<typeof Tokenizer>;
+  if (tokenizer === undefined) return [];
+  const bos = tokenizer.roles.get("bos_token") ?? "";
+  let encoder: Encoder;
   try {
-    tokenizer = new Tokenizer(vocabulary as object, settings);
+    encoder = encoderOf(tokenizer);
   } catch (error) {
-    return fail(`${VOCABULARY} cannot be used: ${(error as Error).message}`);
+    return fail(`the tokenizer cannot be used: ${(error as Error).message}`);
   }
   return prompts.map((prompt) => {
-    const { ids } = tokenizer.encode((bos ?? "") + prompt, { add_special_tokens: false });
+    const { ids } = encoder.encode(bos + prompt, false);
     if (ids.length === 0) return fail(`the prompt ${promptText(prompt)} has no tokens`);
     const beyond = ids.findIndex((id) => !(id >= 0 && id < rows));
     if (beyond >= 0) {
@@ -51,14 +39,4 @@ export async function encodePrompts(
     }
     return Int32Array.from(ids);
   });
-}
-
-function readOptional(model: Model, name: string, report: Report): Record<string, unknown> | undefined {
-  return model.sideFiles.includes(name) ? readJsonObject(join(model.dir, name), name, report) : undefined;
-}
-
-/** A special token is its text, or an object that has it as its content. */
-function tokenText(token: unknown): string | undefined {
-  const text = isObject(token) ? token.content : token;
-  return typeof text === "string" && text !== "" ? text : undefined;
 }

@@ -1,10 +1,10 @@
 import type { Architecture } from "../architecture/types.ts";
 import type { MergeConfig } from "../config/types.ts";
 import { type Report, SinterError } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { openModel } from "../model/folder.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
 import { carriedTargets } from "./carried.ts";
@@ -14,6 +14,7 @@ import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import type { PlacelessOp } from "./place.ts";
+import { filesOf } from "./reads.ts";
 import { mergeRecipe } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
@@ -38,7 +39,7 @@ export function buildPlan(
   options: MergeOptions,
   outputName: string,
   report: Report,
-  open: OpenModel = (named, into) => openModel(named, { cacheDir: options.cacheDir }, into),
+  open: OpenModel = (named, into) => openReference(named, options, into),
   origin: Recipe = mergeRecipe(config, options),
 ): MergePlan {
   const method = checkRecipe(config, options, report);
@@ -116,12 +117,7 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
   const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
   const used = new Set<string>();
-  for (const { inputs } of ops) {
-    for (const { view, gather } of inputs) {
-      used.add(view.file);
-      for (const piece of gather?.pieces ?? []) used.add(piece.view.file);
-    }
-  }
+  for (const { inputs } of ops) for (const file of inputs.flatMap(filesOf)) used.add(file);
   return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
 }
 

@@ -1,9 +1,10 @@
 import { basename, dirname } from "node:path";
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import type { TensorPatch } from "../model/types.ts";
 import type { MergeOp, MergePlan, RowGather } from "./types.ts";
 
 /** Changes when equal plans get another hash. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** Added to the number of a dtype where strides follow the shape. */
 const WITH_STRIDES = 100;
@@ -78,6 +79,8 @@ function writeOp(
     writer.number((DTYPES.get(view.dtype) ?? -1) + (view.strides === undefined ? 0 : WITH_STRIDES));
     writer.list(view.shape);
     if (view.strides !== undefined) writer.list(view.strides);
+    writer.number(view.patches?.length ?? 0);
+    for (const patch of view.patches ?? []) writePatch(writer, patch, files);
     if (gather !== undefined) writeGather(writer, gather, files);
   }
 }
@@ -101,6 +104,17 @@ function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<strin
   }
   writer.number(gather.rows.length);
   writer.name(gatherHash(gather));
+}
+
+function writePatch(writer: Writer, patch: TensorPatch, files: ReadonlyMap<string, number>): void {
+  const { columns, from, to, rank, scale, replaces, left, right, magnitude } = patch;
+  const along = magnitude === undefined ? 0 : magnitude.along === "rows" ? 1 : 2;
+  writer.list([columns, from, to, rank, scale, replaces ? 1 : 0, along, left === undefined ? 0 : 1]);
+  for (const factor of [left, right, magnitude?.factor]) {
+    if (factor === undefined) continue;
+    const dtype = DTYPES.get(factor.dtype) ?? -1;
+    writer.list([files.get(factor.file) ?? -1, factor.offset, dtype, factor.rowStride, factor.columnStride]);
+  }
 }
 
 /** Hashed in pieces of about this many characters or numbers. */

@@ -4,10 +4,10 @@ import type { Report } from "../errors.ts";
 import { readNamed } from "../model/attribute.ts";
 import { listFiles } from "../model/folder-files.ts";
 import { locateModel } from "../model/locate.ts";
-import { formatModelRef } from "../model/ref.ts";
+import { formatModelRef, type ModelRef } from "../model/ref.ts";
 import { nextId, withAdded } from "../tokenizer/added.ts";
 import { anchored } from "../tokenizer/anchor.ts";
-import { readTokenizer, type TokenizerFolder } from "../tokenizer/read.ts";
+import { hasTokenizer, readTokenizer, type TokenizerFolder, tokenizerFolder } from "../tokenizer/read.ts";
 import { stripTokenizer } from "../tokenizer/strip.ts";
 import type { AddedToken, Tokenizer } from "../tokenizer/types.ts";
 import { unionTokenizer } from "../tokenizer/union.ts";
@@ -70,13 +70,15 @@ export function buildOutputTokenizer(
     return undefined;
   }
   const members = memberList(models, read, base ?? start, report);
-  const own = members.find(({ from }) => from.model.dir === start.dir);
+  // A model with and without an adapter that brings tokens has one folder, and two tokenizers.
+  const own =
+    members.find(({ tokenizer }) => tokenizer === start) ?? members.find(({ from }) => from.model.dir === start.dir);
   const stripped = own === undefined ? start : stripTokenizer(start, own.rows, report);
   const united = source === "union" ? unite(stripped, members, first, report) : stripped;
   const tokenizer = withNamedTokens(united, wanted, members);
   return {
     tokenizer,
-    folder: { name: start.name, dir: start.dir, files: listFiles(start.dir) },
+    folder: own ? tokenizerFolder(own.from.model) : { name: start.name, dir: start.dir, files: listFiles(start.dir) },
     isBuilt: tokenizer !== start,
     members,
     base: members.find(({ from }) => from === models.base),
@@ -88,8 +90,7 @@ function readAll(models: PlanModels, report: Report): Map<PlanModel, Tokenizer |
   const read = new Map<PlanModel, Tokenizer | undefined>();
   const before = report.errors.length;
   for (const one of models.all) {
-    const { name, dir, sideFiles } = one.model;
-    read.set(one, readTokenizer({ name, dir, files: sideFiles }, report));
+    read.set(one, readTokenizer(tokenizerFolder(one.model), report));
   }
   return report.errors.length > before ? undefined : read;
 }
@@ -108,8 +109,8 @@ function readOther(
     own !== undefined
       ? read.get(own)
       : readNamed(named, report, (into, name) => {
-          const dir = locateModel(named.ref.model, cacheDir, into);
-          return dir === undefined ? undefined : readTokenizer({ name, dir, files: listFiles(dir) }, into);
+          const folder = tokenizerPlace(named.ref, cacheDir, into);
+          return folder && readTokenizer({ name, ...folder }, into);
         });
   if (found === undefined && report.errors.length === 0) {
     report.error({
@@ -120,6 +121,19 @@ function readOther(
     });
   }
   return found;
+}
+
+/** The folder of a model's tokenizer: the adapter's, where it has one that brings tokens along. */
+function tokenizerPlace(
+  { model, lora }: ModelRef,
+  cacheDir: string | undefined,
+  report: Report,
+): { dir: string; files: string[] } | undefined {
+  const places = [lora, model].flatMap((path) => {
+    const dir = path && locateModel(path, cacheDir, report);
+    return dir === undefined ? [] : [{ dir, files: listFiles(dir) }];
+  });
+  return places.find(hasTokenizer) ?? places.at(-1);
 }
 
 /** Rows of a model's embedding and head, the fewest; 0 where it has neither. */

@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { matchesGlob } from "../architecture/glob.ts";
 import { subfolderFiles } from "../architecture/subfolders.ts";
 import type { Report } from "../errors.ts";
+import { sideFilePath } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { MergeOptions, SideFile } from "./types.ts";
 
@@ -57,5 +57,5 @@ export function copiedFiles(
     .toSorted();
   const folders = new Set(architecture.modules.flatMap(({ subfolder }) => subfolder ?? []));
   const within = [...folders].flatMap((folder) => subfolderFiles(donor, folder).map((name) => `${folder}/${name}`));
-  return [...own, ...within].map((name) => ({ name, from: join(donor.dir, name) }));
+  return [...own, ...within].map((name) => ({ name, from: sideFilePath(donor, name) }));
 }

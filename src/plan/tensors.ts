@@ -113,12 +113,12 @@ function copyOf(target: Target, input: OpInput, dtype: "as it is" | "output", co
   return { ...named(target), dtype: written, shape: shapeOf(input), kernel, inputs: [input], params };
 }
 
-/** Narrows, widens or gathers, and changes no value that fits. */
+/** Narrows, widens, gathers or patches, and changes no value that fits. */
 const TIMES_ONE = { kernel: "linear", params: [1], scratch: undefined };
 
-/** Bytes can be moved as they are only where dtype and order of the rows stay. */
+/** Bytes can be moved as they are only where dtype and order of the rows stay, and no adapter changes them. */
 function movesBytes({ view, gather }: OpInput, dtype: Dtype): boolean {
-  return view.dtype === dtype && gather === undefined;
+  return view.dtype === dtype && gather === undefined && view.patches === undefined;
 }
 
 /** What the op sees of an input: of a gathered one the rows of the output. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import { sideFilePath } from "../model/types.ts";
 import { checkTemplate, mostCommonTemplate, namedTemplate } from "../tokenizer/chat-template.ts";
-import { readChatTemplate, readSpecialRoles } from "../tokenizer/read.ts";
+import { readChatTemplate, readSpecialRoles, tokenizerFolder } from "../tokenizer/read.ts";
 import type { JsonObject, Tokenizer } from "../tokenizer/types.ts";
 import { tokenizerText } from "../tokenizer/write.ts";
 import type { PlanModels } from "./models.ts";
@@ -18,7 +18,7 @@ const OLD_VOCABULARY = /^(vocab\.(json|txt)|merges\.txt|added_tokens\.json|.*\.(
 export function withTokenizer(files: readonly SideFile[], { tokenizer, folder, isBuilt }: OutputTokenizer): SideFile[] {
   const others = files.filter(({ name }) => !isTextTokenizerFile(name));
   const own = folder.files.filter(isTextTokenizerFile).toSorted();
-  const copied = (name: string): SideFile => ({ name, from: join(folder.dir, name) });
+  const copied = (name: string): SideFile => ({ name, from: sideFilePath(folder, name) });
   if (!isBuilt) return [...others, ...own.map(copied)];
   const kept = own.filter(
     (name) => !OLD_VOCABULARY.test(name) && name !== "tokenizer.json" && name !== "tokenizer_config.json",
@@ -58,8 +58,7 @@ export function chooseTemplate(config: MergeConfig, models: PlanModels, report: 
     report.warn({ code: "chat-template", message, at: wanted.at });
     return undefined;
   }
-  const { name, dir, sideFiles } = models.donor.model;
-  const roles = readSpecialRoles({ name, dir, files: sideFiles }, report);
+  const roles = readSpecialRoles(tokenizerFolder(models.donor.model), report);
   const problem = typeof found === "string" ? checkTemplate(found, roles) : found;
   if (problem === undefined) return found as string;
   report.error({ ...problem, at: wanted.at });
@@ -67,9 +66,7 @@ export function chooseTemplate(config: MergeConfig, models: PlanModels, report: 
 }
 
 function autoTemplate(models: PlanModels, report: Report): string | undefined {
-  const templates = models.all.flatMap(
-    ({ model: { name, dir, sideFiles } }) => readChatTemplate({ name, dir, files: sideFiles }, report) ?? [],
-  );
+  const templates = models.all.flatMap(({ model }) => readChatTemplate(tokenizerFolder(model), report) ?? []);
   return mostCommonTemplate(templates);
 }
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Report } from "../errors.ts";
-import type { Model, TensorView } from "../model/types.ts";
+import { patchesOfPart } from "../model/patch.ts";
+import { elementCount, type Model, sideFilePath, type TensorView } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { Target } from "./targets.ts";
 
@@ -65,7 +65,9 @@ function changed(rows: number, target: Target, donor: PlanModel): number | undef
 function cut(target: Target, rows: number): Target {
   const inputs = target.inputs.map((input) => {
     if (input.found === undefined || !hasRows(input)) return input;
-    const view: TensorView = { ...input.found.view, shape: [rows, ...input.found.view.shape.slice(1)] };
+    const shape = [rows, ...input.found.view.shape.slice(1)];
+    const patches = patchesOfPart(input.found.view.patches, 0, elementCount(shape));
+    const view: TensorView = { ...input.found.view, shape, patches };
     return { ...input, found: { ...input.found, view } };
   });
   return { ...target, inputs };
@@ -121,7 +123,7 @@ interface TokenizerJson {
 function readJson(model: Model, name: string): unknown {
   if (!model.sideFiles.includes(name)) return undefined;
   try {
-    return JSON.parse(readFileSync(join(model.dir, name), "utf8"));
+    return JSON.parse(readFileSync(sideFilePath(model, name), "utf8"));
   } catch {
     return undefined;
   }

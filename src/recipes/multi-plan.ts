@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { type MultiConfig, nearestMerge } from "../config/multi.ts";
 import type { NamedModel } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
-import { openModel } from "../model/folder.ts";
+import { openReference } from "../lora/open.ts";
 import { formatModelRef, type ModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { buildPlan } from "../plan/build.ts";
@@ -131,16 +131,22 @@ class Planner {
   #open(named: NamedModel, report: Report): Model | undefined {
     const { path } = named.ref.model;
     const made = this.#plans.get(path);
-    const { cacheDir } = this.#options;
     if (made === undefined) return this.#openGiven(named, report);
     const ref = { ...named.ref, model: { path: join(this.#scratch, path) } };
-    const model = openModel({ ref, at: named.at }, { cacheDir }, report);
-    return model && { ...model, ref: named.ref, name: path, made: { plan: planHash(made.plan), from: made.from } };
+    const model = openReference({ ref, at: named.at }, this.#options, report);
+    return (
+      model && {
+        ...model,
+        ref: named.ref,
+        name: formatModelRef(named.ref),
+        made: { plan: planHash(made.plan), from: made.from },
+      }
+    );
   }
 
   #openGiven(named: NamedModel, report: Report): Model | undefined {
     const found = new Report();
-    const model = openModel(named, { cacheDir: this.#options.cacheDir }, found);
+    const model = openReference(named, this.#options, found);
     const close = nearestMerge(named.ref.model.path, this.#multi);
     for (const problem of found.errors) {
       const unknown = problem.code === "model-not-found" && close !== undefined;

@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, symlinkSync, writeFileSy
 import { dirname, join, resolve } from "node:path";
 import { safetensorsHeader } from "../plan/safetensors-layout.ts";
 import { torchShardBytes } from "../plan/torch-layout.ts";
-import type { MergePlan } from "../plan/types.ts";
+import type { MergePlan, OpInput } from "../plan/types.ts";
 
 /**
  * Makes a folder like the one that the plan will write, but for the tensors' bytes: files of their final size with their
@@ -54,10 +54,19 @@ export function withoutSketches(plan: MergePlan, folders: ReadonlyMap<string, st
   return {
     ...plan,
     inputFiles: plan.inputFiles.map((file) => ({ ...file, path: real(file.path) })),
-    ops: plan.ops.map((op) => ({
-      ...op,
-      inputs: op.inputs.map((input) => ({ ...input, view: { ...input.view, file: real(input.view.file) } })),
-    })),
+    ops: plan.ops.map((op) => ({ ...op, inputs: op.inputs.map((input) => movedInput(input, real)) })),
     sideFiles: plan.sideFiles.map((file) => ("from" in file ? { ...file, from: real(file.from) } : file)),
   };
+}
+
+/** An input in other files; those of adapters are no model's, and stay. */
+function movedInput(input: OpInput, real: (path: string) => string): OpInput {
+  const moved = <T extends Pick<OpInput, "view">>(one: T): T => ({
+    ...one,
+    view: { ...one.view, file: real(one.view.file) },
+  });
+  const { gather } = input;
+  return gather === undefined
+    ? moved(input)
+    : { ...moved(input), gather: { ...gather, pieces: gather.pieces.map(moved) } };
 }

@@ -66,7 +66,7 @@ export async function measureMerge(
   });
   const sums = await measureAll(
     items,
-    ({ count, op }, inputs) => addon.compare({ inputs, count, rows: Math.max(1, op.shape[0] ?? 1) }),
+    ({ count, op }, inputs) => addon.compare({ ...inputs, count, rows: Math.max(1, op.shape[0] ?? 1) }),
     addon,
     signal,
     events,

@@ -1,10 +1,10 @@
 import { SinterError } from "../errors.ts";
-import { contiguous } from "../model/contiguous.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { elementCount, layoutOf } from "../model/types.ts";
-import type { Addon, NativeGather, NativeOp, NativeResult } from "../native.ts";
-import type { MergeOp, MergePlan, RowGather, ShardPlan } from "../plan/types.ts";
+import { elementCount } from "../model/types.ts";
+import type { Addon, NativeOp, NativeResult } from "../native.ts";
+import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
+import { nativeInputs } from "./native-inputs.ts";
 import { refuseNonFinite } from "./non-finite.ts";
 import { OpenShards } from "./shards.ts";
 import { OpenSources } from "./sources.ts";
@@ -159,18 +159,10 @@ class Computation {
 
 /** What an op computes, apart from where it is written. Opens the files that it reads. */
 export function computation(plan: MergePlan, op: MergeOp, sources: OpenSources): Computed {
-  const inputs = op.inputs.map((input) => ({
-    source: sources.open(input, op),
-    offset: input.view.offset,
-    dtype: input.view.dtype,
-    stream: input.position,
-    layout: layoutOf(input.view),
-    gather: input.gather && nativeGather(input.gather, op, sources),
-  }));
   const [first] = op.inputs;
   return {
     kernel: op.kernel,
-    inputs,
+    ...nativeInputs(op.inputs, (file, model) => sources.open(file, model, op)),
     count: elementCount(op.shape),
     rows: op.shape[0] ?? 1,
     columns: op.shape.at(-1) ?? 1,
@@ -179,19 +171,6 @@ export function computation(plan: MergePlan, op: MergeOp, sources: OpenSources):
     seed: plan.seed,
     tensor: op.randomAs ?? op.tensor,
     dtype: op.dtype,
-  };
-}
-
-function nativeGather({ pieces, rows, mixes }: RowGather, op: MergeOp, sources: OpenSources): NativeGather {
-  return {
-    pieces: pieces.map((piece) => ({
-      source: sources.open(piece, op),
-      offset: contiguous(piece.view).offset,
-      dtype: piece.view.dtype,
-      rows: piece.view.shape[0] ?? 0,
-    })),
-    rows,
-    mixes,
   };
 }
 

@@ -1,10 +1,9 @@
 import { SinterError } from "../errors.ts";
-import { contiguous } from "../model/contiguous.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { layoutOf } from "../model/types.ts";
-import type { Addon, NativeInput } from "../native.ts";
+import type { Addon } from "../native.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
 import { nativeProblem } from "./native-error.ts";
+import { nativeInputs } from "./native-inputs.ts";
 import type { RunEvents } from "./types.ts";
 
 /** Tensors that native code reads together, without writing anything: `count` elements of each. */
@@ -14,6 +13,9 @@ export interface Measurement {
   count: number;
 }
 
+/** Inputs, and what is added to them, for native code. */
+type NativeInputs = ReturnType<typeof nativeInputs>;
+
 /**
  * Measures tensors natively, a few at a time. Each file is opened once.
  * @param call asks native code for one of them.
@@ -22,7 +24,7 @@ export interface Measurement {
  */
 export async function measureAll<M extends Measurement, T>(
   items: readonly M[],
-  call: (item: M, inputs: NativeInput[]) => Promise<T>,
+  call: (item: M, inputs: NativeInputs) => Promise<T>,
   addon: Addon,
   signal: AbortSignal | undefined,
   events: RunEvents,
@@ -65,29 +67,14 @@ export async function measureAll<M extends Measurement, T>(
 
 async function measureOne<M extends Measurement, T>(
   item: M,
-  call: (item: M, inputs: NativeInput[]) => Promise<T>,
+  call: (item: M, inputs: NativeInputs) => Promise<T>,
   sources: SourceHandles,
 ): Promise<T> {
   let path: string | undefined;
   try {
-    const inputs = item.inputs.map(({ view, gather }) => {
-      path = view.file;
-      return {
-        source: sources.open(path),
-        offset: view.offset,
-        dtype: view.dtype,
-        stream: 0,
-        layout: layoutOf(view),
-        gather: gather && {
-          pieces: gather.pieces.map((piece) => {
-            path = piece.view.file;
-            const { offset, dtype, shape } = contiguous(piece.view);
-            return { source: sources.open(path), offset, dtype, rows: shape[0] ?? 0 };
-          }),
-          rows: gather.rows,
-          mixes: gather.mixes,
-        },
-      };
+    const inputs = nativeInputs(item.inputs, (file) => {
+      path = file;
+      return sources.open(file);
     });
     path = undefined;
     return await call(item, inputs);

@@ -21,6 +21,9 @@ const FREE_SCRATCH = 96 << 20;
 /** What a worker keeps of each element of a row that it looks at whole: values, magnitudes, ranks, random numbers. */
 const PER_ROW_ELEMENT = 40;
 
+/** Rows of products that a worker makes at a time: `kGroupRows` in native/cpu/patch.h. */
+const PRODUCT_ROWS = 8;
+
 /**
  * Most bytes of anonymous memory that running the plan takes: an estimate that grows with vocabularies that are
  * merged, and not with the model.
@@ -37,7 +40,24 @@ export function peakMemory(plan: MergePlan, threads: number, memory = 0): number
   // Masks are taken from a budget; an op that gets none does without.
   const budget = Math.min(masks, FREE_SCRATCH + memory);
   const fixed = RUNTIME + WRITE_BLOCKS + PER_OP * plan.ops.length + PER_WORKER * threads;
-  return fixed + scratch + budget + vocabularies(plan);
+  return fixed + scratch + budget + vocabularies(plan) + patchBytes(plan, threads);
+}
+
+/** The right factors of adapters, of as many ops as are in flight, and a block of products for each worker. */
+function patchBytes(plan: MergePlan, threads: number): number {
+  const factors: number[] = [];
+  let block = 0;
+  for (const { inputs } of plan.ops) {
+    const patches = inputs.flatMap(({ view }) => view.patches ?? []);
+    if (patches.length === 0) continue;
+    factors.push(patches.reduce((sum, { rank, columns }) => sum + 4 * rank * columns, 0));
+    block = Math.max(
+      block,
+      PRODUCT_ROWS * 4 * inputs.reduce((sum, { view }) => sum + (view.patches?.[0]?.columns ?? 0), 0),
+    );
+  }
+  const inFlight = factors.toSorted((a, b) => b - a).slice(0, Math.max(4, 2 * threads));
+  return inFlight.reduce((sum, bytes) => sum + bytes, 0) + threads * block;
 }
 
 function vocabularies({ vocabulary }: MergePlan): number {

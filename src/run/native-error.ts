@@ -1,6 +1,7 @@
 import type { Problem } from "../errors.ts";
+import { factorsOf } from "../model/patch.ts";
 import type { NativeError } from "../native.ts";
-import type { MergeOp } from "../plan/types.ts";
+import type { MergeOp, OpInput } from "../plan/types.ts";
 
 /** What native code was doing when it failed: computing an op, or reading or writing a file. */
 export interface NativeContext {
@@ -64,9 +65,23 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
 /** The input that native code blames: its file, model and stored name, where it names one; else what is known. */
 function blame(error: unknown, { op, path }: NativeContext): Pick<Problem, "path" | "model" | "tensor"> {
   const index = (error as Partial<NativeError>).source;
-  const input = index === undefined ? op?.inputs.find(({ view }) => view.file === path) : op?.inputs[index];
-  if (input === undefined) return op === undefined ? { path } : { tensor: op.tensor };
+  const inputs = op?.inputs ?? [];
+  const input = index === undefined ? inputs.find(({ view }) => view.file === path) : inputs[index];
+  if (input === undefined)
+    return blameFactor(inputs, index, path) ?? (op === undefined ? { path } : { tensor: op.tensor });
   return { path: input.view.file, model: input.model, tensor: input.tensor };
+}
+
+/** The adapter's tensor: factors count on after the inputs. */
+function blameFactor(
+  inputs: readonly OpInput[],
+  index: number | undefined,
+  path: string | undefined,
+): Pick<Problem, "path" | "model" | "tensor"> | undefined {
+  const factors = inputs.flatMap(({ view, model }) => factorsOf(view).map((factor) => ({ factor, model })));
+  const found =
+    index === undefined ? factors.find(({ factor }) => factor.file === path) : factors[index - inputs.length];
+  return found && { path: found.factor.file, model: found.model, tensor: found.factor.tensor };
 }
 
 function codeOf(error: unknown): NativeError["code"] | undefined {

@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { type Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
-import type { MergeOp, MergePlan, OpInput } from "../plan/types.ts";
+import { filesOf } from "../plan/reads.ts";
+import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { fileProblem } from "./file-error.ts";
 import { nativeProblem } from "./native-error.ts";
 
@@ -23,11 +24,6 @@ function changedMessage(planned: number, now: number): string {
   return `the input file changed since the merge was planned: it had ${planned} bytes, now it has ${now}`;
 }
 
-/** The files that an input's numbers come from; one may be there twice. */
-export function filesOf({ view, gather }: Pick<OpInput, "view" | "gather">): string[] {
-  return gather === undefined ? [view.file] : [view.file, ...gather.pieces.map((piece) => piece.view.file)];
-}
-
 /** The mapped input files of a run: each is opened for its first op and closed after its last. */
 export class OpenSources {
   readonly #addon: Addon;
@@ -45,15 +41,14 @@ export class OpenSources {
   }
 
   /** @returns the file's handle. @throws SinterError where it cannot be opened or has another size than planned. */
-  open(input: Pick<OpInput, "view" | "model">, op: MergeOp): number {
-    const path = input.view.file;
+  open(path: string, model: string, op: MergeOp): number {
     const known = this.#handles.get(path);
     if (known !== undefined) return known;
     const { handle, size } = this.#openFile(path, op);
     this.#handles.set(path, handle);
     const planned = this.#sizes.get(path);
     if (planned !== undefined && planned !== size) {
-      throw new SinterError({ ...CHANGED, message: changedMessage(planned, size), path, model: input.model });
+      throw new SinterError({ ...CHANGED, message: changedMessage(planned, size), path, model });
     }
     return handle;
   }

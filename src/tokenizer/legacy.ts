@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { isObject } from "../model/json-file.ts";
+import { sideFilePath } from "../model/types.ts";
 import { byteLevelPipeline } from "./byte-level.ts";
 import { template } from "./post-processor.ts";
 import { convertSentencePiece } from "./sentencepiece.ts";
@@ -11,6 +11,8 @@ import type { AddedToken, JsonObject } from "./types.ts";
 export interface LegacyFolder {
   dir: string;
   files: readonly string[];
+  /** Where those lie that are not in `dir`. */
+  sideFilePaths?: ReadonlyMap<string, string> | undefined;
   from: "tokenizer.model" | "vocab.json" | "vocab.txt" | "tokenizer.json";
   config: JsonObject;
   specialTokensMap: JsonObject;
@@ -29,11 +31,12 @@ export function readLegacy(folder: LegacyFolder): TokenizerCore {
 }
 
 function convert(folder: LegacyFolder): TokenizerCore {
-  const { dir, from, config, files } = folder;
-  if (from === "tokenizer.model") return convertSentencePiece(readFileSync(join(dir, from)), config);
-  if (from === "vocab.txt") return convertWordPiece(readFileSync(join(dir, from), "utf8"), config);
+  const { from, config, files } = folder;
+  const text = (name: string) => readFileSync(sideFilePath(folder, name), "utf8");
+  if (from === "tokenizer.model") return convertSentencePiece(readFileSync(sideFilePath(folder, from)), config);
+  if (from === "vocab.txt") return convertWordPiece(text(from), config);
   if (!files.includes("merges.txt")) throw badTokenizer("it has no merges.txt beside it");
-  return convertByteLevel(readFileSync(join(dir, from), "utf8"), readFileSync(join(dir, "merges.txt"), "utf8"), config);
+  return convertByteLevel(text(from), text("merges.txt"), config);
 }
 
 function convertByteLevel(vocabText: string, mergesText: string, config: JsonObject): TokenizerCore {
@@ -104,10 +107,12 @@ function special(content: string, id: number): AddedToken {
 }
 
 /** The core's own added tokens, and those that files beside it name. */
-function withSpecialTokens(core: TokenizerCore, { dir, files, config, specialTokensMap }: LegacyFolder): AddedToken[] {
+function withSpecialTokens(core: TokenizerCore, folder: LegacyFolder): AddedToken[] {
+  const { files, config, specialTokensMap } = folder;
   const added = new Map(core.added.map((token) => [token.content, token]));
-  if (files.includes("added_tokens.json") && existsSync(join(dir, "added_tokens.json"))) {
-    const ids: unknown = JSON.parse(readFileSync(join(dir, "added_tokens.json"), "utf8"));
+  const path = sideFilePath(folder, "added_tokens.json");
+  if (files.includes("added_tokens.json") && existsSync(path)) {
+    const ids: unknown = JSON.parse(readFileSync(path, "utf8"));
     if (!isObject(ids)) throw badTokenizer("added_tokens.json is not an object of ids");
     for (const [content, id] of Object.entries(ids)) added.set(content, addedToken({ content }, id as number));
   }

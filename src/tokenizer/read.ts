@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Report } from "../errors.ts";
 import { FormatError } from "../model/format-error.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
+import { type Model, sideFilePath } from "../model/types.ts";
 import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
 import { addedToken, parseTokenizerJson, type TokenizerCore } from "./tokenizer-json.ts";
@@ -17,8 +17,15 @@ export interface TokenizerFolder {
   /** For messages. */
   name: string;
   dir: string;
-  /** Names of the files in `dir`. */
+  /** Names of its files. */
   files: readonly string[];
+  /** Where those lie that are not in `dir`: an adapter may bring its own. */
+  sideFilePaths?: ReadonlyMap<string, string> | undefined;
+}
+
+/** A model's folder. */
+export function tokenizerFolder({ name, dir, sideFiles, sideFilePaths }: Model): TokenizerFolder {
+  return { name, dir, files: sideFiles, sideFilePaths };
 }
 
 /** Whether the folder has a file that `readTokenizer` starts from. */
@@ -45,7 +52,7 @@ export function readTokenizer(folder: TokenizerFolder, report: Report): Tokenize
     ids: allIds(core),
     config: config ?? {},
     specialTokensMap,
-    roles: readRoles({ ...specialTokensMap, ...config }),
+    roles: readRoles(specialTokensMap, config),
     chatTemplate: templateIn(folder, config ?? {}, report),
   };
 }
@@ -57,7 +64,7 @@ function readCore(
   specialTokensMap: JsonObject | undefined,
   report: Report,
 ): TokenizerCore | undefined {
-  const path = join(folder.dir, from);
+  const path = sideFilePath(folder, from);
   try {
     if (from === "tokenizer.json") return withDeclared(parseTokenizerJson(readFileSync(path, "utf8")), config);
     return readLegacy({ ...folder, from, config, specialTokensMap: specialTokensMap ?? {} });
@@ -90,8 +97,9 @@ function withDeclared(core: TokenizerCore, { added_tokens_decoder: declared }: J
   return { ...core, added: [...core.added, ...fresh].toSorted((a, b) => a.id - b.id) };
 }
 
-function readSide({ dir, files, name: model }: TokenizerFolder, name: string, report: Report): JsonObject | undefined {
-  return files.includes(name) ? readJsonObject(join(dir, name), `${name} of ${model}`, report) : undefined;
+function readSide(folder: TokenizerFolder, name: string, report: Report): JsonObject | undefined {
+  if (!folder.files.includes(name)) return undefined;
+  return readJsonObject(sideFilePath(folder, name), `${name} of ${folder.name}`, report);
 }
 
 /** The text of a special token: written as text, or as an object with its flags. */
@@ -102,9 +110,10 @@ export function tokenText(value: unknown): string | undefined {
 
 const ROLE = /^(bos|eos|unk|sep|pad|cls|mask)_token$/;
 
-function readRoles(fields: JsonObject): ReadonlyMap<string, string> {
+/** The last file that names a token decides; one that says null says nothing. */
+function readRoles(...files: (JsonObject | undefined)[]): ReadonlyMap<string, string> {
   const roles = new Map<string, string>();
-  for (const [key, value] of Object.entries(fields)) {
+  for (const [key, value] of files.flatMap((file) => Object.entries(file ?? {}))) {
     const text = ROLE.test(key) ? tokenText(value) : undefined;
     if (text !== undefined) roles.set(key, text);
   }
@@ -119,13 +128,13 @@ export function readChatTemplate(folder: TokenizerFolder, report: Report): strin
 /** The texts of `bos_token` and the like. */
 export function readSpecialRoles(folder: TokenizerFolder, report: Report): ReadonlyMap<string, string> {
   const map = readSide(folder, "special_tokens_map.json", report);
-  return readRoles({ ...map, ...readSide(folder, "tokenizer_config.json", report) });
+  return readRoles(map, readSide(folder, "tokenizer_config.json", report));
 }
 
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */
 function templateIn(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
   if (folder.files.includes("chat_template.jinja"))
-    return readFileSync(join(folder.dir, "chat_template.jinja"), "utf8");
+    return readFileSync(sideFilePath(folder, "chat_template.jinja"), "utf8");
   return templateOf(readSide(folder, "chat_template.json", report)?.chat_template) ?? templateOf(config.chat_template);
 }
 

@@ -4,11 +4,12 @@ import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture, Resolution, WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
+import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
-import { openModel } from "../model/folder.ts";
 import type { ModelRef } from "../model/ref.ts";
 import type { Model, TensorView } from "../model/types.ts";
-import { hasTokenizer, readTokenizer } from "../tokenizer/read.ts";
+import { hasTokenizer, readTokenizer, tokenizerFolder } from "../tokenizer/read.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
@@ -26,12 +27,12 @@ export function openTokenModel(
   { cacheDir, architectures }: { cacheDir?: string | undefined; architectures?: string | undefined },
   report: Report,
 ): TokenModel | undefined {
-  const found = openModel({ ref }, { cacheDir }, report);
+  const found = openReference({ ref }, { cacheDir, architectures }, report);
   if (found === undefined) return undefined;
   const families = familiesFor([found], architectures, report);
   const model = withSubfolders(found, families, report);
   const architecture = model && expandArchitecture(model, report, { families });
-  const folder = { name: found.name, dir: found.dir, files: found.sideFiles };
+  const folder = tokenizerFolder(found);
   if (!hasTokenizer(folder)) {
     report.error({
       code: "no-tokenizer",
@@ -68,14 +69,16 @@ export function matrixOf(
   role: TokenWeight["role"],
   report: Report,
 ): TensorView | undefined {
-  const view = tokenWeights(model, architecture).find(
+  const found = tokenWeights(model, architecture).find(
     (weight) => weight.role === role && weight.found.view.shape.length === 2,
-  )?.found.view;
-  if (view === undefined) {
+  )?.found;
+  if (found === undefined) {
     const what = role === "head" ? "output head" : "embedding of tokens";
     report.error({ code: "no-matrix", message: `the model has no ${what} to take rows of`, model: model.name });
     return undefined;
   }
+  if (!isReadable(found, model, report)) return undefined;
+  const { view } = found;
   if (isFloat(view.dtype)) return view;
   report.error({
     code: "integer-matrix",
@@ -83,6 +86,13 @@ export function matrixOf(
     model: model.name,
   });
   return undefined;
+}
+
+/** Whether rows can be taken of a weight; else the report says why not. */
+export function isReadable({ view, name }: Resolution, model: Model, report: Report): boolean {
+  const problem = notAsStored({ view, tensor: name, model: model.name }, "a transplant");
+  if (problem !== undefined) report.error(problem);
+  return problem === undefined;
 }
 
 function tokenWeights(model: Model, architecture: Architecture): TokenWeight[] {

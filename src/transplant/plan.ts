@@ -75,6 +75,8 @@ export function planTransplant(
       ...copy,
       ...layout,
       method: `transplant (${describe(options)})`,
+      // That of a copy of the original would not make this model again.
+      recipe: undefined,
       models: [original.model.name, donor.model.name],
       inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,

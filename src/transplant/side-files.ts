@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Report } from "../errors.ts";
 import { readJsonObject } from "../model/json-file.ts";
+import { sideFilePath } from "../model/types.ts";
 import { applyEdits, configText } from "../plan/config-json.ts";
 import { isTokenizerFile } from "../plan/side-files.ts";
 import type { ConfigEdits, SideFile } from "../plan/types.ts";
@@ -34,15 +34,15 @@ export function transplantFiles(
     else files.push(file);
   }
   const processors = original.model.sideFiles.filter((name) => PROCESSOR_FILE.test(name));
-  for (const name of processors.toSorted()) files.push({ name, from: join(original.model.dir, name) });
+  for (const name of processors.toSorted()) files.push({ name, from: sideFilePath(original.model, name) });
   const tokenizer = donor.model.sideFiles.filter((name) => isTokenizerFile(name) && !PROCESSOR_FILE.test(name));
-  for (const name of tokenizer.toSorted()) files.push({ name, from: join(donor.model.dir, name) });
+  for (const name of tokenizer.toSorted()) files.push({ name, from: sideFilePath(donor.model, name) });
   const byName = new Map(files.map((file) => [file.name, file]));
   return [...byName.values()];
 }
 
 function generationFile(from: string, donor: TokenModel, ids: ConfigEdits, report: Report): SideFile {
-  const path = join(donor.model.dir, GENERATION_FILE);
+  const path = sideFilePath(donor.model, GENERATION_FILE);
   const theirs = existsSync(path)
     ? readJsonObject(path, `${GENERATION_FILE} of ${donor.model.name}`, report)
     : undefined;

@@ -213,3 +213,25 @@ test("what lies in the user's folder neither runs nor changes anything", () => {
   });
   expect(result.stdout.toString()).toBe(`sinter ${pkg.version}\n`);
 });
+
+test.each([
+  [[], "Missing option --model, --base-model, --out-path"],
+  [["--model", "a", "--base-model", "b", "--out-path", "c", "--max-rank", "0"], "0 is below 1"],
+  [["--exclude-regex", "["], "is no regular expression"],
+  [["-i"], "option -i requires a value"],
+])("mergekit-extract-lora %j is a mistake of usage", (args, message) => {
+  const { code, err } = start("mergekit-extract-lora", args);
+  expect(code).toBe(2);
+  expect(err).toContain(message);
+});
+
+test.each([
+  [["lora"], "Usage: sinter lora ACTION"],
+  [["lora", "extrakt"], "did you mean extract?"],
+  [["lora", "convert", "./base", "./out"], '"./base" names no adapter'],
+  [["lora", "extract", "a", "b", "c", "--rank", "zero"], "neither auto nor a rank"],
+])("sinter %j is a mistake of usage", (args, message) => {
+  const { code, err } = start("sinter", args);
+  expect(code).toBe(2);
+  expect(err).toContain(message);
+});

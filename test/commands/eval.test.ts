@@ -73,8 +73,7 @@ describe("sinter eval perplexity", () => {
     );
     expect(exitCode).toBe(1);
     expect(stdout).toBe("");
-    for (const text of ["the text is empty", "no tokenizer.json", "would leave tokens out"])
-      expect(stderr).toContain(text);
+    for (const text of ["the text is empty", "no tokenizer", "would leave tokens out"]) expect(stderr).toContain(text);
   });
 
   test("a command line that asks for nothing known is refused", async () => {
@@ -129,7 +128,7 @@ describe("sinter merge --check", () => {
       "--check",
     );
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("--check: the model has no tokenizer.json");
+    expect(stderr).toContain("--check: the model has no tokenizer");
     expect(place.list("unchecked")).toBeUndefined();
   });
 

@@ -12,7 +12,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { someTensors } from "../lora/peft.ts";
 import { brokenOff, type FakeHub, startFakeHub } from "../model/hub/fake-hub.ts";
+import { tinyModel } from "../plan/models.ts";
+import { writeSafetensors } from "../support/safetensors.ts";
 import { linear, writeTinyModels } from "./tiny-models.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -87,6 +90,26 @@ describe("sinter plan", () => {
     const second = await start("sinter plan hub.yml");
     expect({ code: second.code, out: second.out, err: second.err }).toEqual({ code: 0, out: first.out, err: "" });
     expect(hub.seen.length).toBe(asked);
+  });
+
+  test("an adapter that is named after a model is fetched as the model is", async () => {
+    const q = "model.layers.0.self_attn.q_proj";
+    const [rows = 0, columns = 0] = tinyModel("b").tensors.get(`${q}.weight`)?.shape ?? [];
+    const shapes = {
+      [`base_model.model.${q}.lora_A.weight`]: [2, columns],
+      [`base_model.model.${q}.lora_B.weight`]: [rows, 2],
+    };
+    writeSafetensors(join(folder, "adapter.safetensors"), someTensors(shapes, 1));
+    const files = {
+      "adapter_config.json": Buffer.from(JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["q_proj"] })),
+      "adapter_model.safetensors": readFileSync(join(folder, "adapter.safetensors")),
+    };
+    hub.repositories.set("org/lora", { commit: "c".repeat(40), refs: ["main"], files });
+    writeFileSync(join(folder, "lora.yml"), linear("org/b+org/lora"));
+    const { code, err } = await start("sinter plan lora.yml --download");
+    expect(err).not.toContain("error:");
+    expect(err).toMatch(/downloading org\/lora: 2 files/);
+    expect(code).toBe(0);
   });
 
   test("asks nobody when HF_HUB_OFFLINE is set, and says so", async () => {

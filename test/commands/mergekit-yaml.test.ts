@@ -36,7 +36,7 @@ test.each(Object.entries(SWITCHES))("--%s and --no-%s", (name, [key, byDefault])
 const VALUES: [string[], object][] = [
   [["--transformers-cache", "/cache"], { transformersCache: "/cache" }],
   [["--lora-merge-cache=/loras"], { loraMergeCache: "/loras" }],
-  [["--lora-merge-dtype", "bfloat16"], { loraMergeDtype: "bfloat16" }],
+  [["--lora-merge-dtype", "bfloat16"], { loraMergeDtype: "BF16" }],
   [["--device", "cuda:1"], { device: "cuda:1" }],
   [["--out-shard-size", "2B"], { outShardSize: 2e9 }],
   [["--random-seed", "42"], { randomSeed: 42 }],

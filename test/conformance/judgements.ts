@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type OracleResult, oracle } from "../oracle/methods.ts";
+import { readSafetensors } from "../support/safetensors.ts";
 import { type Kit, valuesOf } from "./kit.ts";
 import type { Output } from "./output.ts";
 import { transplantTruth } from "./transplants.ts";
@@ -150,6 +151,11 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
     tensors: (kit) => tiesOfCommonRows(kit, "bert-base", ["bert-a", "bert-b"], [0.6, 0.4], 0.5),
     config: { tie_word_embeddings: true },
   },
+  "o-lora-nocache": {
+    reason: "the reference wants a folder for merged models: we apply the adapter as tensors are read",
+    right: "values",
+    tensors: (kit) => withAdapter(kit, "llama-base", "llama-lora"),
+  },
   "moe-deepseek": {
     reason: "the reference fails where the output folder is not there yet",
     right: "like",
@@ -220,6 +226,21 @@ export const JUDGEMENTS: Readonly<Record<string, Judgement>> = {
   }),
 };
 
+/** W + alpha / r B A, of PEFT's layout; the kit's adapter has one rank. */
+function withAdapter(kit: Kit, base: string, adapter: string): Map<string, Judged> {
+  const { r, lora_alpha: alpha } = JSON.parse(kit.read(`models/${adapter}/adapter_config.json`).toString());
+  const factors = readSafetensors(join(kit.folder, "models", adapter, "adapter_model.safetensors")).tensors;
+  return new Map(
+    kit.inputNames(base).map((name) => {
+      const path = `base_model.model.${name.replace(/\.weight$/, "")}`;
+      const [a, b] = ["A", "B"].map((factor) => factors.get(`${path}.lora_${factor}.weight`));
+      const values = Float64Array.from(kit.input(base, name));
+      if (a !== undefined && b !== undefined) addProduct(values, valuesOf(a), valuesOf(b), r, alpha / r);
+      return [name, { values, alternatives: new Map() }];
+    }),
+  );
+}
+
 /** The tensors of the same mixture with a shared expert, but for the latter, which is zero. */
 function qwenMixture(kit: Kit): Map<string, Judged> {
   const expected = kit.expected("moe-qwen2-tied-cheap_embed");
@@ -231,6 +252,18 @@ function qwenMixture(kit: Kit): Map<string, Judged> {
       return [name, { values: isZero ? new Float64Array(count) : valuesOf(stored), alternatives: new Map() }];
     }),
   );
+}
+
+/** values += scale B A; B is [rows, rank], A is [rank, columns]. */
+function addProduct(values: Float64Array, a: Float64Array, b: Float64Array, rank: number, scale: number): void {
+  const columns = a.length / rank;
+  for (let i = 0; i < values.length; i++) {
+    let sum = 0;
+    for (let k = 0; k < rank; k++) {
+      sum += (b[Math.floor(i / columns) * rank + k] as number) * (a[k * columns + (i % columns)] as number);
+    }
+    values[i] = (values[i] as number) + scale * sum;
+  }
 }
 
 /** Every tensor of the original as it is, and the rows of both matrices by token. @param method with its options. */

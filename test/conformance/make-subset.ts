@@ -75,6 +75,10 @@ const CASES = [
   "k-tok-model-nonmember",
   "k-chat-literal",
   "k-chat-invalid",
+  // Adapters.
+  "o-lora-dtype",
+  "o-lora-nocache",
+  "x-extract-lora-tied",
   // Options.
   "o-shard-20k",
   "o-no-safe-serialization",
@@ -146,9 +150,10 @@ function write(path: string, text: string): void {
   writeFileSync(join(subset, path), text);
 }
 
-/** Every model that a configuration names or an expectation refers to. */
+/** Every model that a command or a configuration names or an expectation refers to. */
 function namedModels(): Set<string> {
-  const texts = CASES.map((name) => readFileSync(join(subset, "cases", name, "config.yml"), "utf8"));
+  const configs = CASES.map((name) => join(subset, "cases", name, "config.yml")).filter(existsSync);
+  const texts = [...index.map(({ command }) => command), ...configs.map((path) => readFileSync(path, "utf8"))];
   const known = readdirSync(join(kit as string, "models"));
   return new Set(
     [...texts, ...wanted]

@@ -1,6 +1,7 @@
 import type { MergePlan } from "../../src/plan/types.ts";
 import { checkCase, type Finding } from "./check-case.ts";
 import { type Execution, execute, programFile } from "./execute.ts";
+import { checkExtraction } from "./extraction.ts";
 import type { Case, Kit } from "./kit.ts";
 import { missingFeatures, planOrProblems } from "./planned.ts";
 
@@ -20,8 +21,12 @@ export async function runCase(kit: Kit, conformanceCase: Case): Promise<Verdict>
 
 /** What a case that ran came to: missing features are pending, whatever else is wrong. */
 export function judge(kit: Kit, conformanceCase: Case, execution: Execution): Verdict {
-  const { name } = conformanceCase;
-  const planned = planOrProblems(conformanceCase.command.split(" ", 1)[0] as string, execution);
+  const { name, command } = conformanceCase;
+  if (command.startsWith("mergekit-extract-lora ")) {
+    const found = checkExtraction(kit, conformanceCase, execution);
+    return { name, outcome: found.faults.length === 0 ? "pass" : "fail", ...found };
+  }
+  const planned = planOrProblems(command.split(" ", 1)[0] as string, execution);
   const problems = Array.isArray(planned) ? planned : [];
   const missing = execution.exitCode === 0 ? [] : missingFeatures(problems);
   if (missing.length > 0) return { name, outcome: "pending", feature: missing.join(" and ") };

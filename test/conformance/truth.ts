@@ -4,6 +4,7 @@ import { elementCount, type TensorView } from "../../src/model/types.ts";
 import type { MergeOp, MergePlan, RowGather } from "../../src/plan/types.ts";
 import { decode } from "../oracle/dtype.ts";
 import { type OracleOp, type OracleResult, oracle } from "../oracle/methods.ts";
+import { patched } from "../oracle/patch.ts";
 
 /** An op of a plan with its inputs read and decoded; undefined where it moves integers. */
 export function oracleOp(op: MergeOp, seed: number): OracleOp | undefined {
@@ -13,7 +14,7 @@ export function oracleOp(op: MergeOp, seed: number): OracleOp | undefined {
     params: op.params,
     inputs: op.inputs.map(({ view, position, gather }) => {
       if (!isFloat(view.dtype)) throw new Error(`${op.tensor} averages ${view.dtype}`);
-      const values = gather === undefined ? readFloats(view) : readGathered(gather);
+      const values = gather === undefined ? patched(readFloats(view), view.patches) : readGathered(gather);
       return { values, dtype: view.dtype, stream: position };
     }),
     dtype: op.dtype,

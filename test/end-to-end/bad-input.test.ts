@@ -285,11 +285,13 @@ test("a disk too small is found before anything is written", async () => {
   await expectRefused("merge_method: passthrough\nmodels: [{model: ./enormous}]\n", [/TB/, /disk|space/]);
 });
 
-describe("what comes later says so", () => {
-  test("an adapter", async () => {
-    await expectRefused(linear("a", "b").replace("./b", "./b+./adapter"), [/not yet/]);
-  });
+test("an adapter that is not there is named with its model", async () => {
+  await expectRefused(linear("a", "b").replace("./b", "./b+./adapter"), [
+    /no folder ".\/adapter".*model .\/b\+.\/adapter/,
+  ]);
+});
 
+describe("what comes later says so", () => {
   test.each(["--cuda", "--gpu-rich", "--multi-gpu", "--device cuda"])("mergekit-yaml %s", async (option) => {
     const args = [work.config(linear("a", "b")), "out-gpu", ...option.split(" ")];
     const { exitCode, stderr } = await work.run("mergekit-yaml", args);

@@ -28,7 +28,7 @@ export class Workplace {
 
   /** Starts a program of bin/ here and waits for its end. */
   async run(
-    program: "sinter" | "mergekit-yaml" | "mergekit-moe" | "mergekit-tokensurgeon",
+    program: "sinter" | "mergekit-yaml" | "mergekit-moe" | "mergekit-extract-lora" | "mergekit-tokensurgeon",
     args: readonly string[],
     env: Record<string, string> = {},
   ): Promise<Finished> {

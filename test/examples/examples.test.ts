@@ -17,6 +17,7 @@ import { buildRawPlan } from "../../src/plan/raw.ts";
 import { DEFAULT_OPTIONS, type MergePlan } from "../../src/plan/types.ts";
 import { layerStackText } from "../../src/recipes/bakllama.ts";
 import { planMulti } from "../../src/recipes/multi-plan.ts";
+import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 
 const EXAMPLES = join(ROOT, "examples");
 const before = process.cwd();
@@ -25,6 +26,10 @@ const folder = mkdtempSync(join(tmpdir(), "sinter-examples-"));
 /** Where the demo's models would be, models of the same shape without content. */
 beforeAll(() => {
   for (const name of ["base", "chat", "code"]) writeSparseModel(join(folder, "demo", "models", name), DEMO, 60e6);
+  const { hidden } = DEMO;
+  const q = "model.layers.0.self_attn.q_proj";
+  const factors = someTensors(factorShapes({ [q]: [hidden, hidden] }, 4), 1);
+  writeAdapter(join(folder, "demo", "adapter"), {}, factors);
   process.chdir(folder);
 });
 

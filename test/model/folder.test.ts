@@ -251,10 +251,6 @@ describe("what is no model", () => {
     expect(errorsOf(join(dir, "model.gguf"))).toEqual(["gguf-model"]);
   });
 
-  test("a reference with an adapter", () => {
-    expect(errorsOf("org/base+org/adapter")).toEqual(["not-yet-lora"]);
-  });
-
   test("a path that is not there, with the name of one that is", () => {
     mkdirSync(join(root, "llama-7b"));
     const { report } = open(join(root, "lama-7b"));

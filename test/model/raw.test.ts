@@ -151,6 +151,6 @@ describe("a folder of tensors", () => {
     const report = new Report();
     const ref = { model: { path: root }, lora: { path: "x" } };
     expect(openRawModel({ ref }, { cacheDir: undefined }, report)).toBeUndefined();
-    expect(report.errors.map(({ code }) => code)).toEqual(["not-yet-lora"]);
+    expect(report.errors.map(({ code }) => code)).toEqual(["adapter-of-tensors"]);
   });
 });

@@ -8,6 +8,7 @@ import { buildPlan } from "../../src/plan/build.ts";
 import { planHash } from "../../src/plan/hash.ts";
 import { planText } from "../../src/plan/print.ts";
 import { DEFAULT_OPTIONS, type MergePlan, type RowGather } from "../../src/plan/types.ts";
+import { someTensors, writeAdapter } from "../lora/peft.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
 
 let folder = "";
@@ -129,6 +130,21 @@ describe("rows by token", () => {
     expect(rowsOf(found, 0)).toEqual(["base:0", "base:1", "base:2", "base:3", "other:3", "other:4+third:0", "third:1"]);
     const { plan: without } = plan({ models, text: "tokenizer_source: union" });
     expect(rowsOf(without, 1)[0]).toBe("base:0+third:2");
+  });
+
+  test("an adapter of the embedding is refused where rows change their places, and applied where they do not", () => {
+    const shapes = { "model.embed_tokens.lora_embedding_A": [2, 4], "model.embed_tokens.lora_embedding_B": [16, 2] };
+    writeAdapter(join(folder, "lora"), { r: 2, target_modules: ["embed_tokens"] }, someTensors(shapes, 1));
+    const text = "tokenizer_source: base";
+    expect(problems({ models: ["base+./lora", "other"], text })).toMatch(
+      /an adapter changes this tensor.*lora convert/,
+    );
+    const { plan: found } = plan({ models: ["base+./lora", "base"], text });
+    const op = found.ops.find(({ tensor }) => tensor === EMBEDDING);
+    expect(op?.inputs.map(({ view, gather }) => [view.patches?.length, gather])).toEqual([
+      [1, undefined],
+      [undefined, undefined],
+    ]);
   });
 
   test("padding is the mean of all rows, and vocab_size counts it", () => {

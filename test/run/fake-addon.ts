@@ -120,6 +120,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     difference() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan takes no differences"));
     },
+    decompose() {
+      throw new Error("nothing here decomposes");
+    },
     gatherRows() {
       throw nativeError("BAD_ARGUMENT", "running a plan gathers no rows");
     },

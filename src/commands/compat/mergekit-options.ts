@@ -1,4 +1,5 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
+import { LORA_CACHE_OPTIONS } from "../lora-cache-options.ts";
 import { seed, threadCount } from "../merge-options.ts";
 import { integer, type Options, size, text } from "../option.ts";
 
@@ -27,24 +28,7 @@ export const MERGEKIT_OPTIONS = {
       "or HF_HOME.",
     group: "Storage",
   },
-  loraMergeCache: {
-    kind: "value",
-    name: "lora-merge-cache",
-    metavar: "FOLDER",
-    read: text,
-    default: undefined,
-    doc: "No effect: Sinter does not store models with an adapter applied. Adapters are not supported yet.",
-    group: "Storage",
-  },
-  loraMergeDtype: {
-    kind: "value",
-    name: "lora-merge-dtype",
-    metavar: "DTYPE",
-    read: text,
-    default: undefined,
-    doc: "No effect so far: adapters are not supported yet.",
-    group: "Miscellaneous",
-  },
+  ...LORA_CACHE_OPTIONS,
   cuda: flag("cuda", false, "Performance", "Not yet: ends in an error. Merges run on the CPU."),
   device: {
     kind: "value",

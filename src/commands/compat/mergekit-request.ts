@@ -1,11 +1,12 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import type { MergeRequest } from "../execute-merge.ts";
+import { loraCacheOf } from "../lora-cache-options.ts";
 import type { OptionValues } from "../option.ts";
 import type { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { refuseGpu } from "./refuse-gpu.ts";
 
 /** What mergekit's options ask for, whatever is to be merged. */
-export type MergekitRequest = Pick<MergeRequest, "options" | "run" | "engine" | "messages">;
+export type MergekitRequest = Pick<MergeRequest, "options" | "loraCache" | "run" | "engine" | "messages">;
 
 /**
  * From the options that mergekit's merge commands share to a request: a model in the output folder is replaced.
@@ -25,6 +26,7 @@ export function mergekitRequest(values: OptionValues<typeof MERGEKIT_OPTIONS>): 
       seed: values.randomSeed,
       cacheDir: values.transformersCache,
     },
+    loraCache: loraCacheOf(values),
     run: { force: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },

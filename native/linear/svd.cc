@@ -1,0 +1,239 @@
+#include "svd.h"
+
+#include <Eigen/Cholesky>
+#include <Eigen/SVD>
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "../io/error.h"
+#include "../numeric/philox.h"
+
+namespace sinter {
+namespace {
+
+using Square = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Random vectors beyond the rank that is asked for: they make the last of the wanted ones converge.
+constexpr uint64_t kOversampling = 16;
+/// Up to here the exact decomposition takes milliseconds.
+constexpr uint64_t kSmallSide = 48;
+/// Elements up to which the exact decomposition is given the matrix itself, not its triangular factor.
+constexpr uint64_t kDirect = 1 << 18;
+constexpr int kMostIterations = 12;
+/// Iterations end when the residual's norm falls by less than this share.
+constexpr double kSettled = 1e-3;
+
+/// Row-major floats without gaps.
+struct Block {
+  uint64_t rows, columns;
+  std::vector<float> values;
+
+  Block(uint64_t rows, uint64_t columns) : rows(rows), columns(columns), values(rows * columns) {}
+  Matrix view() const { return Matrix::stored(values.data(), rows, columns); }
+};
+
+Block product(Team& team, const Matrix& a, const Matrix& b) {
+  Block result(a.rows, b.columns);
+  gemm(team, a, b, result.values.data(), result.columns);
+  return result;
+}
+
+Block as_block(const Square& matrix) {
+  Block block(static_cast<uint64_t>(matrix.rows()), static_cast<uint64_t>(matrix.cols()));
+  for (size_t i = 0; i < block.values.size(); i++) block.values[i] = static_cast<float>(matrix.data()[i]);
+  return block;
+}
+
+/// The first `count` columns.
+Square head(const Square& matrix, uint64_t count) { return matrix.leftCols(static_cast<Eigen::Index>(count)); }
+
+double element(const Matrix& matrix, uint64_t i, uint64_t j) {
+  float value;
+  memcpy(&value, matrix.data + (i * matrix.row_stride + j * matrix.column_stride) * sizeof(float), sizeof(float));
+  return value;
+}
+
+/// Sum of squares, in float64.
+double energy_of(Team& team, const Matrix& matrix) {
+  std::vector<double> rows(matrix.rows);
+  team.run(matrix.rows, [&](uint64_t i) {
+    double sum = 0.0;
+    for (uint64_t j = 0; j < matrix.columns; j++) sum += element(matrix, i, j) * element(matrix, i, j);
+    rows[i] = sum;
+  });
+  double sum = 0.0;
+  for (const double row : rows) sum += row;
+  if (!std::isfinite(sum)) throw Failure("BAD_ARGUMENT", "a matrix with a NaN or an infinity has no singular values");
+  return sum;
+}
+
+/// Independent numbers of mean 0: sums of four uniform ones, near enough to a normal distribution.
+Block random_block(uint64_t rows, uint64_t columns, uint64_t seed) {
+  Block block(rows, columns);
+  for (size_t i = 0; i < block.values.size(); i++) {
+    const PhiloxBlock words = philox(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0,
+                                     static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+    double sum = -2.0;
+    for (const uint32_t word : words.word) sum += word * 0x1p-32;
+    block.values[i] = static_cast<float>(sum);
+  }
+  return block;
+}
+
+/// Makes the columns orthonormal. @returns the upper triangle R of (what was given) = (what is left) R.
+Square orthonormalise(Team& team, Block& block) {
+  const Eigen::Index n = static_cast<Eigen::Index>(block.columns);
+  Square all = Square::Identity(n, n);
+  for (int pass = 0; pass < 3; pass++) {
+    const Block gram = product(team, block.view().transposed(), block.view());
+    Square g(n, n);
+    for (Eigen::Index i = 0; i < n * n; i++) g.data()[i] = gram.values[static_cast<size_t>(i)];
+    const double trace = std::max(g.trace(), 1e-300);
+    // Only the first pass needs a shift; a Gram matrix that still has no factor gets ever larger ones.
+    double shift = pass == 0 ? 1e-6 * trace : 0.0;
+    Eigen::LLT<Square> factor(g + shift * Square::Identity(n, n));
+    while (factor.info() != Eigen::Success) {
+      shift = std::max(shift * 10.0, 1e-7 * trace);
+      factor.compute(g + shift * Square::Identity(n, n));
+    }
+    const Square r = factor.matrixU();
+    const Square inverse = r.triangularView<Eigen::Upper>().solve(Square::Identity(n, n));
+    block = product(team, block.view(), as_block(inverse).view());
+    all = r * all;
+  }
+  return all;
+}
+
+double squares(const Eigen::VectorXd& values, uint64_t count) {
+  const Eigen::Index n = std::min<Eigen::Index>(values.size(), static_cast<Eigen::Index>(count));
+  return values.head(n).squaredNorm();
+}
+
+/// How many of the values are kept.
+uint64_t chosen_rank(const Eigen::VectorXd& values, const SvdRequest& request, double energy) {
+  const uint64_t most = std::min<uint64_t>(request.rank, static_cast<uint64_t>(values.size()));
+  double kept = 0.0;
+  for (uint64_t k = 0; k < most; k++) {
+    const double value = values[static_cast<Eigen::Index>(k)];
+    if (request.epsilon > 0.0 && !(value > request.epsilon)) return k;
+    if (request.share < 1.0 && kept >= request.share * energy) return k;
+    kept += value * value;
+  }
+  return most;
+}
+
+std::vector<double> first_values(const Eigen::VectorXd& values, uint64_t count) {
+  return {values.data(), values.data() + count};
+}
+
+/// Of a matrix whose rows are at least as many as its columns.
+Svd exact_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy) {
+  Block q(matrix.rows, matrix.columns);
+  Square r;
+  const bool reduce = matrix.rows * matrix.columns > kDirect;
+  if (reduce) {
+    for (uint64_t i = 0; i < q.rows; i++) {
+      for (uint64_t j = 0; j < q.columns; j++) q.values[i * q.columns + j] = static_cast<float>(element(matrix, i, j));
+    }
+    r = orthonormalise(team, q);
+  } else {
+    r.resize(static_cast<Eigen::Index>(matrix.rows), static_cast<Eigen::Index>(matrix.columns));
+    for (uint64_t i = 0; i < matrix.rows; i++) {
+      for (uint64_t j = 0; j < matrix.columns; j++) r.data()[i * matrix.columns + j] = element(matrix, i, j);
+    }
+  }
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(r, Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
+  Svd result;
+  const Block left = as_block(head(svd.matrixU(), rank));
+  result.left = reduce ? product(team, q.view(), left.view()).values : left.values;
+  result.right = as_block(head(svd.matrixV(), rank).transpose()).values;
+  result.values = first_values(svd.singularValues(), rank);
+  result.energy = energy;
+  return result;
+}
+
+Svd randomised_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy,
+                   const std::atomic<bool>& cancelled) {
+  const uint64_t width = request.rank + kOversampling;
+  Block left = product(team, matrix, random_block(matrix.columns, width, request.seed).view());
+  orthonormalise(team, left);
+  double before = energy;
+  for (int iteration = 1;; iteration++) {
+    if (cancelled) throw Failure("CANCELLED", "cancelled");
+    Block right = product(team, matrix.transposed(), left.view());
+    const Square r = orthonormalise(team, right);
+    // matrix ~ left left^T matrix = left (right r)^T = left r^T right^T.
+    const Eigen::BDCSVD<Eigen::MatrixXd> svd(r.transpose(), Eigen::ComputeThinU | Eigen::ComputeThinV);
+    const double residual = std::max(0.0, energy - squares(svd.singularValues(), request.rank));
+    // Nothing is left but rounding, or the norm of what is left has settled.
+    const bool settled = residual <= 1e-12 * energy || residual >= before * (1.0 - kSettled) * (1.0 - kSettled);
+    if ((settled && iteration > 1) || iteration == kMostIterations) {
+      const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
+      Svd result;
+      result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+      const Block vectors = as_block(head(svd.matrixV(), rank));
+      result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+      result.values = first_values(svd.singularValues(), rank);
+      result.energy = energy;
+      result.iterations = iteration;
+      return result;
+    }
+    before = residual;
+    left = product(team, matrix, right.view());
+    orthonormalise(team, left);
+  }
+}
+
+/// A copy in float32: a product with the identity.
+Block copy_of(Team& team, const Matrix& matrix) {
+  const Eigen::Index n = static_cast<Eigen::Index>(matrix.columns);
+  return product(team, matrix, as_block(Square::Identity(n, n)).view());
+}
+
+std::vector<float> transposed(const std::vector<float>& from, uint64_t rows, uint64_t columns) {
+  std::vector<float> to(from.size());
+  for (uint64_t i = 0; i < rows; i++) {
+    for (uint64_t j = 0; j < columns; j++) to[j * rows + i] = from[i * columns + j];
+  }
+  return to;
+}
+
+}  // namespace
+
+Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled) {
+  const uint64_t side = std::min(matrix.rows, matrix.columns);
+  const double energy = energy_of(team, matrix);
+  if (energy == 0.0) return {};
+  if (side > kSmallSide && 2 * (request.rank + kOversampling) <= side) {
+    return randomised_svd(team, matrix, request, energy, cancelled);
+  }
+  if (matrix.rows >= matrix.columns) return exact_svd(team, matrix, request, energy);
+  Svd other = exact_svd(team, matrix.transposed(), request, energy);
+  other.left = transposed(other.left, matrix.columns, other.values.size());
+  other.right = transposed(other.right, other.values.size(), matrix.rows);
+  std::swap(other.left, other.right);
+  return other;
+}
+
+Svd product_svd(Team& team, const Matrix& b, const Matrix& a, double scale, const SvdRequest& request) {
+  Block left = copy_of(team, b);
+  Block right = copy_of(team, a.transposed());
+  if (energy_of(team, left.view()) == 0.0 || energy_of(team, right.view()) == 0.0 || scale == 0.0) return {};
+  const Square r_left = orthonormalise(team, left);
+  const Square r_right = orthonormalise(team, right);
+  const Square core = scale * r_left * r_right.transpose();
+  const double energy = core.squaredNorm();
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(core, Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
+  Svd result;
+  result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+  const Block vectors = as_block(head(svd.matrixV(), rank));
+  result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+  result.values = first_values(svd.singularValues(), rank);
+  result.energy = energy;
+  return result;
+}
+
+}  // namespace sinter

@@ -1,0 +1,57 @@
+import { Report } from "../errors.ts";
+import { type ExtractRequest, prepareExtraction, runExtraction } from "../extract/extract.ts";
+import { summaryText } from "../extract/report.ts";
+import { parseModelRef } from "../model/ref.ts";
+import { checkOutput } from "../run/output.ts";
+import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { withSignals } from "../run/signals.ts";
+import { formatBytes, formatSeconds } from "../run/units.ts";
+import { loadAddon, type RunRequest } from "./execute-merge.ts";
+import { fetchModels } from "./fetch-models.ts";
+import { print, printProblems } from "./terminal.ts";
+
+/** How an extraction talks. */
+export interface ExtractMessages {
+  quiet: boolean;
+  json: boolean;
+  /** A line for each module, not for each kind. */
+  verbose: boolean;
+}
+
+/** Extracts an adapter, and prints what it keeps. @returns the exit code. @throws SinterError */
+export async function executeExtract(
+  request: ExtractRequest,
+  engine: RunRequest["engine"],
+  messages: ExtractMessages,
+): Promise<number> {
+  const start = performance.now();
+  const report = new Report();
+  const refs = [request.model, request.baseModel].map(parseModelRef).filter((ref) => typeof ref !== "string");
+  const check = (into: Report) => checkOutput(request.out, request.run.force, into);
+  let prepared: ReturnType<typeof prepareExtraction>;
+  try {
+    const policy = { download: true, quiet: messages.quiet, check };
+    await fetchModels(
+      refs.map((ref) => ({ ref })),
+      request.cacheDir,
+      policy,
+      report,
+    );
+    prepared = prepareExtraction(request, report);
+  } finally {
+    printProblems("warning", report.warnings);
+  }
+  const addon = loadAddon(engine);
+  const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const { summary, result } = await withSignals((signal) =>
+    runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+  );
+  printProblems("warning", result.warnings);
+  const seconds = (performance.now() - start) / 1000;
+  if (messages.json) await print(`${JSON.stringify({ folder: result.folder, seconds, ...summary }, undefined, 2)}\n`);
+  else if (!messages.quiet) {
+    const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
+    await print(summaryText(summary, messages.verbose) + written);
+  }
+  return 0;
+}

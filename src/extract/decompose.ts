@@ -1,0 +1,259 @@
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { SinterError } from "../errors.ts";
+import { DTYPE_BYTES, type FloatDtype, isFloat } from "../model/dtype.ts";
+import { elementCount, type TensorView } from "../model/types.ts";
+import type { Addon, NativeFactors } from "../native.ts";
+import type { MergeOp } from "../plan/types.ts";
+import { nativeProblem } from "../run/native-error.ts";
+import { nativeInputs } from "../run/native-inputs.ts";
+import type { RunEvents } from "../run/types.ts";
+import type { DecomposedModule, ExtractedModule, ExtractOptions, Pair } from "./types.ts";
+
+/** Bytes of differences that are decomposed at a time. */
+const IN_FLIGHT = 256 << 20;
+
+/** A folder for files that are gone when the work is done, on the output's disk. */
+export function scratchFolder(out: string): string {
+  let parent = dirname(resolve(out));
+  while (statSync(parent, { throwIfNoEntry: false }) === undefined) parent = dirname(parent);
+  const folder = join(mkdtempSync(join(parent, ".sinter-")), "factors");
+  mkdirSync(folder);
+  return folder;
+}
+
+/**
+ * Where differences are kept until they are decomposed: in memory where the system has a folder for that with room for
+ * all that are under way, else on the output's disk.
+ */
+function differenceFolder(scratch: string, bytes: number): string {
+  try {
+    const { bavail, bsize } = statfsSync(MEMORY);
+    if (bavail * bsize > 4 * bytes) return mkdtempSync(join(MEMORY, "sinter-"));
+  } catch {
+    // Not on this system.
+  }
+  return scratch;
+}
+
+const MEMORY = "/dev/shm";
+
+/** Where the factors of each module may lie: there is room for as many as its rank may come to. */
+interface Room {
+  module: DecomposedModule;
+  dtype: FloatDtype;
+  rank: number;
+  inputs: number;
+  outputs: number;
+  a: number;
+  b: number;
+}
+
+/**
+ * Decomposes the difference of every module and writes the factors to a file of `scratch`, several modules at a time.
+ * Each difference is computed by the engine, as a merge is, into a file that is gone as soon as it was decomposed: the
+ * memory that it takes is the system's cache.
+ * @throws SinterError for the first failure, after everything in flight has ended.
+ */
+export async function decomposeModules(
+  modules: readonly DecomposedModule[],
+  options: ExtractOptions,
+  { scratch, addon, signal, events }: { scratch: string; addon: Addon; signal: AbortSignal; events: RunEvents },
+): Promise<ExtractedModule[]> {
+  const { rooms, size } = makeRoom(modules, options);
+  const path = join(scratch, "adapter_factors");
+  const sink = guarded(path, () => addon.createSink(path, size));
+  const bytes = rooms.map(({ inputs, outputs }) => 4 * inputs * outputs);
+  const threads = addon.info().threads;
+  const workers = Math.max(1, Math.min(threads, Math.floor(IN_FLIGHT / Math.max(1, ...bytes))));
+  const differences = differenceFolder(scratch, workers * Math.max(1, ...bytes));
+  const each = Math.max(1, Math.floor(threads / workers));
+  const handles = new Map<string, number>();
+  const open = (file: string) => {
+    const handle = handles.get(file) ?? guarded(file, () => addon.openSource(file).handle);
+    handles.set(file, handle);
+    return handle;
+  };
+  const results: ExtractedModule[] = new Array(rooms.length);
+  const totalBytes = bytes.reduce((sum, one) => sum + one, 0);
+  // Large ones first: the last to end are small.
+  const order = rooms.map((_, index) => index).toSorted((a, b) => (bytes[b] as number) - (bytes[a] as number));
+  let failure: { error: unknown } | undefined;
+  let done = 0;
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    addon.cancel();
+  };
+  const abort = () => fail(signal.reason);
+  const worker = async () => {
+    for (let index = order.shift(); index !== undefined && failure === undefined; index = order.shift()) {
+      const room = rooms[index] as Room;
+      try {
+        const found = await decomposeOne(room, index, options, { differences, addon, open, sink, threads: each });
+        results[index] = extracted(room, found, path, options);
+        done += bytes[index] as number;
+        events.progress({ phase: "merging", bytes: done, totalBytes, tensor: room.module.path });
+      } catch (error) {
+        fail(error);
+      }
+    }
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    await Promise.all(Array.from({ length: workers }, worker));
+    if (failure === undefined) await addon.commitSink(sink, false);
+    else addon.close(sink);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    for (const handle of handles.values()) addon.close(handle);
+    if (differences !== scratch) rmSync(differences, { recursive: true, force: true });
+  }
+  if (failure !== undefined) throw failure.error;
+  return results;
+}
+
+function makeRoom(modules: readonly DecomposedModule[], options: ExtractOptions): { rooms: Room[]; size: number } {
+  let size = 0;
+  const rooms = modules.map((module): Room => {
+    const { tuned } = module.weight;
+    const [first = 1, second = 1] = tuned.shape;
+    const [outputs, inputs] = module.isEmbedding || module.isTransposed ? [second, first] : [first, second];
+    const dtype = options.dtype ?? (isFloat(tuned.dtype) ? tuned.dtype : "F32");
+    const rank = Math.min(options.maxRank, inputs, outputs);
+    const a = size;
+    const b = a + rank * inputs * DTYPE_BYTES[dtype];
+    size = b + rank * outputs * DTYPE_BYTES[dtype];
+    return { module, dtype, rank, inputs, outputs, a, b };
+  });
+  return { rooms, size };
+}
+
+async function decomposeOne(
+  room: Room,
+  index: number,
+  options: ExtractOptions,
+  {
+    differences,
+    addon,
+    open,
+    sink,
+    threads,
+  }: { differences: string; addon: Addon; open: (file: string) => number; sink: number; threads: number },
+): Promise<NativeFactors> {
+  const { module, rank, dtype, a, b } = room;
+  const path = join(differences, `difference-${index}`);
+  const op = differenceOp(module.weight);
+  let source: number | undefined;
+  try {
+    await writeDifference(op, path, addon, open);
+    source = addon.openSource(path).handle;
+    const [rows = 1, columns = 1] = op.shape;
+    return await addon.decompose({
+      source,
+      offset: 0,
+      rows,
+      columns,
+      transposed: module.isEmbedding || module.isTransposed,
+      rank,
+      epsilon: options.svEpsilon,
+      share: options.energy ?? 1,
+      distribute: options.distributeScale,
+      seed: options.seed,
+      threads,
+      sink,
+      aOffset: a,
+      bOffset: b,
+      dtype,
+    });
+  } catch (error) {
+    if (error instanceof Error && /NaN or an infinity/.test(error.message)) throw notFinite(module);
+    throw error instanceof SinterError ? error : new SinterError(nativeProblem(error, { op, path }));
+  } finally {
+    if (source !== undefined) addon.close(source);
+    rmSync(path, { force: true });
+  }
+}
+
+/** The fine-tune's tensor minus the base's, in float32. */
+export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): MergeOp {
+  const inputs = [
+    { view: tuned, model: "the fine-tuned model", tensor: tunedName, position: 0 },
+    { view: base, model: "the base model", tensor: baseName, position: 1 },
+  ];
+  return {
+    tensor: name,
+    dtype: "F32",
+    shape: tuned.shape,
+    shard: 0,
+    offset: 0,
+    kernel: "linear",
+    inputs,
+    params: [1, -1],
+  };
+}
+
+async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (file: string) => number): Promise<void> {
+  const count = elementCount(op.shape);
+  const sink = addon.createSink(path, 4 * count);
+  try {
+    await addon.merge({
+      kernel: op.kernel,
+      ...nativeInputs(op.inputs, open),
+      count,
+      rows: op.shape[0] ?? 1,
+      columns: op.shape.at(-1) ?? 1,
+      params: [...op.params],
+      seed: 0,
+      tensor: op.tensor,
+      sink,
+      offset: 0,
+      dtype: "F32",
+      crc32: false,
+    });
+  } catch (error) {
+    addon.close(sink);
+    throw error;
+  }
+  await addon.commitSink(sink, false);
+}
+
+/**
+ * Where nothing is kept, factors of zeros: a module that `target_modules` names must have some. Nothing was written at
+ * their place, and a new file holds zeros.
+ */
+function extracted(
+  { module, dtype, inputs, outputs, a, b, rank: room }: Room,
+  found: NativeFactors,
+  file: string,
+  { energy, svEpsilon }: ExtractOptions,
+): ExtractedModule {
+  const rank = found.rank > 0 ? found.rank : energy === undefined && svEpsilon === 0 ? room : 1;
+  const view = (offset: number, shape: readonly number[]): TensorView => ({ file, offset, dtype, shape });
+  return {
+    path: module.path,
+    rank,
+    energy: found.energy,
+    kept: Math.min(found.kept, found.energy),
+    iterations: found.iterations,
+    a: view(a, [rank, inputs]),
+    b: view(b, [outputs, rank]),
+  };
+}
+
+function notFinite({ path, weight }: DecomposedModule): SinterError {
+  return new SinterError({
+    code: "not-finite",
+    message: "the difference holds a NaN or an infinity, and has no singular values",
+    tensor: weight.name,
+    hint: `leave the module out: --exclude-regex '${path.replaceAll(".", "\\.")}'`,
+  });
+}
+
+function guarded<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw new SinterError(nativeProblem(error, { path }));
+  }
+}

@@ -1,0 +1,103 @@
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { expandArchitecture } from "../architecture/expand.ts";
+import { familiesFor } from "../architecture/families.ts";
+import { type Report, SinterError } from "../errors.ts";
+import { openReference } from "../lora/open.ts";
+import { parseModelRef } from "../model/ref.ts";
+import type { Addon } from "../native.ts";
+import { checkOutput } from "../run/output.ts";
+import { runPlan } from "../run/run.ts";
+import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
+import { adapterPlan } from "./adapter-plan.ts";
+import { adapterCard } from "./card.ts";
+import { decomposeModules, scratchFolder } from "./decompose.ts";
+import { planModules, type Understood } from "./modules.ts";
+import { type ExtractionSummary, summaryOf } from "./report.ts";
+import type { ExtractionPlan, ExtractOptions } from "./types.ts";
+
+/** Where an extraction reads and writes. */
+export interface ExtractRequest {
+  model: string;
+  baseModel: string;
+  out: string;
+  options: ExtractOptions;
+  cacheDir: string | undefined;
+  architectures: string | undefined;
+  run: Pick<RunOptions, "force" | "nan" | "sync">;
+  safeSerialization: boolean;
+  writeModelCard: boolean;
+  /** The command line, for the card. */
+  command: string;
+}
+
+/** An extraction that may begin: models are open, every module is known. */
+export interface PreparedExtraction {
+  tuned: Understood;
+  base: Understood;
+  plan: ExtractionPlan;
+}
+
+/** Opens both models and settles what is extracted. @throws SinterError with everything that is wrong. */
+export function prepareExtraction(request: ExtractRequest, report: Report): PreparedExtraction {
+  checkOutput(request.out, request.run.force, report);
+  const tuned = open(request.model, request, report);
+  const base = open(request.baseModel, request, report);
+  report.throwIfErrors();
+  if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
+  const families = familiesFor([tuned, base], request.architectures, report);
+  const of = (model: Understood["model"]) => {
+    // Packed experts get factors one by one: of all together they would have to be saved whole.
+    const architecture = expandArchitecture(model, report, { families, split: true });
+    return architecture && { model, architecture };
+  };
+  const [understood, understoodBase] = [of(tuned), of(base)];
+  report.throwIfErrors();
+  if (understood === undefined || understoodBase === undefined) throw new SinterError(report.errors);
+  if (understood.architecture.family !== understoodBase.architecture.family) {
+    report.error({
+      code: "different-architectures",
+      message: `${tuned.name} is ${understood.architecture.family}, and ${base.name} is ${understoodBase.architecture.family}`,
+      hint: "the base is the model that was fine-tuned",
+    });
+  }
+  report.throwIfErrors();
+  const plan = planModules(understood, understoodBase, request.options, report);
+  report.throwIfErrors();
+  return { tuned: understood, base: understoodBase, plan };
+}
+
+function open(text: string, request: ExtractRequest, report: Report) {
+  const ref = parseModelRef(text);
+  if (typeof ref === "string") {
+    report.error({ code: "bad-model", message: ref });
+    return undefined;
+  }
+  return openReference({ ref }, request, report);
+}
+
+/** Decomposes, then writes the adapter: all of it, or nothing. @throws SinterError */
+export async function runExtraction(
+  request: ExtractRequest,
+  { tuned, base, plan }: PreparedExtraction,
+  { addon, signal, events }: { addon: Addon; signal: AbortSignal; events: RunEvents },
+): Promise<{ summary: ExtractionSummary; result: RunResult }> {
+  const scratch = scratchFolder(request.out);
+  try {
+    const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events });
+    const summary = summaryOf(modules, plan);
+    if (summary.modules.length === 0) {
+      const message = "no module of the fine-tuned model differs from the base";
+      throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
+    }
+    const models = { tuned: tuned.model, base: base.model };
+    const written = adapterPlan({ extraction: plan, modules, options: request.options }, models, {
+      method: "extract_lora",
+      card: request.writeModelCard ? adapterCard(models, request.out, request.command, summary) : undefined,
+      safeSerialization: request.safeSerialization,
+    });
+    return { summary, result: await runPlan(written, request.out, { ...request.run, signal }, addon, events) };
+  } finally {
+    rmSync(dirname(scratch), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,76 @@
+import type { ExtractedModule, ExtractionPlan } from "./types.ts";
+
+/** What an adapter keeps of the fine-tune, for programs. Errors are relative: norm of what is lost over norm of the change. */
+export interface ExtractionSummary {
+  modules: { module: string; rank: number; energy_kept: number; relative_error: number; iterations: number }[];
+  rank: { least: number; most: number };
+  /** Of all decomposed modules together. */
+  energy_kept: number;
+  relative_error: number;
+  unchanged: number;
+  saved_whole: string[];
+  left_out: string[];
+}
+
+export function summaryOf(modules: readonly ExtractedModule[], extraction: ExtractionPlan): ExtractionSummary {
+  const changed = modules.filter(({ energy }) => energy > 0);
+  const energy = changed.reduce((sum, module) => sum + module.energy, 0);
+  const kept = changed.reduce((sum, module) => sum + module.kept, 0);
+  const ranks = changed.map(({ rank }) => rank);
+  return {
+    modules: changed.map((module) => ({
+      module: module.path,
+      rank: module.rank,
+      energy_kept: module.kept / module.energy,
+      relative_error: lost(module.energy, module.kept),
+      iterations: module.iterations,
+    })),
+    rank: { least: Math.min(...ranks), most: Math.max(...ranks) },
+    energy_kept: energy === 0 ? 1 : kept / energy,
+    relative_error: energy === 0 ? 0 : lost(energy, kept),
+    unchanged: modules.length - changed.length,
+    saved_whole: extraction.saved.map(({ name }) => name),
+    left_out: [...extraction.leftOut],
+  };
+}
+
+function lost(energy: number, kept: number): number {
+  return Math.sqrt(Math.max(0, 1 - kept / energy));
+}
+
+/** A line for each kind of module, or for each module, and one for all. */
+export function summaryText(summary: ExtractionSummary, each: boolean): string {
+  const groups = new Map<string, typeof summary.modules>();
+  for (const one of summary.modules) {
+    const key = each ? one.module : one.module.slice(one.module.lastIndexOf(".") + 1);
+    groups.set(key, [...(groups.get(key) ?? []), one]);
+  }
+  const width = Math.max(8, ...[...groups.keys()].map((name) => name.length));
+  const lines = [...groups].map(([name, list]) => {
+    const ranks = list.map(({ rank }) => rank);
+    const energies = list.map(({ energy_kept }) => energy_kept);
+    return `  ${name.padEnd(width)}  ${String(list.length).padStart(4)}  rank ${range(ranks, String)}  energy kept ${range(energies, percent)}`;
+  });
+  const rest = [
+    `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
+      `${percent(summary.relative_error)} of the change's norm`,
+    ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
+    ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),
+    ...(summary.left_out.length > 0
+      ? [
+          `left out: ${summary.left_out.slice(0, 3).join(", ")}${summary.left_out.length > 3 ? ` and ${summary.left_out.length - 3} more` : ""}`,
+        ]
+      : []),
+  ];
+  return `${[...lines, ...rest].join("\n")}\n`;
+}
+
+function range(values: readonly number[], text: (value: number) => string): string {
+  const least = values.reduce((a, b) => Math.min(a, b));
+  const most = values.reduce((a, b) => Math.max(a, b));
+  return text(least) === text(most) ? text(least) : `${text(least)} to ${text(most)}`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

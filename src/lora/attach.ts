@@ -1,0 +1,244 @@
+import type { Report } from "../errors.ts";
+import { elementCount, type Model, type TensorPatch, type TensorView } from "../model/types.ts";
+import { expertPatches, expertsIn, expertsPath, fitsExperts } from "./experts.ts";
+import { type FusedPart, fusedParts } from "./fused.ts";
+import { partsOf } from "./parts.ts";
+import { type Place, type Places, placesIn } from "./places.ts";
+import { Problems } from "./problems.ts";
+import {
+  addedVector,
+  type Factors,
+  factorsOfModule,
+  type Orientation,
+  orientations,
+  productPatch,
+  replacedRows,
+} from "./product.ts";
+import { isTarget, scaleOf } from "./selection.ts";
+import type { Adapter, AdapterModule, AdapterParts } from "./types.ts";
+import { grownVocabulary } from "./vocabulary.ts";
+
+/**
+ * The model as it is with an adapter: the same tensors, those that the adapter changes with patches that are applied as
+ * they are read, those that it holds whole from its own file. Nothing is computed here.
+ * @param definitions the user's definitions of families.
+ * @returns undefined where the adapter does not fit the model; the report says why.
+ */
+export function attachAdapter(
+  model: Model,
+  adapter: Adapter,
+  definitions: string | undefined,
+  report: Report,
+): Model | undefined {
+  const before = report.errors.length;
+  const parts = partsOf(adapter, report);
+  const attachment = new Attachment(model, adapter, parts, placesIn(model, definitions));
+  attachment.addModules();
+  attachment.addTokenRows();
+  attachment.addReplaced();
+  const tensors = attachment.finish(report);
+  if (report.errors.length > before) return undefined;
+  return {
+    ...model,
+    tensors,
+    weightFiles: [...model.weightFiles, ...adapter.weightFiles],
+    ...grownVocabulary(model, tensors, adapter, attachment.places),
+  };
+}
+
+class Attachment {
+  readonly places: Places;
+  readonly #model: Model;
+  readonly #adapter: Adapter;
+  readonly #parts: AdapterParts;
+  readonly #problems = new Problems();
+  readonly #patches = new Map<string, TensorPatch[]>();
+  /** Tensors that come from the adapter, or that the model does not store under this name. */
+  readonly #views = new Map<string, TensorView>();
+  readonly #transposed: boolean;
+
+  constructor(model: Model, adapter: Adapter, parts: AdapterParts, places: Places) {
+    this.#model = model;
+    this.#adapter = adapter;
+    this.#parts = parts;
+    this.places = places;
+    this.#transposed = this.#storesTransposed();
+  }
+
+  addModules(): void {
+    for (const module of this.#parts.modules) {
+      if (!isTarget(this.#adapter.config, expertsPath(module.path).path) && !this.#hasParameters()) {
+        this.#problems.untargeted.push(module.path);
+        continue;
+      }
+      this.#addModule(module);
+    }
+  }
+
+  #hasParameters(): boolean {
+    return this.#parts.modules.some(({ path }) => expertsPath(path).path.endsWith("experts"));
+  }
+
+  #addModule(module: AdapterModule): void {
+    const { path, bias } = module;
+    const factors = factorsOfModule(module);
+    if (factors === undefined) {
+      this.#problems.unfit.push(`${path}: A ${shape(module.a?.view)} and B ${shape(module.b?.view)}`);
+      return;
+    }
+    const { scale, rank } = scaleOf(this.#adapter.config, path);
+    const place = this.places.find(`${path}.weight`) ?? (module.isEmbedding ? this.places.find(path) : undefined);
+    if (place === undefined) this.#addElsewhere(module, factors, scale);
+    else if (rank !== factors.rank) {
+      this.#problems.ranks.push(`${path} has rank ${factors.rank}, adapter_config.json says ${rank}`);
+    } else {
+      this.#addWhole(module, place, factors, scale);
+      if (bias !== undefined) this.#addBias(path, bias, scale);
+    }
+  }
+
+  /** A module that is no weight of its own in the model: fused layers, packed experts. */
+  #addElsewhere(module: AdapterModule, factors: Factors, scale: number): void {
+    const outputs = (path: string) => this.#parts.modules.find((one) => one.path === path)?.b?.view.shape[0];
+    const fused = fusedParts(module, factors, this.places, outputs);
+    for (const part of fused ?? []) this.#addPart(module, part, scale);
+    if (fused === undefined && !this.#addExperts(module)) this.#problems.unknown.push(module.path);
+  }
+
+  #addExperts(module: AdapterModule): boolean {
+    const { path, depth } = expertsPath(module.path);
+    const found = expertsIn(this.#model, path).concat(path === module.path ? [] : expertsIn(this.#model, module.path));
+    const fitting = found.flatMap((place) => {
+      const fit = fitsExperts(module, place, this.#model.config.model_type);
+      return fit === undefined ? [] : [{ place, ...fit }];
+    });
+    // What was wrapped first, the class's first parameter, lies innermost.
+    const chosen = depth > 0 ? fitting[0] : fitting.at(-1);
+    if (chosen === undefined) return false;
+    const { scale } = scaleOf(this.#adapter.config, path);
+    for (const { name, patch } of expertPatches(module, chosen.place, { ...chosen, scale }))
+      this.#addPatch(name, patch);
+    return true;
+  }
+
+  /** A weight of the module's own. */
+  #addWhole(module: AdapterModule, place: Place, factors: Factors, scale: number): void {
+    const fits = orientations(factors, place.view.shape).filter((one) => !module.isEmbedding || one === "transposed");
+    const orientation = fits.length > 1 && !this.#transposed ? "straight" : fits.at(-1);
+    if (orientation === undefined) this.#unfit(module, factors, place);
+    else this.#addProduct(module, place, 0, orientation, factors, scale);
+  }
+
+  /** Some rows of a weight that fuses the module with others; or all of one of the weights that the module fuses. */
+  #addPart(module: AdapterModule, { place, firstRow, factors }: FusedPart, scale: number): void {
+    const [rows = 0, columns = 0] = place.view.shape;
+    // A magnitude has a number for each output of the module, wherever they went.
+    if (
+      module.magnitude !== undefined ||
+      columns !== factors.inputs ||
+      firstRow < 0 ||
+      firstRow + factors.outputs > rows
+    ) {
+      this.#unfit(module, factors, place);
+      return;
+    }
+    this.#addProduct(module, place, firstRow, "straight", factors, scale);
+  }
+
+  #unfit({ path }: AdapterModule, { inputs, outputs }: Factors, { view }: Place): void {
+    this.#problems.unfit.push(`${path}: B A is [${outputs}, ${inputs}], and the model's tensor is ${shape(view)}`);
+  }
+
+  #addProduct(
+    { magnitude }: AdapterModule,
+    { name, view, first, untied }: Place,
+    firstRow: number,
+    orientation: Orientation,
+    factors: Factors,
+    scale: number,
+  ): void {
+    const columns = orientation === "straight" ? factors.inputs : factors.outputs;
+    const patch = productPatch(factors, { from: first / columns + firstRow, orientation, scale, magnitude });
+    if (untied) this.#views.set(name, view);
+    this.#addPatch(name, patch);
+  }
+
+  #addBias(path: string, bias: AdapterModule["bias"], scale: number): void {
+    const place = this.places.find(`${path}.bias`);
+    if (bias === undefined) return;
+    if (place === undefined) this.#problems.unknown.push(`${path}.bias`);
+    else if (elementCount(place.view.shape) !== elementCount(bias.view.shape)) {
+      this.#problems.unfit.push(`${bias.tensor} ${shape(bias.view)} and ${place.name} ${shape(place.view)}`);
+    } else this.#addPatch(place.name, addedVector(bias, scale));
+  }
+
+  addTokenRows(): void {
+    for (const [path, rows] of this.#parts.tokenRows) {
+      const { tokenRows } = this.#adapter.config;
+      const places = tokenRows.get(path.slice(path.lastIndexOf(".") + 1)) ?? tokenRows.get(path) ?? tokenRows.get("*");
+      const place = this.places.find(`${path}.weight`);
+      if (place === undefined) this.#problems.unknown.push(path);
+      else if (
+        places === undefined ||
+        places.length !== rows.view.shape[0] ||
+        rows.view.shape[1] !== place.view.shape[1] ||
+        places.some((index) => index >= (place.view.shape[0] ?? 0))
+      ) {
+        this.#problems.unfit.push(`${rows.tensor} ${shape(rows.view)} for ${places?.length ?? 0} token rows`);
+      } else for (const patch of replacedRows(rows, places)) this.#addPatch(place.name, patch);
+    }
+  }
+
+  /** Tensors that the adapter holds whole. Embeddings and heads may have more rows than the model's. */
+  addReplaced(): void {
+    for (const [name, stored] of this.#parts.replaced) {
+      const place = this.places.find(name);
+      const isOther = place !== undefined && place.view !== place.whole;
+      if (place?.untied === true && this.#adapter.config.ensureWeightTying) continue;
+      if (place === undefined) this.#problems.leftOut.push(name);
+      else if (isOther || String(stored.view.shape.slice(1)) !== String(place.view.shape.slice(1))) {
+        this.#problems.unfit.push(`${name} ${shape(stored.view)}, and the model's tensor is ${shape(place.view)}`);
+      } else if (stored.view.shape[0] !== place.view.shape[0] && stored.view.shape.length !== 2) {
+        this.#problems.unfit.push(`${name} ${shape(stored.view)}, and the model's tensor is ${shape(place.view)}`);
+      } else this.#views.set(place.name, stored.view);
+    }
+  }
+
+  #addPatch(name: string, patch: TensorPatch): void {
+    this.#patches.set(name, [...(this.#patches.get(name) ?? []), patch]);
+  }
+
+  /** A module that fits one way only tells how the square ones beside it are stored. */
+  #storesTransposed(): boolean {
+    let straight = false;
+    for (const module of this.#parts.modules) {
+      const factors = module.isEmbedding ? undefined : factorsOfModule(module);
+      const place = factors && this.#model.tensors.get(`${module.path}.weight`);
+      const fits = factors && place ? orientations(factors, place.shape) : [];
+      if (fits.length === 1 && fits[0] === "transposed") return true;
+      if (fits.length === 1) straight = true;
+    }
+    return this.#adapter.config.fanInFanOut && !straight;
+  }
+
+  finish(report: Report): Map<string, TensorView> {
+    const tensors = new Map([...this.#model.tensors, ...this.#views]);
+    for (const [name, list] of this.#patches) {
+      const view = tensors.get(name) as TensorView;
+      const patches = list.toSorted((a, b) => a.from - b.from);
+      const overlap = patches.some(({ from, columns }, i) => {
+        const last = patches[i - 1];
+        return last !== undefined && (last.to > from || last.columns !== columns);
+      });
+      if (overlap) this.#problems.twice.push(name);
+      tensors.set(name, { ...view, patches });
+    }
+    if (this.#patches.size + this.#views.size === 0) this.#problems.isEmpty = true;
+    this.#problems.report(this.#adapter, this.#model, report);
+    return tensors;
+  }
+}
+
+function shape(view: TensorView | undefined): string {
+  return `[${(view?.shape ?? []).join(", ")}]`;
+}

@@ -1,0 +1,35 @@
+import { type Problem, Report } from "../errors.ts";
+import type { NamedRef } from "../model/attribute.ts";
+import { openModel } from "../model/folder.ts";
+import { formatModelRef } from "../model/ref.ts";
+import type { Model } from "../model/types.ts";
+
+/** Where models are looked for, and the user's definitions of families. */
+export interface OpenOptions {
+  cacheDir: string | undefined;
+  architectures?: string | undefined;
+}
+
+/**
+ * Opens what a configuration names: a model, with an adapter where one is named (`base+adapter`). The one place where
+ * adapters are resolved: what comes after sees a model whose tensors carry patches.
+ * @returns undefined where it cannot be used; the report says why, with model and position.
+ */
+export function openReference(named: NamedRef, options: OpenOptions, report: Report): Model | undefined {
+  const model = openModel(named, options, report);
+  if (named.ref.lora === undefined) return model;
+  // Most merges have no adapter, and these modules take milliseconds.
+  const { openAdapter } = require("./folder.ts") as typeof import("./folder.ts");
+  const { attachAdapter } = require("./attach.ts") as typeof import("./attach.ts");
+  const name = formatModelRef({ model: named.ref.model, lora: named.ref.lora });
+  const found = new Report();
+  const adapter = openAdapter(named.ref.lora, options.cacheDir, found);
+  const attached =
+    model && adapter && found.errors.length === 0
+      ? attachAdapter(model, adapter, options.architectures, found)
+      : undefined;
+  const attributed = (problem: Problem): Problem => ({ ...problem, at: named.at, model: name });
+  for (const problem of found.errors) report.error(attributed(problem));
+  for (const problem of found.warnings) report.warn(attributed(problem));
+  return found.errors.length === 0 ? attached : undefined;
+}

@@ -1,0 +1,314 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Report, SinterError } from "../../src/errors.ts";
+import { type ExtractRequest, prepareExtraction, runExtraction } from "../../src/extract/extract.ts";
+import { prepareReduction, runReduction } from "../../src/extract/reduce.ts";
+import type { ExtractOptions } from "../../src/extract/types.ts";
+import { openReference } from "../../src/lora/open.ts";
+import type { FloatDtype } from "../../src/model/dtype.ts";
+import { native } from "../../src/native.ts";
+import { silentProgress } from "../../src/run/progress.ts";
+import { readView } from "../conformance/truth.ts";
+import { type Family, GPT2, llamaLike, someTensors, writeModel } from "../lora/peft.ts";
+import { decode, encode } from "../oracle/dtype.ts";
+import { patched } from "../oracle/patch.ts";
+import { readSafetensors, type StoredTensor } from "../support/safetensors.ts";
+
+const root = mkdtempSync(join(tmpdir(), "sinter-extract-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const OPTIONS: ExtractOptions = {
+  maxRank: 64,
+  energy: undefined,
+  svEpsilon: 0,
+  distributeScale: true,
+  embedLora: false,
+  saveModules: [],
+  exclude: [],
+  include: [],
+  skipUndecomposable: false,
+  biases: "whole",
+  dtype: undefined,
+  seed: 0,
+};
+
+let folders = 0;
+
+/** A base and a fine-tune; `changed` says which tensors differ. */
+function pair(family: Family, changed: (name: string) => boolean = () => true, dtype: FloatDtype = "F32"): string {
+  const folder = join(root, String(folders++));
+  const base = someTensors(family.shapes, 1, dtype);
+  const change = someTensors(family.shapes, 2, "F64", 0.05);
+  const tuned = new Map(
+    [...base].map(([name, tensor]): [string, StoredTensor] => {
+      if (!changed(name)) return [name, tensor];
+      const other = valuesOf(change.get(name));
+      return [
+        name,
+        {
+          ...tensor,
+          bytes: encode(
+            valuesOf(tensor).map((x, i) => x + (other[i] as number)),
+            dtype,
+          ),
+        },
+      ];
+    }),
+  );
+  writeModel(join(folder, "base"), family.config, base);
+  writeModel(join(folder, "tuned"), family.config, tuned);
+  return folder;
+}
+
+function valuesOf(tensor: StoredTensor | undefined): Float64Array {
+  if (tensor === undefined) throw new Error("the tensor is not there");
+  return decode(tensor.bytes, tensor.dtype as FloatDtype);
+}
+
+function request(folder: string, options: Partial<ExtractOptions>): ExtractRequest {
+  return {
+    model: join(folder, "tuned"),
+    baseModel: join(folder, "base"),
+    out: join(folder, "adapter"),
+    options: { ...OPTIONS, ...options },
+    cacheDir: join(root, "cache"),
+    architectures: undefined,
+    run: { force: true, nan: "warn", sync: false },
+    safeSerialization: true,
+    writeModelCard: true,
+    command: "sinter lora extract",
+  };
+}
+
+async function extract(folder: string, options: Partial<ExtractOptions> = {}) {
+  const asked = request(folder, options);
+  const work = { addon: native(), signal: new AbortController().signal, events: silentProgress };
+  return await runExtraction(asked, prepareExtraction(asked, new Report()), work);
+}
+
+const config = (folder: string) => JSON.parse(readFileSync(join(folder, "adapter", "adapter_config.json"), "utf8"));
+const adapterNames = (folder: string) => [
+  ...readSafetensors(join(folder, "adapter", "adapter_model.safetensors")).tensors.keys(),
+];
+
+/** Every tensor of base+adapter, against the fine-tune's. */
+function expectTuned(folder: string, tolerance: number): void {
+  const report = new Report();
+  const ref = { model: { path: join(folder, "base") }, lora: { path: join(folder, "adapter") } };
+  const model = openReference({ ref }, { cacheDir: undefined }, report);
+  expect(report.errors).toEqual([]);
+  for (const [name, tensor] of readSafetensors(join(folder, "tuned", "model.safetensors")).tensors) {
+    const view = model?.tensors.get(name);
+    if (view === undefined) throw new Error(`there is no ${name}`);
+    const ours = patched(decode(readView(view), view.dtype as FloatDtype), view.patches);
+    const wanted = valuesOf(tensor);
+    const worst = ours.reduce((most, x, i) => Math.max(most, Math.abs(x - (wanted[i] as number))), 0);
+    expect([name, worst < tolerance]).toEqual([name, true]);
+  }
+}
+
+const EXPERTS: Family = {
+  config: {
+    ...llamaLike("mixtral", "MixtralForCausalLM").config,
+    num_local_experts: 2,
+  },
+  shapes: {
+    ...Object.fromEntries(
+      Object.entries(llamaLike("mixtral", "MixtralForCausalLM").shapes).filter(([name]) => !name.includes(".mlp.")),
+    ),
+    ...Object.fromEntries(
+      [0, 1].flatMap((layer): [string, number[]][] => [
+        [`model.layers.${layer}.block_sparse_moe.gate.weight`, [2, 16]],
+        ...[0, 1].flatMap((expert): [string, number[]][] => [
+          [`model.layers.${layer}.block_sparse_moe.experts.${expert}.w1.weight`, [24, 16]],
+          [`model.layers.${layer}.block_sparse_moe.experts.${expert}.w2.weight`, [16, 24]],
+          [`model.layers.${layer}.block_sparse_moe.experts.${expert}.w3.weight`, [24, 16]],
+        ]),
+      ]),
+    ),
+  },
+};
+
+describe("an adapter of full rank, applied to the base, gives back the fine-tune", () => {
+  test.each([
+    ["llama", llamaLike("llama", "LlamaForCausalLM")],
+    ["qwen2, with biases and a tied head", llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true, biases: true })],
+    ["gemma2", llamaLike("gemma2", "Gemma2ForCausalLM", { tied: true, norms: 4 })],
+    ["gpt2", GPT2],
+    ["mixtral", EXPERTS],
+  ])("%s", async (_, family) => {
+    const folder = pair(family);
+    await extract(folder);
+    expectTuned(folder, 2e-6);
+  });
+
+  test("embeddings and heads decomposed, too", async () => {
+    const folder = pair(llamaLike("llama", "LlamaForCausalLM"));
+    await extract(folder, { embedLora: true });
+    expect(adapterNames(folder)).toContain("base_model.model.model.embed_tokens.lora_embedding_A");
+    expectTuned(folder, 2e-6);
+  });
+
+  test("biases as differences", async () => {
+    const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { biases: true }));
+    await extract(folder, { biases: "difference" });
+    expect(adapterNames(folder)).toContain("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias");
+    expectTuned(folder, 2e-6);
+  });
+
+  test("in bfloat16, to its rounding", async () => {
+    const folder = pair(llamaLike("llama", "LlamaForCausalLM"), () => true, "BF16");
+    await extract(folder);
+    expectTuned(folder, 0.01);
+  });
+});
+
+describe("what an adapter holds", () => {
+  const llama = llamaLike("llama", "LlamaForCausalLM");
+
+  test("norms, embeddings and the head are saved whole, and modules_to_save says so", async () => {
+    const folder = pair(llama);
+    const { summary } = await extract(folder, { maxRank: 3 });
+    expect(config(folder)).toMatchObject({ r: 3, lora_alpha: 3, peft_type: "LORA", rank_pattern: {} });
+    expect(config(folder).modules_to_save.toSorted()).toEqual([
+      "embed_tokens",
+      "input_layernorm",
+      "lm_head",
+      "norm",
+      "post_attention_layernorm",
+    ]);
+    expect(config(folder).target_modules).toEqual([
+      "down_proj",
+      "gate_proj",
+      "k_proj",
+      "o_proj",
+      "q_proj",
+      "up_proj",
+      "v_proj",
+    ]);
+    expect(summary.modules).toHaveLength(14);
+    expect(summary.energy_kept).toBeGreaterThan(0.3);
+    expect(existsSync(join(folder, "adapter", "README.md"))).toBe(true);
+    expect(readFileSync(join(folder, "adapter", "sinter_manifest.json"), "utf8")).toContain(
+      '"varies_by_machine": "low-rank factors',
+    );
+  });
+
+  test("only what regular expressions leave, and whole what --save-module names", async () => {
+    const folder = pair(llama);
+    await extract(folder, {
+      exclude: [/mlp/],
+      include: [/layers\.1/],
+      saveModules: ["o_proj"],
+      skipUndecomposable: true,
+    });
+    const names = adapterNames(folder);
+    expect(names.filter((name) => /mlp|layers\.0.*(q|k|v)_proj|norm/.test(name))).toEqual([]);
+    expect(names).toContain("base_model.model.model.layers.0.self_attn.o_proj.weight");
+    expect(names).toContain("base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight");
+  });
+
+  test("ranks that the energy decides, written as rank_pattern", async () => {
+    const folder = pair(llama);
+    const { summary } = await extract(folder, { energy: 0.8 });
+    const { r, rank_pattern: ranks, alpha_pattern: alphas } = config(folder);
+    expect(alphas).toEqual(ranks);
+    expect(summary.rank.most).toBe(r);
+    for (const { module, rank, energy_kept } of summary.modules) {
+      expect(energy_kept).toBeGreaterThanOrEqual(0.8);
+      expect(ranks[module] ?? ranks[module.slice(module.lastIndexOf(".") + 1)] ?? r).toBe(rank);
+    }
+    expect(summary.rank.least).toBeLessThan(8);
+  });
+
+  test("factors of zeros for a module that is as in the base", async () => {
+    const folder = pair(llama, (name) => !name.includes("layers.0"));
+    const { summary } = await extract(folder, { maxRank: 2, svEpsilon: 1e-4 });
+    expect(summary.unchanged).toBe(7);
+    expect(config(folder).rank_pattern["model.layers.0.mlp.up_proj"]).toBe(1);
+    expect(
+      openReference(
+        { ref: { model: { path: join(folder, "base") }, lora: { path: join(folder, "adapter") } } },
+        { cacheDir: undefined },
+        new Report(),
+      ),
+    ).toBeDefined();
+  });
+});
+
+describe("an extraction that cannot be", () => {
+  const llama = llamaLike("llama", "LlamaForCausalLM");
+
+  async function refusal(folder: string, options: Partial<ExtractOptions> = {}): Promise<string> {
+    try {
+      await extract(folder, options);
+    } catch (error) {
+      if (error instanceof SinterError) return error.message;
+      throw error;
+    }
+    throw new Error("nothing was refused");
+  }
+
+  test("says that nothing differs, or nothing is left, and writes nothing", async () => {
+    const folder = pair(llama, () => false);
+    expect(await refusal(folder)).toMatch(/no module of the fine-tuned model differs/);
+    expect(await refusal(folder, { include: [/nowhere/] })).toMatch(/no module is left/);
+    expect(readdirSync(folder).toSorted()).toEqual(["base", "tuned"]);
+  });
+
+  test("names the module whose difference holds a NaN", async () => {
+    const folder = pair(llama);
+    const tensors = readSafetensors(join(folder, "tuned", "model.safetensors")).tensors;
+    const name = "model.layers.1.mlp.up_proj.weight";
+    const tensor = tensors.get(name) as StoredTensor;
+    const values = valuesOf(tensor);
+    values[5] = Number.NaN;
+    writeModel(
+      join(folder, "tuned"),
+      llama.config,
+      new Map(tensors).set(name, { ...tensor, bytes: encode(values, "F32") }),
+    );
+    expect(await refusal(folder)).toMatch(/NaN or an infinity[\s\S]*model\.layers\.1\.mlp\.up_proj/);
+    expect(readdirSync(folder).toSorted()).toEqual(["base", "tuned"]);
+  });
+});
+
+describe("an adapter's rank is lowered", () => {
+  test("to the best approximation: the same as the extraction of that rank", async () => {
+    const folder = pair(llamaLike("llama", "LlamaForCausalLM"));
+    await extract(folder, { maxRank: 3 });
+    const direct = readSafetensors(join(folder, "adapter", "adapter_model.safetensors")).tensors;
+    await extract(folder, { maxRank: 16 });
+    const report = new Report();
+    const prepared = prepareReduction({ path: join(folder, "adapter") }, undefined, report);
+    const work = { addon: native(), run: { force: true, nan: "warn", sync: false } as const, events: silentProgress };
+    const out = join(folder, "reduced");
+    await runReduction(prepared, out, { maxRank: 3, energy: undefined }, work);
+    const reduced = readSafetensors(join(out, "adapter_model.safetensors")).tensors;
+    expect([...reduced.keys()].toSorted()).toEqual([...direct.keys()].toSorted());
+    for (const [name, tensor] of direct) {
+      const other = reduced.get(name) as StoredTensor;
+      expect([name, other.shape]).toEqual([name, tensor.shape]);
+      if (!name.endsWith("lora_A.weight")) continue;
+      const product = (file: typeof direct) =>
+        multiplied(file.get(name.replace("lora_A", "lora_B")), file.get(name), 3);
+      const [ours, wanted] = [product(reduced), product(direct)];
+      const worst = ours.reduce((most, x, i) => Math.max(most, Math.abs(x - (wanted[i] as number))), 0);
+      expect(worst).toBeLessThan(1e-5);
+    }
+  });
+});
+
+function multiplied(b: StoredTensor | undefined, a: StoredTensor | undefined, rank: number): Float64Array {
+  const [left, right] = [valuesOf(b), valuesOf(a)];
+  const columns = right.length / rank;
+  return Float64Array.from({ length: (left.length / rank) * columns }, (_, at) => {
+    let sum = 0;
+    for (let k = 0; k < rank; k++) {
+      sum += (left[Math.floor(at / columns) * rank + k] as number) * (right[k * columns + (at % columns)] as number);
+    }
+    return sum;
+  });
+}
