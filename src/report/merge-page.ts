@@ -1,7 +1,8 @@
 import { gatherCounts } from "../plan/gather.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
-import { cosine, modelsOf, norms, relativeChange, type Stack, signConflicts, stacksOf } from "./cells.ts";
+import { appliedFigures, appliedText } from "./applied.ts";
+import { cosine, modelsOf, norms, relativeChange, signConflicts, stacksOf } from "./cells.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
 import { stackFigures } from "./merge-maps.ts";
@@ -43,7 +44,7 @@ export function mergePage({ name, plan, measure, speed }: MergeReport): string {
       overall(tensors, labels),
       ...stacks.flatMap((stack) => stackFigures(stack, tensors, labels, plan.baseModel)),
       ...(outside.length === 0 ? [] : [outsideLayers(outside, labels)]),
-      ...stacks.map(appliedNumbers),
+      ...stacks.flatMap((stack) => appliedFigures(stack, labels)),
     ],
     lists: [
       { title: "Vocabulary", items: vocabulary(plan) },
@@ -127,31 +128,9 @@ function outsideLayers(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<s
       tensor.op.tensor,
       ...[...labels.keys()].map((model) => shareText(relativeChange([tensor], model))),
       shareText(signConflicts([tensor])),
-      numbersOf(tensor),
+      appliedText(tensor, labels),
     ]),
   };
-}
-
-/** The numbers that each tensor was computed with: gradients and filters are evaluated. */
-function appliedNumbers({ name, modules, layers, at }: Stack): Figure {
-  return {
-    title: `Numbers as applied, ${name}`,
-    text:
-      "The kernel that computed each tensor and the numbers that it was given, gradients, filters and normalisation " +
-      "evaluated: weights or t, then what else the method takes. docs/methods.md has the formulas.",
-    charts: [],
-    head: ["Layer", ...modules],
-    rows: layers.map((layer) => [
-      String(layer),
-      ...modules.map((module) => [...new Set(at(layer, module).map(numbersOf))].slice(0, 2).join("; ")),
-    ]),
-    folded: true,
-  };
-}
-
-function numbersOf({ op: { kernel, params } }: MeasuredTensor): string {
-  const shown = params.slice(0, 8).map((value) => String(Number(value.toPrecision(4))));
-  return [kernel, ...shown, ...(params.length > 8 ? ["…"] : [])].join(" ");
 }
 
 function vocabulary({ vocabulary: built, ops, tied }: MergePlan): string[] {

@@ -97,7 +97,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
         "Accessibility.getFullAXTree",
       );
       const named = nodes.filter(({ role }) => role?.value === "image" || role?.value === "img");
-      expect(named.length).toBe(7);
+      expect(named.length).toBe(8);
       expect(named.every(({ name }) => (name?.value ?? "") !== "")).toBe(true);
       const outside = await tab.value<string[]>(`[...document.querySelectorAll("svg text")].filter((text) => {
         const [own, all] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
