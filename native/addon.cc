@@ -170,6 +170,10 @@ class Addon : public Napi::Addon<Addon> {
       return (this->*method)(info);
     } catch (const Failure& failure) {
       throw to_js(info.Env(), failure);
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& failure) {
+      throw to_js(info.Env(), Failure("BAD_ARGUMENT", failure.what()));
     }
   }
 

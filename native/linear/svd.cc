@@ -1,13 +1,12 @@
 #include "svd.h"
 
-#include <Eigen/Cholesky>
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "../io/error.h"
 #include "../numeric/philox.h"
+#include "eigen.h"
 
 namespace sinter {
 namespace {

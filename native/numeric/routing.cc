@@ -1,9 +1,10 @@
 #include "routing.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "../linear/eigen.h"
 
 namespace sinter {
 namespace {

@@ -1,8 +1,9 @@
 #include "neighbours.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+
+#include "../linear/eigen.h"
 
 namespace sinter {
 namespace {

@@ -1,7 +1,7 @@
 // Sums of products over many rows: covariances and what two sets of rows have in common.
 #pragma once
 
-#include <Eigen/Dense>
+#include "../linear/eigen.h"
 
 #include "../linear/gemm.h"
 #include "vectors.h"
