@@ -147,6 +147,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
+                             InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
@@ -334,7 +335,24 @@ class Addon : public Napi::Addon<Addon> {
     op->kernel_name = "compare";
     op->job.count = whole(from.Get("count"), "count");
     op->job.input_count = op->job.count;
+    const Napi::Value rows = from.Get("rows");
+    op->job.rows = rows.IsUndefined() ? 1 : whole(rows, "rows");
     read_inputs(from, *op);
+    read_gathers(from, *op);
+    read_patches(from, *op);
+    return Run(info.Env(), op, &Addon::sums_of);
+  }
+
+  Napi::Value TakeDifference(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    const auto op = std::make_shared<Op>();
+    op->kernel_name = "difference";
+    op->job.count = whole(from.Get("count"), "count");
+    op->job.input_count = op->job.count;
+    op->job.rows = whole(from.Get("rows"), "rows");
+    op->job.params = numbers(from.Get("thresholds"));
+    read_inputs(from, *op);
+    read_gathers(from, *op);
     read_patches(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }

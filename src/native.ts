@@ -304,10 +304,33 @@ export interface Addon {
   checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
+   * @param op.rows the first dimension, for inputs that gather rows.
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
-   * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
+   * some of d_2 … d_n are not zero, and the number of those where their signs disagree; then the sum of squares of each
+   * input, and the number of elements of v_1 that are a NaN or an infinity.
    */
-  compare(op: { inputs: NativeInput[]; patches?: NativePatch[] | undefined; count: number }): Promise<Float64Array>;
+  compare(op: {
+    inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
+    count: number;
+    rows?: number;
+  }): Promise<Float64Array>;
+  /**
+   * How tensors a and b differ, and how both differ from a base, the third input where there is one; d = b - a,
+   * p = a - base, q = b - base. Elements where an input is a NaN or an infinity are counted and else left out.
+   * @param op.rows the first dimension, for inputs that gather rows; 1 for a 0-d tensor.
+   * @param op.thresholds at most 8, none negative.
+   * @returns a.a, b.b, a.b, d.d; how many d are not zero, a and b not finite; how many |d| exceed each threshold; with a
+   * base: base.base, p.p, q.q, p.q, how many of the base are not finite, p not zero, q not zero, one of them not zero,
+   * p and q of opposite signs. Last the largest |d|.
+   */
+  difference(op: {
+    inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
+    count: number;
+    rows: number;
+    thresholds: readonly number[];
+  }): Promise<Float64Array>;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */

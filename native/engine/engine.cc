@@ -288,8 +288,14 @@ void finish_sums(Op& op) {
   const size_t groups = job.groups();
   const size_t sums = job.sums.size() / groups;
   if (job.grouping == Grouping::whole) {
-    for (size_t s = 0; s < sums; s++) {
+    const size_t added = sums - static_cast<size_t>(op.kernel->maxima);
+    for (size_t s = 0; s < added; s++) {
       job.sums[s] = sum_tree(op.partial_sums.data() + s, op.partial_sums.size() / sums, sums);
+    }
+    for (size_t s = added; s < sums; s++) {
+      for (size_t at = s; at < op.partial_sums.size(); at += sums) {
+        job.sums[s] = std::max(job.sums[s], op.partial_sums[at]);
+      }
     }
   } else if (job.grouping == Grouping::columns) {
     const size_t blocks = op.partial_sums.size() / job.sums.size();

@@ -23,8 +23,8 @@ export interface RunOptions {
 }
 
 export interface RunProgress {
-  /** `syncing`: all is computed, the disk is not done. */
-  phase: "merging" | "syncing";
+  /** `reading`: nothing is written. `syncing`: all is computed, the disk is not done. */
+  phase: "merging" | "reading" | "syncing";
   /** Bytes read and written so far, and in all. */
   bytes: number;
   totalBytes: number;

@@ -133,6 +133,9 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
     },
+    difference() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan takes no differences"));
+    },
     decompose() {
       throw new Error("nothing here decomposes");
     },
