@@ -126,7 +126,7 @@ function timedPlan(model: string, source: string): { plan: MergePlan; ms: number
 async function timedMerge(plan: MergePlan): Promise<number> {
   const out = join(dir, "out");
   const begun = performance.now();
-  await runPlan(plan, out, { force: true, nan: "warn", sync: false }, native(), silentProgress);
+  await runPlan(plan, out, { force: true, resume: true, nan: "warn", sync: false }, native(), silentProgress);
   const ms = performance.now() - begun;
   rmSync(out, { recursive: true });
   return ms;

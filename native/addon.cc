@@ -17,6 +17,8 @@
 #include "glue/transplant.h"
 #include "glue/values.h"
 #include "io/error.h"
+#include "io/hash-file.h"
+#include "io/lock.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "linear/low-rank.h"
@@ -40,15 +42,17 @@ Napi::Error to_js(Napi::Env env, const Failure& failure) {
 /// More than any file has.
 constexpr uint64_t kMostElements = uint64_t{1} << 53;
 
-/// Runs what takes long, as waiting for the disk does, one job after the other, off the JavaScript thread and the workers.
+/// Runs what takes long, as waiting for the disk does, in turn, off the JavaScript thread and the workers.
 class Waiter {
  public:
+  /// `threads`: jobs that may run at once.
+  explicit Waiter(unsigned threads = 1) : most_threads_(threads) {}
   ~Waiter() { stop(); }
 
   void run(std::function<void()> job) {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    if (threads_.size() < most_threads_ && threads_.size() < ++begun_) threads_.emplace_back([this] { work(); });
     wake_.notify_one();
   }
 
@@ -57,8 +61,9 @@ class Waiter {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    wake_.notify_one();
-    if (thread_.joinable()) thread_.join();
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
  private:
@@ -78,7 +83,9 @@ class Waiter {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
+  const unsigned most_threads_;
+  unsigned begun_ = 0;
   bool stopping_ = false;
 };
 
@@ -131,12 +138,16 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("configure", &Addon::Guarded<&Addon::Configure>),
                              InstanceMethod("openSource", &Addon::Guarded<&Addon::OpenSource>),
                              InstanceMethod("createSink", &Addon::Guarded<&Addon::CreateSink>),
+                             InstanceMethod("openSink", &Addon::Guarded<&Addon::OpenSink>),
                              InstanceMethod("writeSink", &Addon::Guarded<&Addon::WriteSink>),
                              InstanceMethod("commitSink", &Addon::Guarded<&Addon::CommitSink>),
+                             InstanceMethod("lock", &Addon::Guarded<&Addon::Lock>),
+                             InstanceMethod("sha256", &Addon::Guarded<&Addon::Sha256OfFile>),
                              InstanceMethod("close", &Addon::Guarded<&Addon::Close>),
                              InstanceMethod("merge", &Addon::Guarded<&Addon::Merge>),
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
+                             InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
@@ -157,6 +168,8 @@ class Addon : public Napi::Addon<Addon> {
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
       watch_->cancelled = true;
+      *hashing_stopped_ = true;
+      hashers_.stop();
       calculator_.stop();
     });
   }
@@ -169,6 +182,8 @@ class Addon : public Napi::Addon<Addon> {
       return (this->*method)(info);
     } catch (const Failure& failure) {
       throw to_js(info.Env(), failure);
+    } catch (const std::bad_alloc&) {
+      throw to_js(info.Env(), out_of_memory());
     } catch (const Napi::Error&) {
       throw;
     } catch (const std::exception& failure) {
@@ -229,6 +244,38 @@ class Addon : public Napi::Addon<Addon> {
     return Napi::Number::New(info.Env(), next_handle_++);
   }
 
+  Napi::Value OpenSink(const Napi::CallbackInfo& info) {
+    sinks_[next_handle_] = Sink::open(text(info[0], "path"), whole(info[1], "size"), info[2].ToBoolean());
+    return Napi::Number::New(info.Env(), next_handle_++);
+  }
+
+  Napi::Value Lock(const Napi::CallbackInfo& info) {
+    locks_[next_handle_] = FileLock::take(text(info[0], "path"));
+    return Napi::Number::New(info.Env(), next_handle_++);
+  }
+
+  Napi::Value Sha256OfFile(const Napi::CallbackInfo& info) {
+    struct Outcome {
+      std::string hash;
+      std::optional<Failure> failure;
+    };
+    auto outcome = std::make_shared<Outcome>();
+    auto report = Pending(info.Env(), [outcome](Napi::Env env, const Napi::Promise::Deferred& promise) {
+      if (outcome->failure) return promise.Reject(to_js(env, *outcome->failure).Value());
+      promise.Resolve(Napi::String::New(env, outcome->hash));
+    });
+    hashers_.run([this, path = text(info[0], "path"), portable = info[1].ToBoolean().Value(), stop = hashing_stopped_,
+                  outcome, report] {
+      try {
+        outcome->hash = sha256_of_file(path, portable, *stop);
+      } catch (const Failure& failure) {
+        outcome->failure = failure;
+      }
+      if (!leaving_) Report(report);
+    });
+    return report->promise.Promise();
+  }
+
   Napi::Value WriteSink(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Sink> sink = find(sinks_, info[0], "sink");
     const uint64_t offset = whole(info[1], "offset");
@@ -265,7 +312,7 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Close(const Napi::CallbackInfo& info) {
     const uint32_t handle = static_cast<uint32_t>(whole(info[0], "handle"));
-    if (sources_.erase(handle) + sinks_.erase(handle) == 0) bad_argument("no such handle");
+    if (sources_.erase(handle) + sinks_.erase(handle) + locks_.erase(handle) == 0) bad_argument("no such handle");
     return info.Env().Undefined();
   }
 
@@ -288,7 +335,24 @@ class Addon : public Napi::Addon<Addon> {
     op->kernel_name = "compare";
     op->job.count = whole(from.Get("count"), "count");
     op->job.input_count = op->job.count;
+    const Napi::Value rows = from.Get("rows");
+    op->job.rows = rows.IsUndefined() ? 1 : whole(rows, "rows");
     read_inputs(from, *op);
+    read_gathers(from, *op);
+    read_patches(from, *op);
+    return Run(info.Env(), op, &Addon::sums_of);
+  }
+
+  Napi::Value TakeDifference(const Napi::CallbackInfo& info) {
+    const Napi::Object from = object(info[0]);
+    const auto op = std::make_shared<Op>();
+    op->kernel_name = "difference";
+    op->job.count = whole(from.Get("count"), "count");
+    op->job.input_count = op->job.count;
+    op->job.rows = whole(from.Get("rows"), "rows");
+    op->job.params = numbers(from.Get("thresholds"));
+    read_inputs(from, *op);
+    read_gathers(from, *op);
     read_patches(from, *op);
     return Run(info.Env(), op, &Addon::sums_of);
   }
@@ -370,6 +434,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     *cancelled_ = true;
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
+    *std::exchange(hashing_stopped_, std::make_shared<std::atomic<bool>>(false)) = true;
     if (engine_ != nullptr) engine_->cancel();
     watch_->cancelled = true;
     return info.Env().Undefined();
@@ -815,12 +880,16 @@ class Addon : public Napi::Addon<Addon> {
   uint32_t decomposing_ = 0;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   Waiter calculator_;
+  Waiter hashers_{available_cpus()};
+  /// Of the files that are being hashed now; `cancel` sets it and begins another.
+  std::shared_ptr<std::atomic<bool>> hashing_stopped_ = std::make_shared<std::atomic<bool>>(false);
   /// Of the transplant that was started last.
   std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   std::list<std::shared_ptr<ForwardJob>> forwards_;
   std::atomic<bool> leaving_{false};
   std::map<uint32_t, std::shared_ptr<Source>> sources_;
   std::map<uint32_t, std::shared_ptr<Sink>> sinks_;
+  std::map<uint32_t, std::shared_ptr<FileLock>> locks_;
   uint32_t next_handle_ = 1;
   Napi::ThreadSafeFunction reports_;
   uint64_t pending_ = 0;

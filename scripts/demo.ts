@@ -70,7 +70,7 @@ async function demo(): Promise<void> {
     config: CONFIG,
     out: OUT,
     options: DEFAULT_OPTIONS,
-    run: { force: true, nan: "warn", sync: true },
+    run: { force: true, resume: true, nan: "warn", sync: true },
     engine: { threads: 0, target: "auto" },
     messages: { quiet: false, json: false, plan: false },
   });

@@ -20,8 +20,7 @@ same when its words change. \`--json\` shows it (\`problems\` and \`warnings\`, 
 and so does a \`SinterError\` of [the library](library.md). \`…\` stands for what is filled in. What to do about the usual
 ones stands in [troubleshooting.md](troubleshooting.md).
 
-Exit codes: 0 done; 1 refused or failed; 2 a mistake on the command line; 3 \`merge --check\` found the result broken; 129,
-130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.`;
+Exit codes are in [exit-codes.md](exit-codes.md).`;
 
 /** The whole page. */
 export function errorCodesDoc(): string {

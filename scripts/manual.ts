@@ -29,6 +29,9 @@ Refused or failed: standard error says why, and nothing of the output is there.
 2
 A mistake on the command line.
 .TP
+3
+With \\-\\-check: the result is written, and looks broken.
+.TP
 129, 130, 143
 Stopped by SIGHUP, SIGINT or SIGTERM.
 `;

@@ -1,5 +1,9 @@
-/** `bun test` with one more line at the end, `N passed, N failed`, and its exit code. Arguments go to `bun test`. */
+/**
+ * `bun test` with one more line at the end, `N passed, N failed`, and its exit code. Arguments go to `bun test`. It fails
+ * also where a file that the tests only read was changed.
+ */
 import { stripVTControlCharacters } from "node:util";
+import { changedPaths, inputHashes } from "./input-hashes.ts";
 import { ROOT } from "./paths.ts";
 import { summaryCounts } from "./test-summary.ts";
 
@@ -7,6 +11,7 @@ const color = process.stderr.isTTY ? { FORCE_COLOR: "1" } : {};
 /** Milliseconds a test may take: only what hangs is ended, a slow or busy machine decides nothing. */
 const TIMEOUT = 120_000;
 
+const before = inputHashes(ROOT);
 const child = Bun.spawn([process.execPath, "test", `--timeout=${TIMEOUT}`, ...process.argv.slice(2)], {
   cwd: ROOT,
   env: { ...process.env, ...color },
@@ -21,6 +26,9 @@ for await (const chunk of child.stderr) {
   text += decoder.decode(chunk, { stream: true });
 }
 const code = await child.exited;
-const { passed, failed } = summaryCounts(stripVTControlCharacters(text), code);
-console.log(`${passed} passed, ${failed} failed`);
+const changed = changedPaths(before, inputHashes(ROOT));
+for (const path of changed) console.log(`a test changed its input ${path}`);
+const counts = summaryCounts(stripVTControlCharacters(text), code);
+const failed = counts.failed + changed.length;
+console.log(`${counts.passed} passed, ${failed} failed`);
 process.exit(failed > 0 ? code || 1 : 0);

@@ -39,6 +39,9 @@ Options:
   --help, -h     Show this text; after a command, what the command takes.
   --version, -V  Show the version.
 
+Exit codes: 0 done, 1 refused or failed, 2 a mistake on the command line, 3 written but broken (--check),
+128 + N stopped by signal N. docs/exit-codes.md says more.
+
 Examples:
   # See what a configuration asks for, then do it
   sinter plan config.yml

@@ -42,6 +42,8 @@ export interface PlanOptions extends Partial<MergeOptions> {
 export interface MergeRunOptions {
   /** Replace a model that the output folder already holds. */
   force?: boolean;
+  /** Go on from what an interrupted merge of the same left in the folder, and leave such where this one is stopped. */
+  resume?: boolean;
   /** What to do about a NaN or an infinity in an input: `warn` unless given. */
   nan?: NanPolicy;
   /** Worker threads; 0, one per CPU, unless given. */
@@ -49,7 +51,7 @@ export interface MergeRunOptions {
   cpuTarget?: CpuTarget | "auto";
   /** Bytes of memory beyond the usual 300 MB for methods that can trade it for time. */
   memory?: number;
-  /** Stops the merge: nothing of it is left, and the promise rejects with the signal's reason. */
+  /** Stops the merge: nothing of it is left (unless `resume`), and the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Called about once per tensor, on the main thread. */
   onProgress?: (progress: RunProgress) => void;
@@ -72,7 +74,16 @@ export async function merge(
   out: string,
   options: PlanOptions & MergeRunOptions = {},
 ): Promise<RunResult> {
-  const { force = false, nan = "warn", threads = 0, cpuTarget = "auto", memory = 0, signal, onProgress } = options;
+  const {
+    force = false,
+    resume = false,
+    nan = "warn",
+    threads = 0,
+    cpuTarget = "auto",
+    memory = 0,
+    signal,
+    onProgress,
+  } = options;
   const check = (report: Report) => checkOutput(out, force, report);
   const made = isPlan(config)
     ? config
@@ -80,7 +91,7 @@ export async function merge(
   signal?.throwIfAborted();
   const addon = loadAddon({ threads, target: cpuTarget, memory });
   const events = { progress: (progress: RunProgress) => onProgress?.(progress) };
-  const result = await runPlan(made, out, { force, nan, sync: true, signal }, addon, events);
+  const result = await runPlan(made, out, { force, nan, sync: true, resume: resume || "never", signal }, addon, events);
   for (const warning of result.warnings) options.onWarning?.(warning);
   return result;
 }

@@ -278,10 +278,25 @@ export interface Addon {
    * @returns a sink handle. @throws `SINK_EXISTS` where the path exists, `NO_SPACE` where the disk is too small.
    */
   createSink(path: string, size: number, durable?: boolean): number;
+  /**
+   * Opens a file that is there to go on writing it, in `size` bytes: what it has within them stays.
+   * @returns a sink handle.
+   */
+  openSink(path: string, size: number, durable?: boolean): number;
   writeSink(sink: number, offset: number, bytes: Uint8Array): void;
   /** Waits for the disk to have every byte (unless `sync` is false), then closes the file. */
   commitSink(sink: number, sync: boolean): Promise<void>;
-  /** Releases a source, or a sink without committing it. */
+  /**
+   * Creates the file where it is not there, and locks it until `close` or the end of the process.
+   * @returns a handle. @throws `LOCKED` where another process has it.
+   */
+  lock(path: string): number;
+  /**
+   * SHA-256 of a whole file in hexadecimal; several at once where there are several CPUs. `portable`: without the CPU's
+   * own instructions, which give the same. `cancel` ends it.
+   */
+  sha256(path: string, portable?: boolean): Promise<string>;
+  /** Releases a source, a lock, or a sink without committing it. */
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
@@ -289,10 +304,33 @@ export interface Addon {
   checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
+   * @param op.rows the first dimension, for inputs that gather rows.
    * @returns for each i: sum of d_i², sum of d_i d_1, number of d_i that are not zero; then the number of elements where
-   * some of d_2 … d_n are not zero, and the number of those where their signs disagree.
+   * some of d_2 … d_n are not zero, and the number of those where their signs disagree; then the sum of squares of each
+   * input, and the number of elements of v_1 that are a NaN or an infinity.
    */
-  compare(op: { inputs: NativeInput[]; patches?: NativePatch[] | undefined; count: number }): Promise<Float64Array>;
+  compare(op: {
+    inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
+    count: number;
+    rows?: number;
+  }): Promise<Float64Array>;
+  /**
+   * How tensors a and b differ, and how both differ from a base, the third input where there is one; d = b - a,
+   * p = a - base, q = b - base. Elements where an input is a NaN or an infinity are counted and else left out.
+   * @param op.rows the first dimension, for inputs that gather rows; 1 for a 0-d tensor.
+   * @param op.thresholds at most 8, none negative.
+   * @returns a.a, b.b, a.b, d.d; how many d are not zero, a and b not finite; how many |d| exceed each threshold; with a
+   * base: base.base, p.p, q.q, p.q, how many of the base are not finite, p not zero, q not zero, one of them not zero,
+   * p and q of opposite signs. Last the largest |d|.
+   */
+  difference(op: {
+    inputs: NativeInput[];
+    patches?: NativePatch[] | undefined;
+    count: number;
+    rows: number;
+    thresholds: readonly number[];
+  }): Promise<Float64Array>;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
@@ -350,6 +388,8 @@ export interface NativeError extends Error {
     | "SOURCE_FAILED"
     | "SINK_EXISTS"
     | "SINK_OPEN"
+    | "LOCKED"
+    | "NO_MEMORY"
     | "NO_SPACE"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"

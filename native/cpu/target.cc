@@ -13,6 +13,7 @@
 #include "../methods/slerp.h"
 #include "../methods/task-vector.h"
 #include "assemble.h"
+#include "difference.h"
 #include "generate.h"
 #include "kernel-of.h"
 #include "make-patch.h"
@@ -62,6 +63,7 @@ static constexpr Kernel kKernels[] = {
     kernel_of<NearSwap>(),
     kernel_of<ArceeFusion>(),
     kernel_of<Compare>(),
+    difference_kernel(),
 };
 
 extern const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET);

@@ -172,6 +172,8 @@ void Engine::work() {
         check_sources(*op);
       } catch (const Failure& caught) {
         failure = caught;
+      } catch (const std::bad_alloc&) {
+        failure = out_of_memory();
       } catch (const std::exception& caught) {
         failure.emplace("BAD_ARGUMENT", caught.what());
       }
@@ -286,8 +288,14 @@ void finish_sums(Op& op) {
   const size_t groups = job.groups();
   const size_t sums = job.sums.size() / groups;
   if (job.grouping == Grouping::whole) {
-    for (size_t s = 0; s < sums; s++) {
+    const size_t added = sums - static_cast<size_t>(op.kernel->maxima);
+    for (size_t s = 0; s < added; s++) {
       job.sums[s] = sum_tree(op.partial_sums.data() + s, op.partial_sums.size() / sums, sums);
+    }
+    for (size_t s = added; s < sums; s++) {
+      for (size_t at = s; at < op.partial_sums.size(); at += sums) {
+        job.sums[s] = std::max(job.sums[s], op.partial_sums[at]);
+      }
     }
   } else if (job.grouping == Grouping::columns) {
     const size_t blocks = op.partial_sums.size() / job.sums.size();
@@ -336,6 +344,8 @@ std::optional<Failure> Engine::leave_pass(Op& op) {
     }
   } catch (const Failure& caught) {
     return caught;
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
   } catch (const std::exception& caught) {
     return Failure("BAD_ARGUMENT", caught.what());
   }

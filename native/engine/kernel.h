@@ -76,6 +76,8 @@ struct Kernel {
   SelectFunctions<uint64_t> select64;
   /// Number of sums per group this op needs in this round; null where the method has none.
   int (*sum_count)(const Job&);
+  /// How many of them, the last ones, are not added up: the largest counts. Only where sums belong to the whole tensor.
+  int maxima;
   /// Sums over [begin, end), at most kSumBlock elements of one group.
   void (*reduce)(const Job&, Scratch&, uint64_t begin, uint64_t end, double* sums);
   /// Sums over rows [begin, end) for each position of a row: sum s of position p goes to `sums[s * positions + p]`.

@@ -21,4 +21,6 @@ struct Failure : std::runtime_error {
 /// `path: text of errno`.
 inline std::string with_errno(const std::string& what) { return what + ": " + std::strerror(errno); }
 
+inline Failure out_of_memory() { return Failure("NO_MEMORY", "there is not enough memory"); }
+
 }  // namespace sinter

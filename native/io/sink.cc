@@ -103,11 +103,22 @@ std::shared_ptr<Sink> Sink::create(const std::string& path, uint64_t size, bool 
     ::unlink(path.c_str());
     throw failure;
   }
-  std::shared_ptr<Sink> sink(new Sink());
-  sink->path_ = path;
-  sink->fd_ = fd;
-  sink->size_ = size;
-  if (durable && (size >= kProbedSize || std::getenv(kWritePathVariable) != nullptr)) sink->choose_path();
+  std::shared_ptr<Sink> sink(new Sink(path, fd, size));
+  if (durable) sink->choose_path(true);
+  return sink;
+}
+
+std::shared_ptr<Sink> Sink::open(const std::string& path, uint64_t size, bool durable) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) throw Failure("SINK_OPEN", with_errno("cannot open " + path));
+  std::shared_ptr<Sink> sink(new Sink(path, fd, size));
+  struct stat status {};
+  const bool longer = fstat(fd, &status) == 0 && static_cast<uint64_t>(status.st_size) > size;
+  if ((longer && ftruncate(fd, static_cast<off_t>(size)) != 0) || !reserve(fd, size)) {
+    throw Failure(write_failure_code(), with_errno("cannot reserve " + std::to_string(size) + " bytes for " + path));
+  }
+  // A trial writes into the file, and there may be tensors.
+  if (durable) sink->choose_path(false);
   return sink;
 }
 
@@ -117,7 +128,8 @@ Sink::~Sink() {
 }
 
 /// One trial per disk and process.
-void Sink::choose_path() {
+void Sink::choose_path(bool may_try) {
+  if (size_ < kProbedSize && std::getenv(kWritePathVariable) == nullptr) return;
   static std::mutex mutex;
   static std::map<dev_t, WritePath> chosen;
   write_path_ = WritePath::flushed;
@@ -134,6 +146,8 @@ void Sink::choose_path() {
   WritePath path = WritePath::direct;
   if (!forced && known != chosen.end()) {
     path = known->second;
+  } else if (!forced && !may_try) {
+    path = WritePath::flushed;
   } else if (!forced) {
     path = direct_is_faster(fd_, direct_fd) ? WritePath::direct : WritePath::flushed;
     chosen[status.st_dev] = path;

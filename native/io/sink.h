@@ -31,6 +31,9 @@ class Sink {
   /// Creates `path` with `size` bytes. `durable`: it will be synced, so writing to the disk starts at once, in the way that
   /// a short trial finds faster there. Throws Failure SINK_EXISTS, NO_SPACE or SINK_OPEN; then no file is left behind.
   static std::shared_ptr<Sink> create(const std::string& path, uint64_t size, bool durable);
+  /// Opens a file that is there to go on writing it, and gives it `size` bytes: what it has within them stays. Throws
+  /// Failure NO_SPACE or SINK_OPEN.
+  static std::shared_ptr<Sink> open(const std::string& path, uint64_t size, bool durable);
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -49,13 +52,13 @@ class Sink {
   const std::string& path() const { return path_; }
 
  private:
-  Sink() = default;
-  void choose_path();
+  Sink(const std::string& path, int fd, uint64_t size) : path_(path), fd_(fd), size_(size) {}
+  void choose_path(bool may_try);
   std::string path_;
-  int fd_ = -1;
+  int fd_;
+  uint64_t size_;
   int direct_fd_ = -1;
   std::atomic<WritePath> write_path_{WritePath::cached};
-  uint64_t size_ = 0;
 };
 
 }  // namespace sinter

@@ -4,13 +4,11 @@ import type { Effect } from "./types.ts";
 /**
  * A tensor's sums. `compared` is what `Addon.compare` gives for `[reference, v, m_1 … m_k]`: sum of d², sum of d d_v
  * and number of d that are not zero for v and each m; then the number of elements that some m changed, and of those
- * whose signs disagree.
+ * whose signs disagree; then the sum of squares of each, the reference first.
  */
 export interface TensorSums {
   part: Part;
   elements: number;
-  /** Sum of squares of the reference. */
-  reference: number;
   compared: Float64Array;
 }
 
@@ -31,18 +29,18 @@ export function effectsOf(tensors: readonly TensorSums[], models: number): Effec
 }
 
 function effectOf(part: Effect["part"], tensors: readonly TensorSums[], models: number): Effect {
-  const sums = new Float64Array(3 * (models + 1) + 2);
+  const sums = new Float64Array(4 * (models + 2));
   let elements = 0;
-  let reference = 0;
   for (const tensor of tensors) {
     elements += tensor.elements;
-    reference += tensor.reference;
     tensor.compared.forEach((value, i) => {
       sums[i] = (sums[i] as number) + value;
     });
   }
   const at = (index: number) => sums[index] as number;
   const change = at(0);
+  const conflicts = 3 * (models + 1);
+  const reference = at(conflicts + 2);
   return {
     part,
     tensors: tensors.length,
@@ -51,7 +49,7 @@ function effectOf(part: Effect["part"], tensors: readonly TensorSums[], models: 
     changeNorm: Math.sqrt(change),
     relativeChange: Math.sqrt(change / reference),
     cosines: Array.from({ length: models }, (_, i) => cosine(at(3 * i + 4), change, at(3 * i + 3))),
-    signConflicts: at(sums.length - 1) / at(sums.length - 2),
+    signConflicts: at(conflicts + 1) / at(conflicts),
     density: at(2) / elements,
   };
 }

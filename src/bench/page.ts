@@ -1,8 +1,8 @@
 import { type BarChart, barChart } from "../report/bar-chart.ts";
+import { cosineText, normText, rateText, secondsText, shareText } from "../report/figures.ts";
+import { shortNames } from "../report/names.ts";
 import { type Figure, renderPage } from "../report/page.ts";
 import { formatBytes } from "../run/units.ts";
-import { cosineText, normText, rateText, secondsText, shareText } from "./figures.ts";
-import { shortNames } from "./names.ts";
 import { benchNotes, total } from "./table.ts";
 import { type BenchResult, type Effect, gigabytesPerSecond } from "./types.ts";
 

@@ -9,8 +9,7 @@ import { type Comparison, compareAll, MOST_INPUTS } from "./comparison.ts";
 import { type Counterparts, matchOutput, readCounterparts } from "./counterparts.ts";
 import { effectsOf, type TensorSums } from "./effect.ts";
 import { planBench } from "./plans.ts";
-import { squaresComparisons, ZERO_BYTES } from "./reference-squares.ts";
-import { type Scratch, withScratch, writeZeros } from "./scratch.ts";
+import { type Scratch, withScratch } from "./scratch.ts";
 import type { BenchEvents, BenchRequest, BenchResult, Effect, MeasuredMethod, PlannedMethod } from "./types.ts";
 
 /** What every step of a measurement needs. */
@@ -21,8 +20,6 @@ interface Bench {
   signal: AbortSignal | undefined;
   events: BenchEvents;
   counterparts: readonly Counterparts[];
-  /** Sum of squares of the reference, by tensor. */
-  squares: ReadonlyMap<string, number>;
 }
 
 /**
@@ -41,18 +38,17 @@ export async function runBench(
   const outputs = plans.planned.map(({ plan }) => plan);
   return await withScratch(request.scratch, outputs, async (scratch) => {
     const counterparts = readCounterparts(plans.counterparts, request.models.length);
-    const bench: Bench = { request, scratch, addon, signal, events, counterparts, squares: new Map() };
-    const ready = { ...bench, squares: await referenceSquares(bench) };
+    const bench: Bench = { request, scratch, addon, signal, events, counterparts };
     // Reads every input: from here on the page cache is as warm as it gets.
-    const modelEffects = await measureModels(ready);
+    const modelEffects = await measureModels(bench);
     const measured: MeasuredMethod[] = [];
     const warnings = new Map(plans.warnings.map((warning) => [JSON.stringify(warning), warning]));
     for (const [i, planned] of plans.planned.entries()) {
-      const { found, ...row } = await measureMethod(planned, `${i + 1} of ${plans.planned.length}`, ready);
+      const { found, ...row } = await measureMethod(planned, `${i + 1} of ${plans.planned.length}`, bench);
       measured.push(row);
       for (const warning of found) warnings.set(JSON.stringify(warning), warning);
     }
-    return { ...circumstances(ready, plans.skipped), modelEffects, measured, warnings: [...warnings.values()] };
+    return { ...circumstances(bench, plans.skipped), modelEffects, measured, warnings: [...warnings.values()] };
   });
 }
 
@@ -83,15 +79,6 @@ function circumstances(
     scratchInMemory: scratch.inMemory,
     skipped,
   };
-}
-
-async function referenceSquares(bench: Bench): Promise<Map<string, number>> {
-  const { scratch, counterparts } = bench;
-  const zeros = join(scratch.path, "zeros");
-  writeZeros(zeros, ZERO_BYTES);
-  const sums = await compare("reading the reference", squaresComparisons(counterparts, zeros), bench);
-  rmSync(zeros);
-  return new Map(counterparts.map(({ tensor }, i) => [tensor, sums[i]?.[0] ?? 0]));
 }
 
 /** Each model in the place of an output. */
@@ -138,7 +125,7 @@ async function measureMethod(
 /** The last output stays in `folder`. */
 async function mergeRepeatedly(plan: MergePlan, folder: string, title: string, bench: Bench): Promise<RunResult[]> {
   const { request, addon, signal, events } = bench;
-  const options: RunOptions = { force: false, nan: "warn", sync: request.sync, signal };
+  const options: RunOptions = { force: false, resume: "never", nan: "warn", sync: request.sync, signal };
   const results: RunResult[] = [];
   for (let run = 1; run <= request.repeat; run++) {
     rmSync(folder, { recursive: true, force: true });
@@ -160,8 +147,8 @@ async function measureEffects(
     count: elements,
   }));
   const sums = await compare(title, comparisons, bench);
-  const tensorSums = tensors.map(({ counterparts: { tensor, part, elements } }, i): TensorSums => {
-    return { part, elements, reference: bench.squares.get(tensor) ?? 0, compared: sums[i] as Float64Array };
+  const tensorSums = tensors.map(({ counterparts: { part, elements } }, i): TensorSums => {
+    return { part, elements, compared: sums[i] as Float64Array };
   });
   return effectsOf(tensorSums, bench.request.models.length);
 }

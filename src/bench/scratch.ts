@@ -1,13 +1,4 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmdirSync,
-  rmSync,
-  statfsSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Report } from "../errors.ts";
@@ -65,12 +56,4 @@ function removeMade(place: string, first: string): void {
   } catch {
     // Not empty: what is there is not ours.
   }
-}
-
-/** A file of zeros without blocks on the disk, where the file system allows. */
-export function writeZeros(path: string, bytes: number): void {
-  onFile("cannot write the file", path, () => {
-    writeFileSync(path, "");
-    truncateSync(path, bytes);
-  });
 }

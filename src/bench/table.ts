@@ -1,5 +1,5 @@
-import { cosineText, normText, rateText, secondsText, shareText } from "./figures.ts";
-import { shortNames } from "./names.ts";
+import { cosineText, normText, rateText, secondsText, shareText } from "../report/figures.ts";
+import { shortNames } from "../report/names.ts";
 import { type BenchResult, type Effect, gigabytesPerSecond } from "./types.ts";
 
 const HEAD = ["", "SECONDS", "GB/S", "CHANGE", "RELATIVE", "COSINES", "CONFLICTS", "DENSITY"];

@@ -19,6 +19,7 @@ const SILENT_METER: Meter = { show() {}, end() {} };
 /**
  * Downloads models into the cache, with one bar for all of their files.
  * @param report gets the errors; warnings for models that can be used as they are.
+ * @param watch is told what the bar is told.
  */
 export async function downloadModels(
   missing: readonly MissingModel[],
@@ -26,8 +27,9 @@ export async function downloadModels(
   quiet: boolean,
   foldersOf: FoldersOf,
   report: Report,
+  watch: (reading: MeterReading) => void = () => {},
 ): Promise<void> {
-  const meter = quiet ? SILENT_METER : makeMeter(process.stderr);
+  const meter = watched(quiet ? SILENT_METER : makeMeter(process.stderr), watch);
   const display = showDownload(meter, quiet ? () => {} : writeError);
   try {
     await withSignals(async (signal) => {
@@ -43,6 +45,16 @@ export async function downloadModels(
   } finally {
     meter.end();
   }
+}
+
+function watched(meter: Meter, watch: (reading: MeterReading) => void): Meter {
+  return {
+    show(reading) {
+      meter.show(reading);
+      watch(reading);
+    },
+    end: () => meter.end(),
+  };
 }
 
 /** Reports for each model what would be downloaded. */
@@ -145,7 +157,7 @@ function showDownload(meter: Meter, write: (line: string) => void) {
   let last: MeterReading | undefined;
   return {
     progress({ bytes, totalBytes, earlierBytes, file }: DownloadProgress): void {
-      last = { bytes, totalBytes, earlierBytes, item: file, waiting: undefined };
+      last = { phase: "downloading", bytes, totalBytes, earlierBytes, item: file, waiting: undefined };
       meter.show(last);
     },
     wait(waiting: string | undefined): void {

@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { benchJson } from "../bench/json.ts";
 import { benchPage } from "../bench/page.ts";
 import { runBench } from "../bench/run.ts";
@@ -15,6 +15,7 @@ import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
+import { checkPageFile } from "./page-file.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 export interface BenchCommand extends Omit<BenchRequest, "methods"> {
@@ -68,16 +69,6 @@ function chooseMethods(names: readonly string[], report: Report): readonly Merge
     report.error(problem);
   }
   return methods.filter(({ name }) => names.includes(name));
-}
-
-/** A page that cannot be written should be known before the measurements, not after. */
-function checkPageFile(file: string): void {
-  const path = resolve(file);
-  const there = statSync(path, { throwIfNoEntry: false });
-  onFile("cannot write the page", path, () => {
-    if (there?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
-    accessSync(there === undefined ? dirname(path) : path, constants.W_OK);
-  });
 }
 
 /** On a terminal each step has a bar with its title; elsewhere the title is a line of its own. */

@@ -5,12 +5,14 @@ import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
-import type { RunOptions, RunResult } from "../run/types.ts";
+import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
+import type { Beginning } from "../run/unfinished.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
+import type { EventLog } from "./event-log.ts";
 import type { LoraCache } from "./lora-cache.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
@@ -24,7 +26,7 @@ export interface MergeRequest extends PlanSource, RunRequest {
 /** How a plan is carried out, and what is said of it. */
 export interface RunRequest {
   out: string;
-  run: Pick<RunOptions, "force" | "nan" | "sync">;
+  run: Pick<RunOptions, "force" | "resume" | "nan" | "sync">;
   /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
   engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
   messages: {
@@ -35,6 +37,10 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** The file of a page on what the merge did. */
+  report?: string | undefined;
+  /** Where a program reads what goes on. */
+  events?: EventLog | undefined;
   /** Run a text through the result and its parents, opened with these options. */
   checkWith?: MergeOptions | undefined;
 }
@@ -44,14 +50,20 @@ export interface RunRequest {
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
+  const { events } = request;
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
+  events?.event("phase", { phase: "planning" });
   const models = {
     download: true,
     quiet: request.messages.quiet,
+    watch: events && ((reading: MeterReading) => events.progress("downloading", reading)),
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
   const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
   const name = basename(resolve(request.out));
   const plan = await planMerge(request, name, models, new Report(), prepare);
+  events?.warnings(plan.warnings);
+  events?.event("plan", planFacts(plan));
   return await carryOut(plan, request);
 }
 
@@ -68,13 +80,16 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
-  const display = request.messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const display = displayOf(request);
   const result = await withSignals((signal) =>
     runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
   );
   printProblems("warning", result.warnings);
-  const { quiet, json } = request.messages;
+  request.events?.warnings(result.warnings);
+  const { json } = request.messages;
+  const quiet = request.messages.quiet || request.events?.onStandardOutput === true;
   if (!json && !quiet) await print(summaryText(plan, result));
+  if (request.report !== undefined) await report(plan, request.report, request, result, addon);
   const outcome =
     check &&
     (await withSignals(
@@ -82,11 +97,54 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
       undefined,
       "the merge is done, but was not checked",
     ));
-  if (json) await print(summaryJson(plan, result, outcome));
+  const summary = summaryOf(plan, result, outcome);
+  request.events?.event("done", { summary });
+  if (json) await print(`${JSON.stringify(summary, undefined, 2)}\n`);
   if (outcome === undefined) return 0;
   if (!json) writeError(outcome.text);
   if (outcome.broken) printProblems("warning", [outcome.broken]);
   return outcome.broken ? outcome.exitCode : 0;
+}
+
+function tellBeginning(beginning: Beginning, quiet: boolean): void {
+  if (beginning.kind === "restarted") {
+    const message = "begins anew: the work of an interrupted merge in the output folder is of no use";
+    printProblems("warning", [{ code: "not-resumed", message, hint: beginning.reasons.join("; ") }]);
+  } else if (beginning.kind === "resumed" && !quiet) {
+    const { tensors, bytes } = beginning;
+    writeError(
+      `goes on from an interrupted run: ${tensors} tensors (${formatBytes(bytes)}) are checked, not computed\n`,
+    );
+  }
+}
+
+async function report(
+  plan: MergePlan,
+  html: string,
+  { messages }: RunRequest,
+  { folder, seconds, bytesRead, bytesWritten }: RunResult,
+  addon: Addon,
+): Promise<void> {
+  const { writeReport } = await import("./execute-report.ts");
+  const { threads, target } = addon.info();
+  const speed = { seconds, bytesRead, bytesWritten, threads, target };
+  await writeReport({ plan, folder, html, quiet: messages.quiet, speed }, addon);
+}
+
+/** A bar or lines, and events for a program. */
+function displayOf({ messages, events }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
+  const shown = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+  const begun = (beginning: Beginning) => tellBeginning(beginning, messages.quiet);
+  if (events === undefined) return { ...shown, begun };
+  return {
+    ...shown,
+    begun,
+    progress(progress) {
+      shown.progress(progress);
+      const { phase, bytes, totalBytes, earlierBytes, tensor } = progress;
+      events.progress(phase, { bytes, totalBytes, earlierBytes, item: tensor, waiting: undefined });
+    },
+  };
 }
 
 /** Applies adapters to their models in the cache that was asked for. */
@@ -129,8 +187,22 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   );
 }
 
-function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined): string {
-  const summary = {
+function planFacts(plan: MergePlan) {
+  const { tensors, parameters, bytesRead, bytesWritten } = plan.totals;
+  return {
+    method: plan.method,
+    models: plan.models,
+    seed: plan.seed,
+    tensors,
+    parameters,
+    bytes_read: bytesRead,
+    bytes_written: bytesWritten,
+    files: plan.shards.map((shard) => shard.file),
+  };
+}
+
+function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | undefined) {
+  return {
     folder: result.folder,
     method: plan.method,
     seed: plan.seed,
@@ -143,5 +215,4 @@ function summaryJson(plan: MergePlan, result: RunResult, check: CheckOutcome | u
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),
   };
-  return `${JSON.stringify(summary, undefined, 2)}\n`;
 }

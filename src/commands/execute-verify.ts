@@ -1,10 +1,11 @@
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { type Problem, Report, SinterError } from "../errors.ts";
 import { someOf } from "../plan/copies.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { canReplan, replan } from "../recipes/replan.ts";
 import { type Manifest, readManifest } from "../run/manifest.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { sha256OfFiles } from "../run/sha256.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes } from "../run/units.ts";
 import { checkBytes, checkPlan, checkRecomputed, checkTensors, openStored, type StoredModel } from "../run/verify.ts";
@@ -15,6 +16,7 @@ import { print, printProblems } from "./terminal.ts";
 export interface VerifyRequest {
   folder: string;
   recompute: boolean;
+  sha256: boolean;
   intermediateDir: string | undefined;
   cacheDir: string | undefined;
   architectures: string | undefined;
@@ -26,11 +28,13 @@ export interface VerifyRequest {
 
 /** One thing that was looked at. */
 interface Finding {
-  what: "weights" | "values" | "model" | "recipe" | "bytes";
+  what: "weights" | "values" | "sha256" | "model" | "recipe" | "bytes";
   /** `skipped`: could not be looked at, for a reason that the text gives. */
   outcome: "ok" | "wrong" | "skipped";
   text: string;
   problems: readonly Problem[];
+  /** With `sha256`: of each weight file, by its path in the folder. */
+  files?: Readonly<Record<string, string>>;
 }
 
 /** Looks at a folder from all sides and prints what was found. @returns the exit code. */
@@ -53,6 +57,7 @@ async function verify(request: VerifyRequest): Promise<Finding[]> {
   report.throwIfErrors();
   if (stored === undefined) throw new SinterError(report.errors);
   const findings = await weightFindings(request, stored, manifest);
+  if (request.sha256) findings.push(await hashFinding(request, stored));
   findings.push(modelFinding(request));
   return [...findings, ...(await recipeFindings(request, manifest))];
 }
@@ -75,6 +80,14 @@ async function weightFindings(request: VerifyRequest, stored: StoredModel, manif
       ? { what: "values", outcome: "ok", text: "no NaN, no infinity", problems: [] }
       : { what: "values", outcome: "ok", text: `NaN or infinity in ${someOf(broken)}`, problems: [] };
   return [finding("weights", report, text), values];
+}
+
+async function hashFinding(request: VerifyRequest, { model }: StoredModel): Promise<Finding> {
+  const paths = model.weightFiles.map(({ path }) => path);
+  const hashes = await withTools(request, ({ addon, signal }) => sha256OfFiles(paths, addon, signal));
+  const files = Object.fromEntries([...hashes].map(([path, hash]) => [relative(resolve(request.folder), path), hash]));
+  const lines = Object.entries(files).map(([name, hash]) => `${hash}  ${name}`);
+  return { what: "sha256", outcome: "ok", text: lines.join(`\n${" ".repeat(9)}`), problems: [], files };
 }
 
 function modelFinding({ folder, architectures }: VerifyRequest): Finding {

@@ -12,6 +12,8 @@ export type CommandName =
   | "bakllama"
   | "legacy"
   | "inspect"
+  | "diff"
+  | "report"
   | "methods"
   | "bench"
   | "eval"
@@ -67,6 +69,14 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   inspect: {
     summary: "Show how a model is understood: family, modules, layers, ties, dtypes, what is missing or unknown.",
     load: () => import("./inspect.ts"),
+  },
+  diff: {
+    summary: "Compare the weights of two models, tensor by tensor and module by module.",
+    load: () => import("./diff.ts"),
+  },
+  report: {
+    summary: "Write a page on what a merge did: maps of change, sign conflicts and directions by layer and module.",
+    load: () => import("./report.ts"),
   },
   methods: {
     summary: "List the merge methods, or explain one.",

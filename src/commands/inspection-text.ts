@@ -2,12 +2,20 @@ import type { Amount, InspectedModule, Inspection, LayerRun, SharedWeight } from
 import { isTokenizerFile } from "../plan/side-files.ts";
 import { formatBytes } from "../run/units.ts";
 import { columns } from "./columns.ts";
+import type { TokenizerFacts } from "./inspection-facts.ts";
 
 /** More names than these are counted, not listed. */
 const LISTED = 12;
 
+/** How a model is understood, and what is said of its tokenizer and of what is odd. */
+export interface FullInspection extends Inspection {
+  /** Null where it was not read. */
+  tokenizer: TokenizerFacts | null;
+  oddities: readonly string[];
+}
+
 /** How a model is understood, in a page of text. */
-export function inspectionText(inspection: Inspection): string {
+export function inspectionText(inspection: FullInspection): string {
   const { name, folder, total, files } = inspection;
   const rows: string[][] = [
     ["model", folder === name ? name : `${name} (${folder})`],
@@ -23,6 +31,7 @@ export function inspectionText(inspection: Inspection): string {
     ["tied", inspection.tied ? "yes, says config.json or the class" : "no, says config.json or the class"],
     ...listRows("buffers", inspection.buffers),
     ["tokenizer", inspection.sideFiles.filter(isTokenizerFile).join(", ") || "none"],
+    ...(inspection.tokenizer === null ? [] : [["", tokenizerText(inspection.tokenizer)]]),
     ...files.map((file, i) => [
       i === 0 ? "files" : "",
       `${file.name}  ${formatBytes(file.bytes)}, ${counted(file.tensors, "tensor")}`,
@@ -31,6 +40,8 @@ export function inspectionText(inspection: Inspection): string {
     ...namesBelow(inspection.missing),
     ["unknown", inspection.unknown.length === 0 ? "nothing" : counted(inspection.unknown.length, "tensor")],
     ...namesBelow(inspection.unknown),
+    ["odd", inspection.oddities[0] ?? "nothing"],
+    ...inspection.oddities.slice(1).map((oddity) => ["", oddity]),
   ];
   return `${columns(rows)}\n`;
 }
@@ -51,6 +62,12 @@ function amountText({ tensors, parameters, bytes }: Amount): string {
 
 function dtypeText(dtype: string, { tensors, bytes }: Amount): string {
   return `${dtype}  ${counted(tensors, "tensor")}, ${formatBytes(bytes)}`;
+}
+
+function tokenizerText({ kind, tokens, added, roles, chatTemplate }: TokenizerFacts): string {
+  const special = Object.entries(roles).map(([role, token]) => `${role.replace(/_token$/, "")} ${token}`);
+  const parts = [`${kind}, ${counted(tokens, "token")} of which ${added.toLocaleString("en")} added`, ...special];
+  return `${parts.join(", ")}${chatTemplate ? ", with a chat template" : ", no chat template"}`;
 }
 
 function moduleRows(module: InspectedModule): string[][] {

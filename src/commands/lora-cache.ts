@@ -37,7 +37,7 @@ export async function fillLoraCache(
     const kept = { ...options, outShardSize: 5_000_000_000, safeSerialization: true, writeModelCard: false };
     const plan = planApplied(ref, dtype, kept, basename(path), report);
     printProblems("warning", report.warnings);
-    const run = { force: true, nan: "warn", sync: true, signal } as const;
+    const run = { force: true, resume: true, nan: "warn", sync: true, signal } as const;
     await runPlan(plan, path, run, addon, { progress() {} });
   }
   return (named, report) => {

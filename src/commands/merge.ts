@@ -2,7 +2,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
 import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, rawChoice } from "./merge-options.ts";
-import type { CommandSpec, Options, OptionValues } from "./option.ts";
+import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
@@ -19,6 +19,24 @@ const OPTIONS = {
       "Then run a short text through the result and its parents and print their perplexities. Exit code 3 where the " +
       "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.",
     group: "Checks",
+  },
+  report: {
+    kind: "value",
+    name: "report",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    doc: "Then read the result beside its inputs and write a page on what the merge did, as sinter report does.",
+    group: "Output",
+  },
+  events: {
+    kind: "value",
+    name: "events",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
+    group: "Messages",
   },
 } as const satisfies Options;
 
@@ -37,11 +55,15 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter merge ties.yml ./merged --check", doc: "Merge, and see that the result still speaks" },
     { command: "sinter merge --raw unets.yml ./merged -i", doc: "Diffusion checkpoints: the tensors that all have" },
     { command: "sinter merge dare.yml ./merged --seed 7 --json -q", doc: "In a script" },
+    { command: "sinter merge ties.yml ./merged -q --events -", doc: "For a program that shows progress of its own" },
   ],
   notes: [
-    "Either the whole model is in OUT when this ends with exit code 0, or nothing of it.",
+    "Either the whole model is in OUT when this ends with exit code 0, or none. What an interrupted run did is kept there " +
+      "under temporary names: the same command goes on from it.",
     "Models named by a hub id (org/name, org/name@revision) that are not in the Hugging Face cache are downloaded first. " +
       "HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to Hugging Face's own programs.",
+    "Exit code 0: done; 1: refused or failed; 2: a mistake on the command line; 3: --check found the result broken; 129, " +
+      "130, 143: stopped by a signal.",
   ],
 };
 
@@ -49,10 +71,10 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
+  const checkWith = options.check ? request.options : undefined;
   const { executeMerge } = await import("./execute-merge.ts");
-  return await executeMerge({
-    ...request,
-    loraCache: loraCacheOf(options),
-    checkWith: options.check ? request.options : undefined,
-  });
+  const { withEvents } = await import("./event-log.ts");
+  return await withEvents(options.events, options.json, (events) =>
+    executeMerge({ ...request, checkWith, events, loraCache: loraCacheOf(options), report: options.report }),
+  );
 }

@@ -42,7 +42,8 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   notes: [
     "The output is a Mixtral, DeepSeek MoE, Qwen MoE or Qwen3 MoE: which one, the models and architecture in the " +
       "configuration decide. Ties between embedding and head stay as the base has them.",
-    "Either the whole model is in OUT when this ends with exit code 0, or nothing of it.",
+    "Either the whole model is in OUT when this ends with exit code 0, or none. What an interrupted run did is kept there " +
+      "under temporary names: the same command goes on from it.",
   ],
 };
 
@@ -57,7 +58,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     out,
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
-    run: { force: values.force, nan: values.nan, sync: values.sync },
+    run: { force: values.force, resume: values.resume, nan: values.nan, sync: values.sync },
     engine: { threads: values.threads, target: values.cpuTarget },
     messages: { quiet: values.quiet, json: values.json, plan: false },
   });

@@ -6,6 +6,16 @@ import { choice, type Options, type OptionValues } from "./option.ts";
 /** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
 export const RUN_OPTIONS = {
   force: FORCE_OPTION,
+  resume: {
+    kind: "flag",
+    name: "resume",
+    negatable: true,
+    default: true,
+    doc:
+      "Where an earlier run of this very merge was interrupted, check what it left in the output folder and do only " +
+      "what is missing. With --no-resume: begin anew.",
+    group: "Output",
+  },
   nan: {
     kind: "value",
     name: "nan",
@@ -56,7 +66,7 @@ export function runRequest(
 ): Pick<MergeRequest, "run" | "engine" | "messages"> {
   refuseDevice(options.device);
   return {
-    run: { force: options.force, nan: options.nan, sync: options.sync },
+    run: { force: options.force, resume: options.resume, nan: options.nan, sync: options.sync },
     engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
     messages: { quiet: options.quiet, json: options.json, plan: false },
   };

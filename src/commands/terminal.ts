@@ -38,10 +38,15 @@ export function printFailure(error: unknown, spec: CommandSpec | undefined): num
 
 /** Writes all of the text to standard error before it returns: the process may exit right after. */
 export function writeError(text: string): void {
+  writeAll(process.stderr.fd, text);
+}
+
+/** Writes all of the text to an open file or pipe before it returns. A reader that closed early is no error. */
+export function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let written = 0; written < bytes.length; ) {
     try {
-      written += writeSync(process.stderr.fd, bytes, written);
+      written += writeSync(fd, bytes, written);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EPIPE") return;

@@ -72,7 +72,7 @@ async function run(
       cacheDir: values.cacheDir,
       architectures: values.architectures,
     },
-    run: { force: values.force, nan: "warn", sync: true },
+    run: { force: values.force, resume: true, nan: "warn", sync: true },
     engine: { threads: values.threads, target: "auto" },
     messages: { quiet: values.quiet, json: values.json, plan: false },
   });

@@ -12,6 +12,14 @@ const OPTIONS = {
     doc: "Carry the recipe out again, without writing anything, and compare: proof that the bytes are the recipe's.",
     group: "Checks",
   },
+  sha256: {
+    kind: "flag",
+    name: "sha256",
+    negatable: false,
+    default: false,
+    doc: "Print the SHA-256 of every weight file, which is what the Hugging Face Hub knows files by.",
+    group: "Checks",
+  },
   intermediateDir: {
     kind: "value",
     name: "intermediate-dir",
@@ -44,6 +52,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { command: "sinter verify ./merged", doc: "Are all bytes there, and those that were written?" },
+    { command: "sinter verify ./merged --sha256", doc: "Are they the files that the Hub lists?" },
     { command: "sinter verify ./merged --recompute", doc: "Does the recipe give these bytes?" },
   ],
   notes: [

@@ -92,7 +92,7 @@ export async function decomposeModules(
         const found = await decomposeOne(room, index, options, { differences, addon, open, sink, threads: each });
         results[index] = extracted(room, found, path, options);
         done += bytes[index] as number;
-        events.progress({ phase: "merging", bytes: done, totalBytes, tensor: room.module.path });
+        events.progress({ phase: "merging", bytes: done, totalBytes, earlierBytes: 0, tensor: room.module.path });
       } catch (error) {
         fail(error);
       }

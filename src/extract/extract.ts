@@ -96,7 +96,10 @@ export async function runExtraction(
       card: request.writeModelCard ? adapterCard(models, request.out, request.command, summary) : undefined,
       safeSerialization: request.safeSerialization,
     });
-    return { summary, result: await runPlan(written, request.out, { ...request.run, signal }, addon, events) };
+    return {
+      summary,
+      result: await runPlan(written, request.out, { ...request.run, resume: "never", signal }, addon, events),
+    };
   } finally {
     rmSync(dirname(scratch), { recursive: true, force: true });
   }

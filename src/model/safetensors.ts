@@ -18,6 +18,9 @@ export interface SafetensorsHeader {
 const LENGTH_BYTES = 8;
 /** The reference implementation's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
+/** Ten times as many as the largest models have; and no name is so long. */
+const MAX_TENSORS = 1_000_000;
+const MAX_NAME_LENGTH = 4096;
 /** A damaged header can be wrong about every tensor: past so many problems only their number is told. */
 const MAX_PROBLEMS = 20;
 
@@ -172,6 +175,8 @@ function check(
   dataBytes: number,
   report: Report,
 ): void {
+  checkLimits(entries, report);
+  if (report.errors.length > 0) return;
   if (!metadataIsValid) {
     report.error({ code: "safetensors-metadata", message: "__metadata__ must be one object whose values are texts" });
   }
@@ -185,6 +190,18 @@ function check(
   const offsetsAreUsable = checkEntries(entries, report);
   if (tensors.size < entries.length) reportRepeated(entries, report);
   else if (offsetsAreUsable && malformed.length === 0) checkLayout(entries, dataBytes, report);
+}
+
+/** What is beyond every model is not looked at further. */
+function checkLimits(entries: readonly HeaderEntry[], report: Report): void {
+  if (entries.length > MAX_TENSORS) {
+    const message = `the header names ${entries.length} tensors: more than ${MAX_TENSORS}`;
+    report.error({ code: "safetensors-too-many", message });
+  }
+  const long = entries.find(({ name }) => name.length > MAX_NAME_LENGTH);
+  if (long === undefined) return;
+  const message = `a tensor's name is ${long.name.length} characters long: more than ${MAX_NAME_LENGTH}`;
+  report.error({ code: "safetensors-name", message, tensor: `${long.name.slice(0, 80)}…` });
 }
 
 function reportRepeated(entries: readonly HeaderEntry[], report: Report): void {

@@ -156,7 +156,11 @@ function planFloats(
   const used = lowered.inputs.map((index) => inputs[index] as OpInput);
   const converts = lowered.kernel === "copy" && !movesBytes(used[0] as OpInput, dtype);
   const { kernel, params, scratch } = converts ? TIMES_ONE : lowered;
-  return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch };
+  const applied = {
+    inputs: lowered.inputs.map((index) => evaluated.inputs[index]?.parameters ?? {}),
+    parameters: evaluated.parameters,
+  };
+  return { ...named(target), dtype, shape, kernel, inputs: used, params, randomAs: target.randomAs, scratch, applied };
 }
 
 /** The method's answer, which nothing but parameters and shape decide. */

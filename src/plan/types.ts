@@ -27,6 +27,9 @@ export interface OpInput {
   gather?: RowGather | undefined;
 }
 
+/** Parameters by name, gradients and filters evaluated. */
+export type AppliedValues = Readonly<Record<string, number | boolean | undefined>>;
+
 /** One output tensor: method, plain numbers, input views, place in a sink. */
 export interface MergeOp {
   /** Output name; where it lies in a folder of its own, that folder's name and a slash come first. */
@@ -45,6 +48,11 @@ export interface MergeOp {
   values?: Float64Array | undefined;
   /** The output tensor whose random numbers this one draws, where it is not `tensor`: a stored copy of a tied weight. */
   randomAs?: string | undefined;
+  /**
+   * The method's parameters as they were evaluated for this tensor: those of each input, in the order of `inputs`, and
+   * those of the whole. For reports: `params` is what decides.
+   */
+  applied?: { inputs: readonly AppliedValues[]; parameters: AppliedValues } | undefined;
   /** What native code keeps in memory for this op; undefined where that is little. */
   scratch?: Scratch | undefined;
 }

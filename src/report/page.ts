@@ -11,12 +11,16 @@ export interface Figure {
   head: readonly string[];
   /** Each begins with its head. */
   rows: readonly (readonly string[])[];
+  /** Whether the table is closed until it is asked for. */
+  folded?: boolean | undefined;
 }
 
 export interface Page {
   title: string;
   /** Paragraphs below the title. */
   intro: readonly string[];
+  /** Text that keeps its lines. */
+  texts?: readonly { title: string; text: string }[] | undefined;
   figures: readonly Figure[];
   /** Closing lists. */
   lists: readonly { title: string; items: readonly string[] }[];
@@ -26,10 +30,14 @@ export interface Page {
  * One HTML file that needs nothing else: no network, no script. It is well-formed XML as well, follows the light or dark
  * scheme that the reader prefers, and can be printed.
  */
-export function renderPage({ title, intro, figures, lists }: Page): string {
+export function renderPage({ title, intro, texts = [], figures, lists }: Page): string {
   const body = [
     `<h1>${escapeXml(title)}</h1>`,
     ...intro.map((text) => `<p>${escapeXml(text)}</p>`),
+    ...texts.map(
+      ({ title, text }) =>
+        `<section><h2>${escapeXml(title)}</h2>${scrolling(title, `<pre>${escapeXml(text)}</pre>`)}</section>`,
+    ),
     ...figures.map(renderFigure),
     ...lists.map(
       ({ title, items }) => `<section><h2>${escapeXml(title)}</h2><ul>${items.map(item).join("")}</ul></section>`,
@@ -57,15 +65,20 @@ function item(text: string): string {
   return `<li>${escapeXml(text)}</li>`;
 }
 
-function renderFigure({ title, text, charts, head, rows }: Figure): string {
+/** What may be wider than the page: it can be reached and scrolled with the keyboard. */
+function scrolling(label: string, content: string): string {
+  return `<div class="wide" tabindex="0" role="region" aria-label="${escapeXml(label)}">${content}</div>`;
+}
+
+function renderFigure({ title, text, charts, head, rows, folded }: Figure): string {
   const drawn = charts.map(({ caption, svg }) => {
     return `<div>${caption === undefined ? "" : `<h3>${escapeXml(caption)}</h3>`}${svg}</div>`;
   });
   return `<section>
 <h2>${escapeXml(title)}</h2>
 <p>${escapeXml(text)}</p>
-<div class="charts">${drawn.join("\n")}</div>
-${table(title, head, rows)}
+${drawn.length === 0 ? "" : `<div class="charts">${drawn.join("\n")}</div>`}
+${folded ? `<details><summary>${escapeXml(title)}: the figures</summary>${table(title, head, rows)}</details>` : table(title, head, rows)}
 </section>`;
 }
 
@@ -75,13 +88,14 @@ function table(caption: string, head: readonly string[], rows: readonly (readonl
     const rest = cells.map((cell) => `<td>${escapeXml(cell)}</td>`).join("");
     return `<tr><th scope="row">${escapeXml(first)}</th>${rest}</tr>`;
   });
-  return `<div class="wide"><table>
+  const whole = `<table>
 <caption>${escapeXml(caption)}</caption>
 <thead><tr>${heads}</tr></thead>
 <tbody>
 ${lines.join("\n")}
 </tbody>
-</table></div>`;
+</table>`;
+  return scrolling(caption, whole);
 }
 
 /** Colours after Okabe and Ito, which colour-blind readers tell apart; darker or lighter to stand out from the ground. */
@@ -109,10 +123,16 @@ svg { display: block; width: 100%; height: auto; max-width: 46rem; }
 svg text { fill: var(--text); font-size: 11px; dominant-baseline: central; }
 svg .label { text-anchor: end; }
 svg .value { fill: var(--faint); font-variant-numeric: tabular-nums; }
+svg .column { text-anchor: start; }
+svg .cell { stroke: var(--line); stroke-width: 0.5; }
+svg .none { fill: none; stroke: var(--line); stroke-dasharray: 2 2; }
 svg .zero { stroke: var(--faint); stroke-width: 1; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; margin: 0.5rem 0; padding: 0; }
 .swatch { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; }
 .wide { overflow-x: auto; margin-top: 1rem; }
+.wide:focus-visible, summary:focus-visible { outline: 2px solid var(--series-0); outline-offset: 2px; }
+summary { cursor: pointer; color: var(--faint); margin-top: 0.5rem; }
+pre { font-size: 0.875rem; }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--faint); padding: 0.25rem 0; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }

@@ -34,7 +34,7 @@ export async function computeChecksums(
         signal.throwIfAborted();
         results[index] = await addon.checksum(computation(plan, op, sources));
         bytes += opBytes(op);
-        events.progress({ phase: "merging", bytes, totalBytes, tensor: op.tensor });
+        events.progress({ phase: "merging", bytes, totalBytes, earlierBytes: 0, tensor: op.tensor });
       } catch (error) {
         failure ??= error instanceof SinterError ? error : new SinterError(nativeProblem(error, { op }));
       } finally {

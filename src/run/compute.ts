@@ -9,26 +9,29 @@ import { refuseNonFinite } from "./non-finite.ts";
 import { OpenShards } from "./shards.ts";
 import { OpenSources } from "./sources.ts";
 import type { RunEvents, RunOptions } from "./types.ts";
+import { keptShards, outputBytes, type Work } from "./unfinished.ts";
 
 /**
  * Computes every op of the plan into `<shard>.tmp` files of `folder`, a few ops in flight at a time, in the order of
- * the files. When it returns, all shards are complete and (if `options.sync`) on the disk, still under temporary names.
+ * the files. An op that an interrupted run has done is read and compared with its checksum instead. When it returns, all shards are complete and (if `options.sync`) on the disk, still under temporary names.
  * @returns what native code said of each op, by op.
  * @throws SinterError for the first failure, after everything in flight has ended and every handle is closed.
  */
 export async function computeShards(
   plan: MergePlan,
   folder: string,
+  work: Work,
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
 ): Promise<NativeResult[]> {
-  const computation = new Computation(plan, folder, options, addon, events);
+  const computation = new Computation(plan, folder, work, options, addon, events);
   return await computation.run();
 }
 
 class Computation {
   readonly #plan: MergePlan;
+  readonly #work: Work;
   readonly #options: RunOptions;
   readonly #addon: Addon;
   readonly #events: RunEvents;
@@ -37,19 +40,21 @@ class Computation {
   readonly #results: NativeResult[];
   readonly #totalBytes: number;
   #bytes = 0;
+  #earlierBytes = 0;
   #tensor = "";
   #ops = 0;
   #commits = 0;
   #failure: { error: unknown } | undefined;
   #wake = () => {};
 
-  constructor(plan: MergePlan, folder: string, options: RunOptions, addon: Addon, events: RunEvents) {
+  constructor(plan: MergePlan, folder: string, work: Work, options: RunOptions, addon: Addon, events: RunEvents) {
     this.#plan = plan;
+    this.#work = work;
     this.#options = options;
     this.#addon = addon;
     this.#events = events;
     this.#sources = new OpenSources(plan, addon);
-    this.#shards = new OpenShards(plan, folder, addon, options.sync);
+    this.#shards = new OpenShards(plan, folder, addon, options.sync, keptShards(plan, work.done));
     this.#results = new Array(plan.ops.length);
     this.#totalBytes = plan.ops.reduce((sum, op) => sum + opBytes(op), 0);
   }
@@ -79,7 +84,7 @@ class Computation {
     const limit = this.#options.opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads);
     for (const [index, shard] of this.#plan.shards.entries()) {
       if (this.#failure) return;
-      const sink = this.#shards.create(index);
+      const sink = this.#shards.open(index);
       if (shard.ops.length === 0) void this.#startCommit(index);
       for (const opIndex of shard.ops) {
         while (this.#ops >= limit && !this.#failure) await this.#something();
@@ -100,13 +105,38 @@ class Computation {
     const op = this.#plan.ops[index] as MergeOp;
     this.#ops++;
     try {
-      this.#opEnded(index, op, await this.#addon.merge(this.#nativeOp(op, sink)));
+      const found = await this.#found(index, op);
+      if (this.#failure) return;
+      this.#opEnded(index, op, found ?? (await this.#addon.merge(this.#nativeOp(op, sink))), found !== undefined);
     } catch (error) {
       this.#fail(asSinterError(error, { op, path: this.#shards.path(op.shard) }));
     } finally {
       this.#sources.release(op);
       this.#ops--;
       this.#wake();
+    }
+  }
+
+  /** What an interrupted run said of the op, if its bytes are there. */
+  async #found(index: number, op: MergeOp): Promise<NativeResult | undefined> {
+    const recorded = this.#work.done.get(index);
+    if (recorded === undefined) return undefined;
+    try {
+      const { checksum } = await this.#addon.checksum({
+        kernel: "copy",
+        inputs: [{ source: this.#shards.source(op.shard), offset: op.offset, dtype: op.dtype, stream: 0 }],
+        count: elementCount(op.shape),
+        rows: op.shape[0] ?? 1,
+        columns: op.shape.at(-1) ?? 1,
+        params: [],
+        seed: 0,
+        tensor: op.tensor,
+        dtype: op.dtype,
+      });
+      return checksum === recorded.checksum ? recorded : undefined;
+    } catch {
+      // What cannot be read back is computed again.
+      return undefined;
     }
   }
 
@@ -119,10 +149,12 @@ class Computation {
     };
   }
 
-  #opEnded(index: number, op: MergeOp, result: NativeResult): void {
+  #opEnded(index: number, op: MergeOp, result: NativeResult, found: boolean): void {
     this.#results[index] = result;
+    if (!found) this.#work.journal.opDone(index, outputBytes(op), result);
     if (this.#options.nan === "error") refuseNonFinite(op, result);
     this.#bytes += opBytes(op);
+    if (found) this.#earlierBytes += opBytes(op);
     this.#tensor = op.tensor;
     if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
     this.#report("merging");
@@ -136,7 +168,10 @@ class Computation {
       const committed = this.#shards.commit(shard, crcs, this.#options.sync);
       if (shard === this.#plan.shards.length - 1) this.#report("syncing");
       await committed;
+      void this.#work.journal.sync();
     } catch (error) {
+      // What the disk refused to store may still be read back from the cache, once: the file is not to be gone on with.
+      this.#shards.discard(shard);
       this.#fail(asSinterError(error, { path: this.#shards.path(shard) }));
     } finally {
       this.#commits--;
@@ -145,7 +180,13 @@ class Computation {
   }
 
   #report(phase: "merging" | "syncing"): void {
-    this.#events.progress({ phase, bytes: this.#bytes, totalBytes: this.#totalBytes, tensor: this.#tensor });
+    this.#events.progress({
+      phase,
+      bytes: this.#bytes,
+      totalBytes: this.#totalBytes,
+      earlierBytes: this.#earlierBytes,
+      tensor: this.#tensor,
+    });
   }
 
   /** Keeps the first failure and makes everything in flight end. */

@@ -32,6 +32,13 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         path: context.path,
         hint: "another merge seems to write to the same folder: let it end, or choose another output folder",
       };
+    case "LOCKED":
+      return {
+        code: "output-in-use",
+        message: "another merge is writing to the output folder",
+        path: context.path,
+        hint: "let it end, or choose another output folder",
+      };
     case "SINK_OPEN":
       return { code: "sink-open", message: `cannot create the output file: ${reason}`, path: context.path };
     case "NO_SPACE":
@@ -48,6 +55,13 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         message: `cannot write the output: ${reason}`,
         path: context.path,
         tensor: op?.tensor,
+      };
+    case "NO_MEMORY":
+      return {
+        code: "no-memory",
+        message: "there is not enough memory",
+        tensor: op?.tensor,
+        hint: "use fewer --threads, or end other programs",
       };
     case "CANCELLED":
       return { code: "cancelled", message: "the merge was cancelled", tensor: op?.tensor };

@@ -12,11 +12,14 @@ import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import type { Report } from "../errors.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { fileProblem } from "./file-error.ts";
+import { wasFinishing } from "./journal.ts";
 import { MANIFEST_NAME } from "./manifest.ts";
 import { formatBytes } from "./units.ts";
 
 /** The part of a plan that decides what is in the output folder, and what must not be the output folder. */
-type OutputPlan = Pick<MergePlan, "inputFiles" | "shards" | "sideFiles" | "index" | "recipe">;
+type OutputPlan = MergePlan | typeof NOTHING_YET;
+
+const NOTHING_YET = { inputFiles: [], shards: [], sideFiles: [], index: undefined, recipe: undefined } as const;
 
 /** The output folder as it was found before anything was written. */
 export interface OutputFolder {
@@ -55,12 +58,12 @@ export function inspectOutput(plan: OutputPlan, out: string, force: boolean, rep
   const found = isFolder && existing === path ? readFolder(path, report) : [];
   const names = plannedNames(plan);
   const leftovers = found.filter((entry) => isLeftover(entry, names)).map((entry) => entry.name);
-  checkEntries(found, names, path, force, report);
+  // Of a run that was killed while files got their names, some have them.
+  const own = isFolder && existing === path && wasFinishing(path, "ops" in plan ? plan : undefined);
+  checkEntries(found, names, path, force || own, report);
   checkSpace(plan, path, existing, leftovers, report);
   return { path, exists: existing === path, entries: found.map((entry) => entry.name), leftovers };
 }
-
-const NOTHING_YET: OutputPlan = { inputFiles: [], shards: [], sideFiles: [], index: undefined };
 
 /** What can be said of the output folder before there is a plan: whether it can be written to, and holds no model. */
 export function checkOutput(out: string, force: boolean, report: Report): void {

@@ -15,6 +15,8 @@ export interface ProgressDisplay extends RunEvents {
 
 /** One moment of something that goes from no byte to all of them. */
 export interface MeterReading {
+  /** What is going on, in one word: `merging`, `downloading`. */
+  phase?: string | undefined;
   /** What is counted in place of bytes, e.g. `steps`. */
   unit?: string | undefined;
   bytes: number;
@@ -42,9 +44,9 @@ const BAR_CELLS = 20;
 export function progressDisplay(stream: ProgressStream, now: () => number = () => performance.now()): ProgressDisplay {
   const meter = makeMeter(stream, now);
   return {
-    progress({ bytes, totalBytes, phase, tensor }) {
+    progress({ bytes, totalBytes, earlierBytes, phase, tensor }) {
       const waiting = phase === "syncing" ? "waiting for the disk" : undefined;
-      meter.show({ bytes, totalBytes, earlierBytes: 0, item: tensor, waiting });
+      meter.show({ phase, bytes, totalBytes, earlierBytes, item: tensor, waiting });
     },
     end: () => meter.end(),
   };
@@ -85,7 +87,7 @@ function barLine(reading: MeterReading, seconds: number, width: number): string 
   const full = Math.floor(shareDone(reading) * BAR_CELLS);
   const bar = `[${"#".repeat(full)}${"-".repeat(BAR_CELLS - full)}]`;
   const tail = reading.waiting ?? `${remaining(reading, seconds)}  ${reading.item}`;
-  return `${bar} ${amount(reading, seconds)}  ${tail}`.slice(0, width);
+  return `${label(reading)}${bar} ${amount(reading, seconds)}  ${tail}`.slice(0, width);
 }
 
 function lineMeter(stream: ProgressStream, now: () => number): Meter {
@@ -97,10 +99,15 @@ function lineMeter(stream: ProgressStream, now: () => number): Meter {
       if (time - writtenAt < LINE_MS) return;
       writtenAt = time;
       const seconds = (time - start) / 1000;
-      stream.write(`${amount(reading, seconds)}, ${reading.waiting ?? remaining(reading, seconds)}\n`);
+      const left = reading.waiting ?? `${remaining(reading, seconds)}, ${reading.item}`;
+      stream.write(`${label(reading)}${amount(reading, seconds)}, ${left}\n`);
     },
     end() {},
   };
+}
+
+function label({ phase }: MeterReading): string {
+  return phase === undefined ? "" : `${phase} `;
 }
 
 function shareDone({ bytes, totalBytes }: MeterReading): number {

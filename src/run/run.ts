@@ -1,23 +1,27 @@
-import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Problem, Report } from "../errors.ts";
+import { type Problem, Report, SinterError } from "../errors.ts";
 import type { Addon, NativeResult } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { computeShards } from "./compute.ts";
-import { onFile } from "./file-error.ts";
+import { fileProblem, onFile } from "./file-error.ts";
 import { finishSteps, performStep } from "./finish.ts";
+import { JOURNAL_NAME, type Journal } from "./journal.ts";
+import { changedInputs, type JournalHeader } from "./journal-header.ts";
 import { MANIFEST_NAME, manifestText } from "./manifest.ts";
 import { nonFiniteWarnings } from "./non-finite.ts";
 import { bytesToWrite, inspectOutput, type OutputFolder, plannedNames } from "./output.ts";
 import { checkSources } from "./sources.ts";
 import { stageFile, syncStaged } from "./stage.ts";
 import type { RunEvents, RunOptions, RunResult } from "./types.ts";
+import { beginWork, lockFolder, removeFile, takeBackNames, type Work } from "./unfinished.ts";
 
 /**
  * Carries out a plan: writes the merged model into the folder `out`.
  *
- * Either the whole model is there when this returns, or nothing of it is there when this throws: everything is written
- * under temporary names, which are turned into final ones by `finishSteps` once all of it is on the disk.
+ * Everything is written under temporary names, which are turned into final ones by `finishSteps` once all of it is on the
+ * disk. So either the whole model is there when this returns, or none when this throws: then temporary files and the
+ * journal may be there, from which the next run of the same plan goes on.
  * @throws SinterError naming tensor, model and file; for a folder that cannot take the output before anything is written.
  */
 export async function runPlan(
@@ -30,36 +34,65 @@ export async function runPlan(
   const start = performance.now();
   const report = new Report();
   checkSources(plan, report);
-  const folder = inspectOutput(plan, out, options.force, report);
+  const found = inspectOutput(plan, out, options.force, report);
   report.throwIfErrors();
 
-  const created = createFolders(plan, folder);
-  let results: NativeResult[];
+  const created = createFolders(plan, found);
+  let unlock = () => {};
   try {
-    for (const name of folder.leftovers) removeFile(join(folder.path, name));
-    results = await writeStaged(plan, folder.path, options, addon, events);
-    // A file that shrank within its last page gave zeros and no fault.
-    checkSources(plan, report);
+    unlock = lockFolder(found.path, addon);
+    // Until the lock was there, another process may have written here.
+    const folder = inspectOutput(plan, out, options.force, report);
     report.throwIfErrors();
-    for (const step of finishSteps(plan, folder)) performStep(step, folder.path, options.sync);
-  } catch (error) {
-    discard(plan, folder, created);
-    throw error;
+    const { results, journal } = await writeAll(plan, folder, options, addon, events);
+    return {
+      folder: folder.path,
+      seconds: (performance.now() - start) / 1000,
+      bytesRead: plan.totals.bytesRead,
+      bytesWritten: bytesToWrite(plan),
+      warnings: [
+        ...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []),
+        ...leftoverWarnings(plan, folder),
+        ...journalWarnings(journal, folder.path),
+      ],
+      checksums: new Map(plan.ops.map((op, i) => [op.tensor, results[i]?.checksum ?? ""])),
+    };
+  } finally {
+    unlock();
+    removeEmpty(created);
   }
-  return {
-    folder: folder.path,
-    seconds: (performance.now() - start) / 1000,
-    bytesRead: plan.totals.bytesRead,
-    bytesWritten: bytesToWrite(plan),
-    warnings: [...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []), ...leftoverWarnings(plan, folder)],
-    checksums: new Map(plan.ops.map((op, i) => [op.tensor, results[i]?.checksum ?? ""])),
-  };
+}
+
+/** From the empty folder, or what an interrupted run left there, to the model. */
+async function writeAll(
+  plan: MergePlan,
+  folder: OutputFolder,
+  options: RunOptions,
+  addon: Addon,
+  events: RunEvents,
+): Promise<{ results: NativeResult[]; journal: Journal }> {
+  let work: Work | undefined;
+  try {
+    work = beginWork(plan, folder.path, folder.leftovers, options);
+    events.begun?.(work.beginning);
+    const results = await writeStaged(plan, folder.path, work, options, addon, events);
+    checkUnchanged(work.header);
+    await work.journal.finish();
+    for (const step of finishSteps(plan, folder)) performStep(step, folder.path, options.sync);
+    await work.journal.close();
+    removeFile(join(folder.path, JOURNAL_NAME));
+    return { results, journal: work.journal };
+  } catch (error) {
+    await work?.journal.close();
+    throw takeBack(plan, folder, work, options, error);
+  }
 }
 
 /** Writes every file of the output under its temporary name and waits for the disk to have it. */
 async function writeStaged(
   plan: MergePlan,
   folder: string,
+  work: Work,
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
@@ -71,7 +104,7 @@ async function writeStaged(
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  const results = await computeShards(plan, folder, options, addon, events).finally(() => sidesSynced);
+  const results = await computeShards(plan, folder, work, options, addon, events).finally(() => sidesSynced);
   const failed = await sidesSynced;
   if (failed) throw failed.error;
 
@@ -97,25 +130,75 @@ function createFolder(path: string): string[] {
   return created;
 }
 
-function removeFile(path: string): void {
-  onFile("cannot remove the file", path, () => rmSync(path, { force: true }));
-}
-
 /**
- * Takes back what a failed run wrote: temporary files, files that were not there before, and folders that it made.
- * What already replaced a file of an older model stays; without an entry file, which goes first, it is no model.
+ * Leaves of a failed run what the next one can go on from: shards under their temporary names and the journal. Where
+ * there is nothing to go on from, nothing of the run is left. What already replaced a file of an older model stays;
+ * without an entry file, which goes first, it is no model.
+ * @param work undefined where nothing was begun: then nothing is touched.
+ * @returns the error to report: `error`, and where work was kept, how to go on.
  */
-function discard(plan: MergePlan, folder: OutputFolder, created: readonly string[]): void {
+function takeBack(
+  plan: MergePlan,
+  folder: OutputFolder,
+  work: Work | undefined,
+  { resume }: RunOptions,
+  error: unknown,
+): unknown {
+  if (work === undefined) return error;
   const before = new Set(folder.entries);
+  const shards = new Set(plan.shards.map(({ file }) => file));
+  const useful = resume !== "never" && isUseful(plan, folder, work, error);
   try {
+    if (useful && work.journal.finishing) takeBackNames(plan, folder.path);
     for (const name of plannedNames(plan)) {
-      removeFile(join(folder.path, `${name}.tmp`));
+      if (!useful || !shards.has(name)) removeFile(join(folder.path, `${name}.tmp`));
       if (!before.has(name)) removeFile(join(folder.path, name));
     }
-    for (const path of created) rmdirSync(path);
+    if (!useful) removeFile(join(folder.path, JOURNAL_NAME));
   } catch {
     // The failure that led here is the one to report; a file left behind has a temporary name or no model around it.
   }
+  if (!useful || !(error instanceof SinterError)) return error;
+  const kept = `what is done is kept in ${folder.path}: the same command goes on from there`;
+  const problems = error.problems.map((problem, i) =>
+    i > 0 ? problem : { ...problem, hint: problem.hint === undefined ? kept : `${problem.hint}\n  → ${kept}` },
+  );
+  return new SinterError(problems, error.exitCode);
+}
+
+/** Whether the next run will be able to go on from what there is. */
+function isUseful(plan: MergePlan, folder: OutputFolder, work: Work, error: unknown): boolean {
+  if (work.journal.ops + work.done.size === 0) return false;
+  const { finishing } = work.journal;
+  const isThere = (file: string) =>
+    existsSync(join(folder.path, `${file}.tmp`)) || (finishing && existsSync(join(folder.path, file)));
+  if (!plan.shards.some(({ file }) => isThere(file))) return false;
+  const lost = error instanceof SinterError && error.problems.some(({ code }) => code === "shard-replaced");
+  // An input that cannot be read now may be back the next time.
+  return !lost && !changedInputs(work.header).some(({ code }) => code === "source-changed");
+}
+
+/** @throws SinterError where an input is not the file that it was when the run began. */
+function checkUnchanged(header: JournalHeader): void {
+  const changed = changedInputs(header);
+  if (changed.length > 0) throw new SinterError(changed);
+}
+
+/** Takes away the folders that were made, as far as nothing is in them. */
+function removeEmpty(created: readonly string[]): void {
+  for (const path of created) {
+    try {
+      rmdirSync(path);
+    } catch {
+      return;
+    }
+  }
+}
+
+function journalWarnings({ failure }: Journal, folder: string): Problem[] {
+  if (failure === undefined) return [];
+  const problem = fileProblem("the merge could not note what was done", join(folder, JOURNAL_NAME), failure);
+  return [{ ...problem, hint: "the model is whole; had it been interrupted, the work would have been lost" }];
 }
 
 const TOKENIZER_FILE =

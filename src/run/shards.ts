@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
@@ -19,21 +19,34 @@ export class OpenShards {
   readonly #inodes = new Map<string, number>();
 
   readonly #durable: boolean;
+  readonly #kept: ReadonlySet<number>;
+  /** Kept files mapped for reading, by shard. */
+  readonly #sources = new Map<number, number>();
 
-  /** @param durable whether the shards will be synced. */
-  constructor(plan: MergePlan, folder: string, addon: Addon, durable: boolean) {
+  /**
+   * @param durable whether the shards will be synced.
+   * @param kept shards whose temporary files an interrupted run left: they are gone on with.
+   */
+  constructor(plan: MergePlan, folder: string, addon: Addon, durable: boolean, kept: ReadonlySet<number>) {
     this.#durable = durable;
+    this.#kept = kept;
     this.#plan = plan;
     this.#folder = folder;
     this.#addon = addon;
     this.#left = plan.shards.map((shard) => shard.ops.length);
   }
 
-  /** Creates the shard's temporary file in its whole size, header written. @throws SinterError naming the file. */
-  create(index: number): number {
+  /**
+   * Creates the shard's temporary file in its whole size, or opens the one that was kept, and writes the header.
+   * @throws SinterError naming the file.
+   */
+  open(index: number): number {
     const path = this.path(index);
     return this.#guard(path, () => {
-      const sink = this.#addon.createSink(path, this.#shard(index).size, this.#durable);
+      const { size } = this.#shard(index);
+      const sink = this.#kept.has(index)
+        ? this.#addon.openSink(path, size, this.#durable)
+        : this.#addon.createSink(path, size, this.#durable);
       this.#sinks.set(index, sink);
       this.#inodes.set(path, statSync(path).ino);
       if (this.#shard(index).format === "safetensors") {
@@ -41,6 +54,15 @@ export class OpenShards {
       }
       return sink;
     });
+  }
+
+  /** The shard's file for reading what is in it. @throws SinterError naming the file. */
+  source(index: number): number {
+    const known = this.#sources.get(index);
+    if (known !== undefined) return known;
+    const { handle } = this.#guard(this.path(index), () => this.#addon.openSource(this.path(index)));
+    this.#sources.set(index, handle);
+    return handle;
   }
 
   /** Says that one more op of the shard has ended well. @returns whether it was the last. */
@@ -67,6 +89,7 @@ export class OpenShards {
       });
     }
     this.#sinks.delete(index);
+    this.#closeSource(index);
     try {
       await this.#addon.commitSink(sink, sync);
     } catch (error) {
@@ -87,7 +110,24 @@ export class OpenShards {
     }
   }
 
+  /** Removes a shard's temporary file, as far as that goes. */
+  discard(index: number): void {
+    try {
+      rmSync(this.path(index), { force: true });
+    } catch {
+      // The failure that led here is the one to report.
+    }
+  }
+
+  #closeSource(index: number): void {
+    const source = this.#sources.get(index);
+    if (source === undefined) return;
+    this.#sources.delete(index);
+    this.#addon.close(source);
+  }
+
   closeAll(): void {
+    for (const index of [...this.#sources.keys()]) this.#closeSource(index);
     for (const sink of this.#sinks.values()) this.#addon.close(sink);
     this.#sinks.clear();
   }

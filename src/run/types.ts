@@ -1,4 +1,5 @@
 import type { Problem } from "../errors.ts";
+import type { Beginning } from "./unfinished.ts";
 
 /** What to do about a NaN or an infinity in an input. */
 export type NanPolicy = "warn" | "error" | "ignore";
@@ -10,6 +11,11 @@ export interface RunOptions {
   nan: NanPolicy;
   /** Wait for the disk to have every byte before a file gets its name. Off in benchmarks only. */
   sync: boolean;
+  /**
+   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `never`: and leave nothing
+   * to go on from, because the inputs will not be there again.
+   */
+  resume: boolean | "never";
   /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
   opsInFlight?: number | undefined;
   /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */
@@ -17,16 +23,20 @@ export interface RunOptions {
 }
 
 export interface RunProgress {
-  /** `syncing`: all is computed, the disk is not done. */
-  phase: "merging" | "syncing";
+  /** `reading`: nothing is written. `syncing`: all is computed, the disk is not done. */
+  phase: "merging" | "reading" | "syncing";
   /** Bytes read and written so far, and in all. */
   bytes: number;
   totalBytes: number;
+  /** Those of `bytes` that an earlier, interrupted run computed. */
+  earlierBytes: number;
   /** Output name of the tensor that ended last. */
   tensor: string;
 }
 
 export interface RunEvents {
+  /** Said once, before anything is computed. */
+  begun?(beginning: Beginning): void;
   progress(progress: RunProgress): void;
 }
 

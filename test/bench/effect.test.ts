@@ -5,7 +5,9 @@ import { compared } from "./effect-oracle.ts";
 /** A tensor whose reference is zero but for its norm: differences are the values themselves. */
 function tensor(part: TensorSums["part"], output: number[], models: number[][], reference = 100): TensorSums {
   const zero = output.map(() => 0);
-  return { part, elements: output.length, reference, compared: compared(zero, output, models) };
+  const sums = compared(zero, output, models);
+  sums[3 * (models.length + 1) + 2] = reference;
+  return { part, elements: output.length, compared: sums };
 }
 
 const ATTENTION = tensor(

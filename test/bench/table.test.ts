@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { cosineText, normText, rateText, secondsText, shareText } from "../../src/bench/figures.ts";
 import { benchNotes, benchText } from "../../src/bench/table.ts";
+import { cosineText, normText, rateText, secondsText, shareText } from "../../src/report/figures.ts";
 import { measured, result } from "./results.ts";
 
 test("the table has a line for each model and each method, with the figures of the whole", () => {

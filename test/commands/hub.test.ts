@@ -212,3 +212,69 @@ describe.skipIf(!ADDON_BUILT)("with the addon", () => {
     expect(existsSync(join(folder, "home"))).toBe(false);
   });
 });
+
+describe("sinter inspect", () => {
+  test("understands a model of the Hub from its headers, and downloads neither weights nor anything into the cache", async () => {
+    const weights = new Uint8Array(readFileSync(join(folder, "b", "model.safetensors")));
+    // With 20 MB of which a download would tell.
+    const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + headerLength(weights))));
+    const end = Math.max(
+      ...Object.values<{ data_offsets?: number[] }>(header).map((one) => one.data_offsets?.[1] ?? 0),
+    );
+    const text = JSON.stringify({
+      ...header,
+      padding: { dtype: "U8", shape: [20e6], data_offsets: [end, end + 20e6] },
+    });
+    const large = new Uint8Array(8 + text.length + end + 20e6);
+    large.set(new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer));
+    large.set(new TextEncoder().encode(text), 8);
+    const files = {
+      ...filesOf(join(folder, "b")),
+      "model.safetensors": large,
+    };
+    hub.repositories.set("org/large", { commit: "c".repeat(40), refs: ["main"], files });
+    const { code, out, err } = await start("sinter inspect org/large --json");
+    expect([code, err]).toEqual([0, expect.stringContaining("not downloaded: read from the headers on the Hub")]);
+    const value = JSON.parse(out);
+    expect(value).toMatchObject({ name: "org/large", family: "llama", missing: [], unknown: ["padding"] });
+    expect(value.folder).toBe(`${hub.endpoint}/org/large/tree/${"c".repeat(40)}`);
+    expect(value.files).toEqual([{ name: "model.safetensors", bytes: large.length, tensors: 22 }]);
+    const asked = hub.seen.filter(({ path, server }) => server === "store" || path.endsWith(".safetensors"));
+    expect(asked.every(({ range }) => range !== undefined)).toBe(true);
+    expect(existsSync(join(folder, "home", "hub"))).toBe(false);
+    hub.repositories.delete("org/large");
+  });
+
+  test("a server without ranges is not read to the end, and PyTorch's files are refused by name", async () => {
+    hub.trouble = (seen) => {
+      if (seen.server !== "store") return undefined;
+      return new Response(new Uint8Array(readFileSync(join(folder, "b", "model.safetensors"))));
+    };
+    expect(await start("sinter inspect org/b")).toMatchObject({ code: 0, out: expect.stringContaining("llama") });
+    hub.trouble = undefined;
+    const { "model.safetensors": _, ...rest } = filesOf(join(folder, "b"));
+    const files = { ...rest, "pytorch_model.bin": new Uint8Array(100) };
+    hub.repositories.set("org/torch", { commit: "d".repeat(40), refs: ["main"], files });
+    const { code, err } = await start("sinter inspect org/torch");
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("has its weights in PyTorch's format (pytorch_model.bin)"),
+    ]);
+    hub.repositories.delete("org/torch");
+  });
+
+  test("what is wrong with a header is told with the model's page, not with a folder that is gone", async () => {
+    const files = { ...filesOf(join(folder, "b")), "model.safetensors": new Uint8Array(5000).fill(65) };
+    hub.repositories.set("org/broken", { commit: "e".repeat(40), refs: ["main"], files });
+    const { code, err } = await start("sinter inspect org/broken");
+    expect(code).toBe(1);
+    expect(err).toContain("not a safetensors file");
+    expect(err).toContain(`${hub.endpoint}/org/broken/tree/`);
+    expect(err).not.toContain("sinter-inspect-");
+    hub.repositories.delete("org/broken");
+  });
+});
+
+function headerLength(bytes: Uint8Array): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+}

@@ -28,7 +28,7 @@ async function executeHere(program: string, args: readonly string[], out: string
   if (program === "mergekit-extract-lora")
     return { args, exitCode: await extract([...args, "--quiet"]), text: "", out };
   try {
-    const options = { force: true, nan: "warn", sync: false } as const;
+    const options = { force: true, resume: true, nan: "warn", sync: false } as const;
     await runPlan(await runnable(program, args), out, options, native(), silentProgress);
     return { args, exitCode: 0, text: "", out };
   } catch (error) {

@@ -25,7 +25,7 @@ async function mergeWhile(meddle: () => void): Promise<readonly string[]> {
     },
   };
   try {
-    const options = { force: false, nan: "warn", sync: false, opsInFlight: 1 } as const;
+    const options = { force: false, resume: true, nan: "warn", sync: false, opsInFlight: 1 } as const;
     await runPlan(plan, work.path("out"), options, native(), events);
     return [];
   } catch (error) {

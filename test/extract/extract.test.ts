@@ -283,7 +283,11 @@ describe("an adapter's rank is lowered", () => {
     await extract(folder, { maxRank: 16 });
     const report = new Report();
     const prepared = prepareReduction({ path: join(folder, "adapter") }, undefined, report);
-    const work = { addon: native(), run: { force: true, nan: "warn", sync: false } as const, events: silentProgress };
+    const work = {
+      addon: native(),
+      run: { force: true, resume: true, nan: "warn", sync: false } as const,
+      events: silentProgress,
+    };
     const out = join(folder, "reduced");
     await runReduction(prepared, out, { maxRank: 3, energy: undefined }, work);
     const reduced = readSafetensors(join(out, "adapter_model.safetensors")).tensors;

@@ -1,12 +1,16 @@
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { DTYPE_BYTES } from "../../src/model/dtype.ts";
 import type { Addon, NativeError, NativeInfo, NativeOp, NativeResult } from "../../src/native.ts";
+import { JOURNAL_NAME } from "../../src/run/journal.ts";
 
 export interface FakeOptions {
   /** Called when an op is about to be computed; may throw a `nativeError`, return a result in part, or wait. */
   onMerge?: (op: NativeOp) => Promise<Partial<NativeResult> | undefined> | Partial<NativeResult> | undefined;
   onCommit?: (path: string) => void;
   onWrite?: (path: string) => void;
+  /** Called when what an interrupted run left is checked; may give another checksum. */
+  onCheck?: (tensor: string) => Promise<Partial<NativeResult> | undefined> | Partial<NativeResult> | undefined;
+  onLock?: (path: string) => void;
   onOpen?: (path: string) => void;
   /** Added to the size that `openSource` gives. */
   grown?: number;
@@ -85,6 +89,12 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       ftruncateSync(fd, size);
       return add(path, fd);
     },
+    openSink(path, size) {
+      calls.push(`go on with ${base(path)}`);
+      const fd = openSync(path, "r+");
+      ftruncateSync(fd, size);
+      return add(path, fd);
+    },
     writeSink(sink, offset, bytes) {
       const { path, fd } = take(sink);
       options.onWrite?.(path);
@@ -103,7 +113,7 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       const { path, fd } = take(handle);
       files.delete(handle);
       closeSync(fd);
-      calls.push(`close ${base(path)}`);
+      if (base(path) !== JOURNAL_NAME) calls.push(`close ${base(path)}`);
     },
     merge(op) {
       calls.push(`merge ${op.tensor}`);
@@ -111,11 +121,20 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       most = Math.max(most, running);
       return compute(op).finally(() => running--);
     },
-    checksum() {
-      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan computes nothing that it does not write"));
+    async checksum(op) {
+      calls.push(`check ${op.tensor}`);
+      return { checksum: `sum-of-${op.tensor}`, crc32: 0, nonFinite: [false], ...(await options.onCheck?.(op.tensor)) };
     },
+    lock(path) {
+      options.onLock?.(path);
+      return add(path, openSync(path, "a"));
+    },
+    sha256: () => Promise.reject(nativeError("BAD_ARGUMENT", "running a plan hashes no file")),
     compare() {
       return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan compares nothing"));
+    },
+    difference() {
+      return Promise.reject(nativeError("BAD_ARGUMENT", "running a plan takes no differences"));
     },
     decompose() {
       throw new Error("nothing here decomposes");

@@ -29,7 +29,7 @@ export interface FixtureOptions {
 /** Bytes of one tensor of the fixture. */
 export const TENSOR_BYTES = 16;
 
-export const OPTIONS: RunOptions = { force: false, nan: "warn", sync: true };
+export const OPTIONS: RunOptions = { force: false, resume: true, nan: "warn", sync: true };
 export const SILENT = { progress() {} };
 
 const roots: string[] = [];

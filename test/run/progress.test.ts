@@ -12,7 +12,7 @@ function display(isTTY: boolean, columns = 120) {
 }
 
 function at(bytes: number, phase: RunProgress["phase"] = "merging"): RunProgress {
-  return { phase, bytes, totalBytes: 4e9, tensor: "model.layers.3.mlp.up_proj.weight" };
+  return { phase, bytes, totalBytes: 4e9, earlierBytes: 0, tensor: "model.layers.3.mlp.up_proj.weight" };
 }
 
 test("a terminal gets one line with bytes, rate, time left and the tensor", () => {
@@ -20,7 +20,7 @@ test("a terminal gets one line with bytes, rate, time left and the tensor", () =
   clock.ms = 1000;
   bar.progress(at(1e9));
   expect(written).toEqual([
-    "\r[#####---------------]  25 %  1.00 GB of 4.00 GB  1.00 GB/s  3.0 s left  model.layers.3.mlp.up_proj.weight\u001B[K",
+    "\rmerging [#####---------------]  25 %  1.00 GB of 4.00 GB  1.00 GB/s  3.0 s left  model.layers.3.mlp.up_proj.weight\u001B[K",
   ]);
 });
 
@@ -57,15 +57,15 @@ test("the bar is taken off the screen at the end, and nothing is written where t
   expect(written.at(-1)).toBe("\r\u001B[K");
 });
 
-test("a log gets a plain line every two seconds", () => {
+test("a log gets a plain line every two seconds, with the phase and the tensor", () => {
   const { written, clock, display: lines } = display(false);
   for (let ms = 500; ms <= 5000; ms += 500) {
     clock.ms = ms;
     lines.progress(at(ms * 8e5));
   }
   expect(written).toEqual([
-    " 40 %  1.60 GB of 4.00 GB  800 MB/s, 3.0 s left\n",
-    " 80 %  3.20 GB of 4.00 GB  800 MB/s, 1.0 s left\n",
+    "merging  40 %  1.60 GB of 4.00 GB  800 MB/s, 3.0 s left, model.layers.3.mlp.up_proj.weight\n",
+    "merging  80 %  3.20 GB of 4.00 GB  800 MB/s, 1.0 s left, model.layers.3.mlp.up_proj.weight\n",
   ]);
 });
 

@@ -30,7 +30,7 @@ async function run(
   return await runBakllama(config, fp16, {
     out,
     options: DEFAULT_OPTIONS,
-    run: { force: true, nan: "warn", sync: true },
+    run: { force: true, resume: true, nan: "warn", sync: true },
     engine: { threads: 0, target: "auto" },
     messages: { quiet: false, json: false, plan: false },
   });

@@ -53,7 +53,7 @@ async function run(
     { ...DEFAULT_OPTIONS, outShardSize: maxShardSize },
     {
       out: outputDir ?? beside,
-      run: { force: true, nan: "warn", sync: true },
+      run: { force: true, resume: true, nan: "warn", sync: true },
       engine: { threads: 0, target: "auto" },
       messages: { quiet: false, json: false, plan: false },
     },

@@ -63,7 +63,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
       expertLayout: "separate",
     },
     allowSame,
-    run: { force: true, nan: "warn", sync: true },
+    run: { force: true, resume: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
   });

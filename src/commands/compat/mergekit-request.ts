@@ -27,7 +27,7 @@ export function mergekitRequest(values: OptionValues<typeof MERGEKIT_OPTIONS>): 
       cacheDir: values.transformersCache,
     },
     loraCache: loraCacheOf(values),
-    run: { force: true, nan: "warn", sync: true },
+    run: { force: true, resume: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
   };

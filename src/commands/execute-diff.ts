@@ -1,0 +1,83 @@
+import { matchesGlob } from "../architecture/glob.ts";
+import { diffJson } from "../diff/json.ts";
+import { openForDiff } from "../diff/models.ts";
+import { pairTensors } from "../diff/pair.ts";
+import { runDiff } from "../diff/run.ts";
+import { diffText } from "../diff/table.ts";
+import type { Pairing } from "../diff/types.ts";
+import { readVocabularies } from "../diff/vocabulary.ts";
+import { Report, SinterError } from "../errors.ts";
+import { progressDisplay, silentProgress } from "../run/progress.ts";
+import { withSignals } from "../run/signals.ts";
+import { formatBytes, formatSeconds } from "../run/units.ts";
+import { loadAddon } from "./execute-merge.ts";
+import { fetchNamed, refOf } from "./fetch-named.ts";
+import { print, printProblems, writeError } from "./terminal.ts";
+
+export interface DiffRequest {
+  left: string;
+  right: string;
+  base: string | undefined;
+  cacheDir: string | undefined;
+  architectures: string | undefined;
+  filter: readonly string[];
+  thresholds: readonly number[];
+  by: "module" | "layer" | "tensor";
+  top: number | undefined;
+  /** 0: one per CPU. */
+  threads: number;
+  quiet: boolean;
+  json: boolean;
+}
+
+/** Compares two models and prints what was found. @returns the exit code. @throws SinterError */
+export async function executeDiff(request: DiffRequest): Promise<number> {
+  const { left, right, base, cacheDir, quiet } = request;
+  const refs = [left, right, ...(base === undefined ? [] : [base])].map(refOf);
+  const report = new Report();
+  await fetchNamed(refs, cacheDir, { quiet, check: () => {}, report });
+  const models = openForDiff(refs, request, report);
+  report.throwIfErrors();
+  if (models === undefined) throw new SinterError(report.errors);
+  printProblems("warning", report.warnings);
+  const pairing = filtered(pairTensors(models, readVocabularies(models)), request.filter);
+  const addon = loadAddon({ threads: request.threads, target: "auto" });
+  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const result = await withSignals(
+    (signal) =>
+      runDiff(pairing, { left, right, base }, request.thresholds, addon, signal, events).finally(() => events.end()),
+    undefined,
+    "the models were not compared",
+  );
+  await print(
+    request.json ? diffJson(result, request.top) : diffText(result, { by: request.by, top: request.top ?? 10 }),
+  );
+  const rate = formatBytes(result.bytesRead / Math.max(result.seconds, 1e-3));
+  if (!quiet && !request.json) {
+    writeError(`${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`);
+  }
+  return 0;
+}
+
+/** @throws SinterError where no tensor is left, or there was none. */
+function filtered(pairing: Pairing, patterns: readonly string[]): Pairing {
+  const wanted = (tensor: string) => patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, tensor));
+  const pairs = pairing.pairs.filter(({ tensor }) => wanted(tensor));
+  if (pairs.length === 0) {
+    const none = pairing.pairs.length === 0;
+    const first = pairing.pairs[0]?.tensor;
+    throw new SinterError({
+      code: "nothing-to-compare",
+      message: none ? "the models have no tensor in common" : `no tensor is called ${patterns.join(" or ")}`,
+      hint:
+        first === undefined ? "sinter inspect shows what each has" : `names are like ${first}; * stands for any text`,
+    });
+  }
+  return {
+    ...pairing,
+    pairs,
+    onlyLeft: pairing.onlyLeft.filter(wanted),
+    onlyRight: pairing.onlyRight.filter(wanted),
+    notCompared: pairing.notCompared.filter(({ tensor }) => wanted(tensor)),
+  };
+}

@@ -1,0 +1,64 @@
+import { type CommandModule, runCommandLine } from "./command.ts";
+import { COMMANDS } from "./index.ts";
+import { PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+
+const OPTIONS = {
+  html: {
+    kind: "value",
+    name: "html",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    shownDefault: "FOLDER-report.html, beside the folder",
+    doc: "Where to write the page.",
+    group: "Output",
+  },
+  intermediateDir: {
+    kind: "value",
+    name: "intermediate-dir",
+    short: "I",
+    metavar: "FOLDER",
+    read: text,
+    default: undefined,
+    doc: "For the output of sinter multi: where the merges are that it is made of.",
+    group: "Models",
+  },
+  cacheDir: PLANNING_OPTIONS.cacheDir,
+  architectures: PLANNING_OPTIONS.architectures,
+  threads: THREADS_OPTION,
+  quiet: {
+    kind: "flag",
+    name: "quiet",
+    short: "q",
+    negatable: false,
+    default: false,
+    doc: "No progress.",
+    group: "Messages",
+  },
+} as const satisfies Options;
+
+export const spec: CommandSpec<typeof OPTIONS> = {
+  name: "sinter report",
+  summary: COMMANDS.report.summary,
+  positionals: [{ name: "FOLDER", doc: "A folder that sinter merge wrote.", required: true }],
+  options: OPTIONS,
+  examples: [
+    { command: "sinter report ./merged", doc: "Write ./merged-report.html" },
+    {
+      command: "sinter merge ties.yml ./merged --report ties.html",
+      doc: "Merge, and write it at once, speed included",
+    },
+  ],
+  notes: [
+    "Reads the output and all of its inputs once. The page needs nothing but itself: no network, no script. Models are " +
+      "looked for where the recipe names them: start it where the merge was started.",
+  ],
+};
+
+export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
+
+async function run(options: OptionValues<typeof OPTIONS>, [folder = ""]: readonly string[]): Promise<number> {
+  const { executeReport } = await import("./execute-report.ts");
+  return await executeReport({ ...options, folder });
+}

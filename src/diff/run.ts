@@ -1,0 +1,71 @@
+import type { Addon } from "../native.ts";
+import { measureAll, measuredBytes } from "../run/measure.ts";
+import type { RunEvents } from "../run/types.ts";
+import { differenceOf, type TensorSums } from "./figures.ts";
+import type { DiffResult, GroupDifference, Pair, Pairing, TensorDifference } from "./types.ts";
+
+/** Most thresholds of one comparison: what native code has room for. */
+export const MOST_THRESHOLDS = 8;
+
+/**
+ * Reads every pair of tensors once and says how they differ.
+ * @param thresholds not negative, at most `MOST_THRESHOLDS`.
+ * @throws SinterError for the first failure, or the signal's reason.
+ */
+export async function runDiff(
+  { pairs, onlyLeft, onlyRight, notCompared, notes }: Pairing,
+  names: Pick<DiffResult, "left" | "right" | "base">,
+  thresholds: readonly number[],
+  addon: Addon,
+  signal: AbortSignal | undefined,
+  events: RunEvents,
+): Promise<DiffResult> {
+  const start = performance.now();
+  const items = pairs.map((pair) => ({ ...pair, count: pair.elements }));
+  const sums = await measureAll(
+    items,
+    ({ count, rows }, inputs) => addon.difference({ ...inputs, count, rows: Math.max(1, rows), thresholds }),
+    addon,
+    signal,
+    events,
+  );
+  const measured = pairs.map((pair, i): Measured => {
+    return { pair, sums: { elements: pair.elements, sums: sums[i] as Float64Array, withBase: pair.inputs.length > 2 } };
+  });
+  return {
+    ...names,
+    thresholds,
+    total: differenceOf(sumsOf(measured), thresholds),
+    modules: grouped(measured, ({ module }) => module, thresholds),
+    layers: grouped(measured, ({ layer }) => layer, thresholds),
+    tensors: measured.map(({ pair: { tensor, module, layer }, sums }): TensorDifference => {
+      return { tensor, module, layer, ...differenceOf([sums], thresholds) };
+    }),
+    onlyLeft,
+    onlyRight,
+    notCompared,
+    notes,
+    bytesRead: items.reduce((bytes, item) => bytes + measuredBytes(item), 0),
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+interface Measured {
+  pair: Pair;
+  sums: TensorSums;
+}
+
+function sumsOf(measured: readonly Measured[]): TensorSums[] {
+  return measured.map(({ sums }) => sums);
+}
+
+function grouped(
+  measured: readonly Measured[],
+  nameOf: (pair: Pair) => string | undefined,
+  thresholds: readonly number[],
+): GroupDifference[] {
+  const groups = Map.groupBy(measured, ({ pair }) => nameOf(pair));
+  return [...groups].flatMap(([name, members]) =>
+    name === undefined ? [] : [{ name, ...differenceOf(sumsOf(members), thresholds) }],
+  );
+}

@@ -1,0 +1,130 @@
+import type { Difference, DiffResult } from "./types.ts";
+
+export interface TableOptions {
+  /** What has a row each. */
+  by: "module" | "layer" | "tensor";
+  /** Most rows of the largest changes. */
+  top: number;
+}
+
+/** More names than these are counted, not listed. */
+const LISTED = 8;
+
+/** The comparison as text: a line on each model, a table, the tensors that changed most, and what was left out. */
+export function diffText(result: DiffResult, { by, top }: TableOptions): string {
+  const { total, tensors } = result;
+  const groups = { module: result.modules, layer: result.layers, tensor: named(tensors) }[by];
+  const changed = tensors.filter(({ norm }) => norm > 0);
+  const largest = changed.toSorted((a, b) => (b.relative ?? Infinity) - (a.relative ?? Infinity)).slice(0, top);
+  const sections = [
+    intro(result),
+    figuresTable(by, [...groups, { name: "all", ...total }], result),
+    ...(by === "tensor" || largest.length === 0
+      ? []
+      : [`Largest relative changes:\n${figuresTable("tensor", named(largest), result)}`]),
+    ...leftOut(result),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function named<T extends { tensor: string }>(tensors: readonly T[]): (T & { name: string })[] {
+  return tensors.map((tensor) => ({ ...tensor, name: tensor.tensor }));
+}
+
+function intro({ left, right, base, total, notes }: DiffResult): string {
+  const same = total.tensors > 0 && total.norm === 0 && total.nonFinite.left + total.nonFinite.right === 0;
+  return [
+    `${right} against ${left}${base === undefined ? "" : `, both against ${base}`}: ${total.tensors} tensors, ` +
+      `${total.elements.toLocaleString("en")} elements`,
+    ...(same ? ["Every element is the same."] : []),
+    ...notes.map((note) => `Note: ${note}.`),
+  ].join("\n");
+}
+
+function figuresTable(
+  by: string,
+  rows: readonly (Difference & { name: string })[],
+  { thresholds, base }: DiffResult,
+): string {
+  const density = [0, ...thresholds];
+  const head = [
+    by,
+    ...(by === "tensor" ? [] : ["tensors"]),
+    "|a|",
+    "|b - a|",
+    "relative",
+    "cosine",
+    "largest",
+    ...density.map((above) => (above === 0 ? "changed" : `> ${above}`)),
+    ...(base === undefined ? [] : ["|a - base|", "|b - base|", "cosine of changes", "conflicts"]),
+  ];
+  return aligned([head, ...rows.map((row) => cells(row, by !== "tensor", base !== undefined))]);
+}
+
+function cells(row: Difference & { name: string }, counts: boolean, hasBase: boolean): string[] {
+  const { name, tensors, leftNorm, norm, relative, cosine, largest, density, base } = row;
+  return [
+    name,
+    ...(counts ? [String(tensors)] : []),
+    number(leftNorm),
+    number(norm),
+    share(relative),
+    fraction(cosine),
+    number(largest),
+    ...density.map(({ share: part }) => share(part)),
+    ...(hasBase
+      ? [number(base?.leftChange), number(base?.rightChange), fraction(base?.cosine), share(base?.signConflicts)]
+      : []),
+  ];
+}
+
+/** Names to the left, numbers to the right. */
+function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  "),
+    )
+    .join("\n");
+}
+
+function leftOut({ left, right, total, onlyLeft, onlyRight, notCompared }: DiffResult): string[] {
+  const { nonFinite, base } = total;
+  const broken = nonFinite.left + nonFinite.right + (base?.nonFinite ?? 0);
+  const sections = [
+    ...(onlyLeft.length === 0 ? [] : [`Only in ${left}: ${some(onlyLeft)}`]),
+    ...(onlyRight.length === 0 ? [] : [`Only in ${right}: ${some(onlyRight)}`]),
+    ...(notCompared.length === 0
+      ? []
+      : [`Not compared: ${some(notCompared.map(({ tensor, reason }) => `${tensor} (${reason})`))}`]),
+    ...(broken === 0
+      ? []
+      : [`NaN or infinity, left out of all figures: ${nonFinite.left} in ${left}, ${nonFinite.right} in ${right}`]),
+  ];
+  return sections.length === 0 ? [] : [sections.join("\n")];
+}
+
+function some(names: readonly string[]): string {
+  const rest = names.length - LISTED;
+  return names.slice(0, LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}
+
+const NONE = "-";
+
+function number(value: number | undefined): string {
+  if (value === undefined) return NONE;
+  if (value === 0) return "0";
+  return value >= 0.01 && value < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+}
+
+function share(value: number | null | undefined): string {
+  if (value === null || value === undefined) return NONE;
+  const percent = 100 * value;
+  if (percent === 0) return "0 %";
+  return `${percent < 0.01 ? percent.toExponential(1) : percent.toFixed(percent < 9.995 ? 2 : 1)} %`;
+}
+
+/** As many digits as tell it from 1: fine-tunes of one model are that close. */
+function fraction(value: number | null | undefined): string {
+  return value === null || value === undefined ? NONE : value.toFixed(6);
+}

@@ -1,0 +1,87 @@
+import type { MeasuredInput, MeasuredTensor } from "./measure.ts";
+
+/** Where a tensor stands: a stack of layers, the layer, and the kind of weight in it. */
+export interface Place {
+  /** What stands before the number of the layer, e.g. `model.layers`. */
+  stack: string;
+  layer: number;
+  module: string;
+}
+
+/** @returns undefined for a tensor outside layers. */
+export function placeOf(tensor: string): Place | undefined {
+  const match = /^(.*?)\.?(?:^|\.)(\d+)\.(.*)$/.exec(tensor);
+  if (match === null) return undefined;
+  const [, stack = "", layer = "0", rest = ""] = match;
+  const module = rest.replace(/(^|\.)\d+(?=\.|$)/g, "$1*").replace(/\.weight$/, "");
+  return { stack, layer: Number(layer), module };
+}
+
+/** Tensors by layer and module. */
+export interface Stack {
+  name: string;
+  modules: readonly string[];
+  layers: readonly number[];
+  /** Tensors of a cell: several where a layer has experts. */
+  at(layer: number, module: string): readonly MeasuredTensor[];
+}
+
+/** The stacks of layers that a model has, and what lies outside of them. */
+export function stacksOf(tensors: readonly MeasuredTensor[]): { stacks: Stack[]; outside: MeasuredTensor[] } {
+  const outside = tensors.filter(({ op }) => placeOf(op.tensor) === undefined);
+  const placed = tensors.flatMap((tensor) => {
+    const place = placeOf(tensor.op.tensor);
+    return place === undefined ? [] : [{ tensor, place }];
+  });
+  const stacks = [...Map.groupBy(placed, ({ place }) => place.stack)].map(([name, members]): Stack => {
+    const cells = Map.groupBy(members, ({ place }) => `${place.layer} ${place.module}`);
+    return {
+      name,
+      modules: [...new Set(members.map(({ place }) => place.module))],
+      layers: [...new Set(members.map(({ place }) => place.layer))].sort((a, b) => a - b),
+      at: (layer, module) => (cells.get(`${layer} ${module}`) ?? []).map(({ tensor }) => tensor),
+    };
+  });
+  return { stacks, outside };
+}
+
+/** Names of all models that some tensor was made of, in the order of their first use. */
+export function modelsOf(tensors: readonly MeasuredTensor[]): string[] {
+  return [...new Set(tensors.flatMap(({ inputs }) => inputs.map(({ model }) => model)))];
+}
+
+/** How far the output lies from an input, as a share of the input's norm. NaN where the input has no part in it. */
+export function relativeChange(tensors: readonly MeasuredTensor[], model: string): number {
+  return Math.sqrt(sum(inputsOf(tensors, model), "distance") / sum(inputsOf(tensors, model), "squares"));
+}
+
+/** Cosine between the output's change and an input's, both from the reference. NaN where one of them is none. */
+export function cosine(tensors: readonly MeasuredTensor[], model: string): number {
+  const beside = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
+  const own = inputsOf(beside, model).filter(({ isReference }) => !isReference);
+  const change = beside.reduce((total, tensor) => total + tensor.change, 0);
+  const value = sum(own, "product") / (Math.sqrt(change) * Math.sqrt(sum(own, "change")));
+  return Math.min(1, Math.max(-1, value));
+}
+
+/** Of the elements that some input changed, the share in which two went in opposite directions. NaN for one input. */
+export function signConflicts(tensors: readonly MeasuredTensor[]): number {
+  const several = tensors.filter(({ others }) => others > 1);
+  const total = (key: "conflicts" | "changed") => several.reduce((value, tensor) => value + tensor[key], 0);
+  return total("conflicts") / total("changed");
+}
+
+/** Norm of an input, and of the output where it was made of that input. */
+export function norms(tensors: readonly MeasuredTensor[], model: string): { output: number; input: number } {
+  const made = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model));
+  const output = made.reduce((total, tensor) => total + tensor.squares, 0);
+  return { output: Math.sqrt(output), input: Math.sqrt(sum(inputsOf(tensors, model), "squares")) };
+}
+
+function inputsOf(tensors: readonly MeasuredTensor[], model: string): MeasuredInput[] {
+  return tensors.flatMap(({ inputs }) => inputs.filter((input) => input.model === model));
+}
+
+function sum(inputs: readonly MeasuredInput[], key: "squares" | "distance" | "change" | "product"): number {
+  return inputs.reduce((total, input) => total + input[key], 0);
+}

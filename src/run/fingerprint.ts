@@ -1,0 +1,67 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { onFile } from "./file-error.ts";
+
+/** What tells an input file from another that took its place, without reading its tensors. */
+export interface Fingerprint {
+  path: string;
+  size: number;
+  /** When it was last written, in nanoseconds since 1970; text, because a double has not the digits. */
+  modified: string;
+  /** XXH3-64 of what says where its tensors are: a safetensors header; of other formats the first and last 64 KiB. */
+  header: string;
+}
+
+const LENGTH_BYTES = 8;
+/** A longer header is refused when the merge is planned. */
+const MAX_HEADER_BYTES = 100_000_000;
+const END_BYTES = 64 << 10;
+
+/** @throws SinterError where the file cannot be read. */
+export function fingerprint(path: string): Fingerprint {
+  return onFile("cannot read the input file", path, () => {
+    const file = openSync(path, "r");
+    try {
+      const { size, mtimeNs } = fstatSync(file, { bigint: true });
+      return { path, size: Number(size), modified: String(mtimeNs), header: headerHash(file, path, Number(size)) };
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+function headerHash(file: number, path: string, size: number): string {
+  if (path.endsWith(".safetensors") && size >= LENGTH_BYTES) {
+    const start = readAt(file, 0, LENGTH_BYTES);
+    const length = Number(start.readBigUInt64LE());
+    return hash(readAt(file, 0, LENGTH_BYTES + Math.min(length, MAX_HEADER_BYTES, size - LENGTH_BYTES)));
+  }
+  const ends = [readAt(file, 0, Math.min(size, END_BYTES)), readAt(file, Math.max(0, size - END_BYTES), END_BYTES)];
+  return hash(Buffer.concat(ends));
+}
+
+function readAt(file: number, offset: number, count: number): Buffer {
+  const bytes = Buffer.allocUnsafe(count);
+  let filled = 0;
+  while (filled < count) {
+    const got = readSync(file, bytes, filled, count - filled, offset + filled);
+    if (got === 0) break;
+    filled += got;
+  }
+  return bytes.subarray(0, filled);
+}
+
+function hash(bytes: Uint8Array): string {
+  return Bun.hash.xxHash3(bytes).toString(16).padStart(16, "0");
+}
+
+/** What is not as it was, in words; undefined where nothing is. */
+export function difference(before: Fingerprint, now: Fingerprint): string | undefined {
+  if (before.size !== now.size) return `it had ${before.size} bytes, now it has ${now.size}`;
+  if (before.header !== now.header) return "its header is another";
+  if (before.modified !== now.modified) return `it was written again, on ${dateOf(now.modified)}`;
+  return undefined;
+}
+
+function dateOf(nanoseconds: string): string {
+  return new Date(Number(BigInt(nanoseconds) / 1_000_000n)).toISOString();
+}

@@ -1,0 +1,100 @@
+import pkg from "../../package.json" with { type: "json" };
+import { type Problem, SinterError } from "../errors.ts";
+import { isObject } from "../model/json-file.ts";
+import { planHash } from "../plan/hash.ts";
+import type { MergePlan } from "../plan/types.ts";
+import { difference, type Fingerprint, fingerprint } from "./fingerprint.ts";
+
+/** Everything that decides the bytes of a merge: work of another header is of no use. */
+export interface JournalHeader {
+  sinter: string;
+  /** Hash of the plan. */
+  plan: string;
+  /** The configuration in normal form, where the plan has one. */
+  recipe: string | undefined;
+  /** By their names in the recipe. */
+  options: Readonly<Record<string, unknown>>;
+  inputs: readonly Fingerprint[];
+}
+
+/** @throws SinterError where an input cannot be read. */
+export function journalHeader(plan: MergePlan): JournalHeader {
+  return {
+    sinter: pkg.version,
+    plan: planHash(plan),
+    recipe: plan.recipe?.text,
+    options: plan.recipe?.options ?? {},
+    inputs: plan.inputFiles.map(({ path }) => fingerprint(path)),
+  };
+}
+
+/** @returns undefined for what has not the form of one. */
+export function asJournalHeader(value: unknown): JournalHeader | undefined {
+  if (!isObject(value) || typeof value.sinter !== "string" || typeof value.plan !== "string") return undefined;
+  if (!isObject(value.options) || !Array.isArray(value.inputs) || !value.inputs.every(isFingerprint)) return undefined;
+  const recipe = typeof value.recipe === "string" ? value.recipe : undefined;
+  return { sinter: value.sinter, plan: value.plan, recipe, options: value.options, inputs: value.inputs };
+}
+
+function isFingerprint(value: unknown): boolean {
+  if (!isObject(value) || !Number.isSafeInteger(value.size)) return false;
+  return [value.path, value.modified, value.header].every((text) => typeof text === "string");
+}
+
+/** Options by the names that the command line gives them. */
+const OPTION_NAMES: Readonly<Record<string, string>> = {
+  outShardSize: "--out-shard-size",
+  safeSerialization: "--safe-serialization",
+  lmHead: "--lm-head",
+  allowCrimes: "--allow-crimes",
+  copyTokenizer: "--copy-tokenizer",
+  writeModelCard: "--write-model-card",
+  tensors: "the choice of tensors",
+  expertLayout: "--expert-layout",
+  seed: "--seed",
+};
+
+/** A problem for each input that is no longer the file that the header knows. */
+export function changedInputs({ inputs }: JournalHeader): Problem[] {
+  return inputs.flatMap((input): Problem[] => {
+    try {
+      const what = difference(input, fingerprint(input.path));
+      if (what === undefined) return [];
+      const message = `the input file changed while the merge ran: ${what}`;
+      return [
+        { code: "source-changed", message, path: input.path, hint: "plan again: run the same command once more" },
+      ];
+    } catch (error) {
+      if (error instanceof SinterError) return [...error.problems];
+      throw error;
+    }
+  });
+}
+
+/** What makes the work of `before` useless for `now`, each in words; nothing where it is of use. */
+export function changesSince(before: JournalHeader, now: JournalHeader): string[] {
+  const changes: string[] = [];
+  if (before.sinter !== now.sinter) changes.push(`Sinter ${before.sinter} began it, and this is ${now.sinter}`);
+  if (before.recipe !== now.recipe) changes.push("the recipe changed");
+  for (const name of new Set([...Object.keys(before.options), ...Object.keys(now.options)])) {
+    const [was, is] = [before.options[name], now.options[name]];
+    if (was === is) continue;
+    changes.push(`the option ${OPTION_NAMES[name] ?? name} was ${was ?? "not given"} and is ${is ?? "not given"}`);
+  }
+  changes.push(...inputChanges(before.inputs, now.inputs));
+  if (changes.length === 0 && before.plan !== now.plan) changes.push("the plan is another");
+  return changes;
+}
+
+function inputChanges(before: readonly Fingerprint[], now: readonly Fingerprint[]): string[] {
+  const known = new Map(before.map((input) => [input.path, input]));
+  const changes = now.flatMap((input) => {
+    const was = known.get(input.path);
+    if (was === undefined) return [`${input.path} was not among the inputs`];
+    const what = difference(was, input);
+    return what === undefined ? [] : [`the input ${input.path} changed: ${what}`];
+  });
+  const left = new Set(now.map(({ path }) => path));
+  for (const { path } of before) if (!left.has(path)) changes.push(`${path} is no longer among the inputs`);
+  return changes;
+}
