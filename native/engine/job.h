@@ -38,7 +38,7 @@ struct InputSpan {
   /// the op.
   const RowGather* gather = nullptr;
   /// Where the elements lie that do not lie one after another; null where they do.
-  std::shared_ptr<const StridedLayout> layout;
+  std::shared_ptr<const StridedLayout> layout = nullptr;
 };
 
 /// Bytes of elements [begin, begin + n) next to each other: where they lie, or gathered into `room`.
