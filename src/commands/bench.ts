@@ -4,14 +4,16 @@ import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { DEVICE_OPTION, JSON_OPTION, MEMORY_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { type CommandSpec, integer, type Options, type OptionValues, type Reader, text } from "./option.ts";
+import {
+  DEVICE_OPTION,
+  JSON_OPTION,
+  MEMORY_OPTION,
+  PLANNING_OPTIONS,
+  QUIET_OPTION,
+  THREADS_OPTION,
+} from "./merge-options.ts";
+import { type CommandSpec, decimal, integer, type Options, type OptionValues, type Reader, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
-
-const number: Reader<number> = (value) => {
-  const read = Number(value);
-  return value.trim() !== "" && Number.isFinite(read) ? { value: read } : { wrong: `"${value}" is not a number` };
-};
 
 const setting: Reader<readonly [string, number | boolean]> = (value) => {
   const read = parseSetting(value);
@@ -54,7 +56,7 @@ const OPTIONS = {
     kind: "value",
     name: "weight",
     metavar: "NUMBER",
-    read: number,
+    read: decimal,
     default: undefined,
     shownDefault: "1 / number of models",
     doc: "Weight of each model.",
@@ -64,7 +66,7 @@ const OPTIONS = {
     kind: "value",
     name: "density",
     metavar: "NUMBER",
-    read: number,
+    read: decimal,
     default: undefined,
     shownDefault: String(BENCH_DEFAULTS.density),
     doc: "Share of each model's differences that ties, dare, della and breadcrumbs keep.",
@@ -74,7 +76,7 @@ const OPTIONS = {
     kind: "value",
     name: "t",
     metavar: "NUMBER",
-    read: number,
+    read: decimal,
     default: undefined,
     shownDefault: String(BENCH_DEFAULTS.t),
     doc: "Place between two models, for slerp.",
@@ -140,15 +142,7 @@ const OPTIONS = {
     doc: "Also write the result as one HTML page with charts.",
     group: "Messages",
   },
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress: warnings, errors and the result only.",
-    group: "Messages",
-  },
+  quiet: { ...QUIET_OPTION, doc: "No progress: warnings, errors and the result only." },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, choice, decimal, integer, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -53,15 +53,7 @@ const OPTIONS = {
     group: "Output",
   },
   threads: THREADS_OPTION,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress.",
-    group: "Messages",
-  },
+  quiet: QUIET_OPTION,
   json: JSON_OPTION,
 } as const satisfies Options;
 

@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, integer, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -44,15 +44,7 @@ const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
   cacheDir: PLANNING_OPTIONS.cacheDir,
   threads: { ...THREADS_OPTION, doc: "Worker threads. The result does not depend on it." },
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress.",
-    group: "Messages",
-  },
+  quiet: QUIET_OPTION,
   json: JSON_OPTION,
 } as const satisfies Options;
 

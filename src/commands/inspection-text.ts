@@ -1,4 +1,5 @@
 import type { Amount, InspectedModule, Inspection, LayerRun, SharedWeight } from "../architecture/inspect.ts";
+import { someOf } from "../plan/copies.ts";
 import { isTokenizerFile } from "../plan/side-files.ts";
 import { formatBytes } from "../run/units.ts";
 import { columns } from "./columns.ts";
@@ -6,6 +7,8 @@ import type { TokenizerFacts } from "./inspection-facts.ts";
 
 /** More names than these are counted, not listed. */
 const LISTED = 12;
+/** Names on one line of many. */
+const NAMED = 4;
 
 /** How a model is understood, and what is said of its tokenizer and of what is odd. */
 export interface FullInspection extends Inspection {
@@ -75,9 +78,9 @@ function moduleRows(module: InspectedModule): string[][] {
   const layers = module.layerCount === 0 ? "no layers" : `${counted(module.layerCount, "layer")}${key}`;
   return [
     ["module", `${module.name}: ${module.family}, ${layers}, ${module.parameters.toLocaleString("en")} parameters`],
-    ...(module.before.length === 0 ? [] : [["", `before  ${someOf(module.before)}`]]),
+    ...(module.before.length === 0 ? [] : [["", `before  ${someOf(module.before, NAMED)}`]]),
     ...module.layers.map((run) => ["", runText(run)]),
-    ...(module.after.length === 0 ? [] : [["", `after   ${someOf(module.after)}`]]),
+    ...(module.after.length === 0 ? [] : [["", `after   ${someOf(module.after, NAMED)}`]]),
   ];
 }
 
@@ -95,17 +98,12 @@ function sharedText({ weight, tensor, shape, tied }: SharedWeight): string {
 }
 
 function listRows(label: string, names: readonly string[]): string[][] {
-  return names.length === 0 ? [] : [[label, `${names.length}: ${someOf(names)}`]];
+  return names.length === 0 ? [] : [[label, `${names.length}: ${someOf(names, NAMED)}`]];
 }
 
 function namesBelow(names: readonly string[]): string[][] {
   const more = names.length > LISTED ? [["", `and ${names.length - LISTED} more`]] : [];
   return [...names.slice(0, LISTED).map((name) => ["", name]), ...more];
-}
-
-function someOf(names: readonly string[]): string {
-  const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
-  return `${names.slice(0, 4).join(", ")}${more}`;
 }
 
 function counted(count: number, noun: string): string {

@@ -1,5 +1,5 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
-import { decimal, rankReader } from "./lora-options.ts";
+import { RANK_OPTIONS } from "./lora-options.ts";
 import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
@@ -8,25 +8,10 @@ const { strict: _, allowCrimes: __, seed: ___, ...OUTPUT } = PLANNING_OPTIONS;
 
 const OPTIONS = {
   rank: {
-    kind: "value",
-    name: "rank",
-    short: "r",
-    metavar: "NUMBER|auto",
-    read: rankReader,
-    default: undefined,
+    ...RANK_OPTIONS.rank,
     doc: "Of an adapter alone: the rank to come to; auto: as many as keep the share that --energy says.",
-    group: "Rank",
   },
-  energy: {
-    kind: "value",
-    name: "energy",
-    metavar: "SHARE",
-    read: decimal(0, 1),
-    default: 0.9,
-    shownDefault: "0.9",
-    doc: "With --rank auto: the share of a module's sum of squares that its factors keep.",
-    group: "Rank",
-  },
+  energy: RANK_OPTIONS.energy,
   dtype: {
     kind: "value",
     name: "dtype",

@@ -1,29 +1,19 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
-import { decimal, EXTRACTION_OPTIONS, rankReader } from "./lora-options.ts";
+import { EXTRACTION_OPTIONS, RANK_OPTIONS } from "./lora-options.ts";
 import { PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
   rank: {
-    kind: "value",
-    name: "rank",
-    short: "r",
-    metavar: "NUMBER|auto",
-    read: rankReader,
-    default: undefined,
+    ...RANK_OPTIONS.rank,
     shownDefault: "--max-rank",
     doc: "Singular values that are kept of each module; auto: as many as keep the share that --energy says.",
     group: "Extraction",
   },
   energy: {
-    kind: "value",
-    name: "energy",
-    metavar: "SHARE",
-    read: decimal(0, 1),
-    default: 0.9,
-    shownDefault: "0.9",
+    ...RANK_OPTIONS.energy,
     doc: "With --rank auto: the share of a module's sum of squares that its factors keep, within --max-rank.",
     group: "Extraction",
   },

@@ -1,22 +1,36 @@
-import { integer, type Options, type Reader, text } from "./option.ts";
-
-/** A number of at least `min`, as Python's float() reads it. */
-export function decimal(min: number, max = Number.POSITIVE_INFINITY): Reader<number> {
-  return (value) => {
-    const number = value.trim() === "" ? Number.NaN : Number(value);
-    if (Number.isNaN(number)) return { wrong: `"${value}" is not a number` };
-    if (number < min || number > max) return { wrong: `${value} is not between ${min} and ${max}` };
-    return { value: number };
-  };
-}
+import { decimalIn, integer, type Options, type Reader, text } from "./option.ts";
 
 /** `auto`, or a whole number of at least 1. */
-export const rankReader: Reader<"auto" | number> = (value) => {
+const rankReader: Reader<"auto" | number> = (value) => {
   if (value === "auto") return { value };
   const number = Number(value);
   if (Number.isInteger(number) && number > 0) return { value: number };
   return { wrong: `"${value}" is neither auto nor a rank`, hint: "a rank is a whole number of at least 1" };
 };
+
+/** The rank of low-rank factors, and how much of a module they keep where it is not given as a number. */
+export const RANK_OPTIONS = {
+  rank: {
+    kind: "value",
+    name: "rank",
+    short: "r",
+    metavar: "NUMBER|auto",
+    read: rankReader,
+    default: undefined,
+    doc: "The rank; auto: as many as keep the share that --energy says.",
+    group: "Rank",
+  },
+  energy: {
+    kind: "value",
+    name: "energy",
+    metavar: "SHARE",
+    read: decimalIn(0, 1),
+    default: 0.9,
+    shownDefault: "0.9",
+    doc: "With --rank auto: the share of a module's sum of squares that its factors keep.",
+    group: "Rank",
+  },
+} as const satisfies Options;
 
 /** A regular expression, searched for in names. */
 export const pattern: Reader<RegExp> = (value) => {
@@ -87,7 +101,7 @@ export const EXTRACTION_OPTIONS = {
     kind: "value",
     name: "sv-epsilon",
     metavar: "NUMBER",
-    read: decimal(0),
+    read: decimalIn(0, Number.POSITIVE_INFINITY),
     default: 0,
     shownDefault: "0",
     doc: "Leave out singular values that are not above this.",

@@ -200,6 +200,28 @@ export const DEVICE_OPTION = {
   group: "Computation",
 } as const;
 
+export const QUIET_OPTION = {
+  kind: "flag",
+  name: "quiet",
+  short: "q",
+  negatable: false,
+  default: false,
+  doc: "No progress.",
+  group: "Messages",
+} as const;
+
+/** Where the merges are that the output of `sinter multi` is made of. */
+export const INTERMEDIATE_OPTION = {
+  kind: "value",
+  name: "intermediate-dir",
+  short: "I",
+  metavar: "FOLDER",
+  read: text,
+  default: undefined,
+  doc: "For the output of sinter multi: where the merges are that it is made of.",
+  group: "Models",
+} as const;
+
 /** What a method may keep in memory from one pass to the next. */
 export const MEMORY_OPTION = {
   kind: "value",

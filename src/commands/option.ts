@@ -127,6 +127,15 @@ export const decimal: Reader<number> = (value) => {
   return Number.isFinite(number) ? { value: number } : { wrong: `"${value}" is not a number` };
 };
 
+/** A number in `[min, max]`. */
+export function decimalIn(min: number, max: number): Reader<number> {
+  return (value) => {
+    const read = decimal(value);
+    if ("wrong" in read || (read.value >= min && read.value <= max)) return read;
+    return { wrong: `${value} is not between ${min} and ${max}` };
+  };
+}
+
 const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
 
 /** Bytes: digits, or digits and `K`, `M` or `B` (powers of 1000), as mergekit reads them. */

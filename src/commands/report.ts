@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import { INTERMEDIATE_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 
 const OPTIONS = {
@@ -14,28 +14,11 @@ const OPTIONS = {
     doc: "Where to write the page.",
     group: "Output",
   },
-  intermediateDir: {
-    kind: "value",
-    name: "intermediate-dir",
-    short: "I",
-    metavar: "FOLDER",
-    read: text,
-    default: undefined,
-    doc: "For the output of sinter multi: where the merges are that it is made of.",
-    group: "Models",
-  },
+  intermediateDir: INTERMEDIATE_OPTION,
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
   threads: THREADS_OPTION,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress.",
-    group: "Messages",
-  },
+  quiet: QUIET_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -1,6 +1,13 @@
 import { refuseDevice } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
-import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, MEMORY_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import {
+  DEVICE_OPTION,
+  FORCE_OPTION,
+  JSON_OPTION,
+  MEMORY_OPTION,
+  QUIET_OPTION,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import { choice, type Options, type OptionValues } from "./option.ts";
 
 /** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
@@ -39,15 +46,7 @@ export const RUN_OPTIONS = {
   },
   memory: MEMORY_OPTION,
   device: DEVICE_OPTION,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress and no summary: warnings and errors only.",
-    group: "Messages",
-  },
+  quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
   sync: {
     kind: "flag",

@@ -1,7 +1,14 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
-import { DEVICE_OPTION, FORCE_OPTION, JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
+import {
+  DEVICE_OPTION,
+  FORCE_OPTION,
+  JSON_OPTION,
+  PLANNING_OPTIONS,
+  QUIET_OPTION,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { TRANSPLANT_OPTIONS, transplantOptions } from "./transplant-options.ts";
 
@@ -21,15 +28,7 @@ const OPTIONS = {
   device: DEVICE_OPTION,
   cacheDir,
   architectures,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "No progress and no summary: warnings and errors only.",
-    group: "Messages",
-  },
+  quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
 } as const satisfies Options;
 

@@ -1,7 +1,7 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, THREADS_OPTION } from "./merge-options.ts";
-import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+import { INTERMEDIATE_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
   recompute: {
@@ -21,27 +21,14 @@ const OPTIONS = {
     group: "Checks",
   },
   intermediateDir: {
-    kind: "value",
-    name: "intermediate-dir",
-    short: "I",
-    metavar: "FOLDER",
-    read: text,
-    default: undefined,
+    ...INTERMEDIATE_OPTION,
     doc: "With --recompute, for the output of sinter multi: where the merges are that it is made of.",
     group: "Checks",
   },
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
   threads: THREADS_OPTION,
-  quiet: {
-    kind: "flag",
-    name: "quiet",
-    short: "q",
-    negatable: false,
-    default: false,
-    doc: "Only what is wrong.",
-    group: "Messages",
-  },
+  quiet: { ...QUIET_OPTION, doc: "Only what is wrong." },
   json: { ...JSON_OPTION, doc: "Print the findings as JSON on standard output." },
 } as const satisfies Options;
 

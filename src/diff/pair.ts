@@ -2,7 +2,7 @@ import { correspondingModule } from "../architecture/modules.ts";
 import { resolveWeight, unknownTensors } from "../architecture/resolve.ts";
 import type { Architecture, ModuleSpec, WeightSpec } from "../architecture/types.ts";
 import { isFloat } from "../model/dtype.ts";
-import { elementCount, type TensorView } from "../model/types.ts";
+import { elementCount, sameShape, type TensorView } from "../model/types.ts";
 import { counterparts } from "../plan/counterparts.ts";
 import type { OpInput } from "../plan/types.ts";
 import { comparable, type DiffModel } from "./models.ts";
@@ -176,10 +176,6 @@ function pairOf(match: Match, models: readonly DiffModel[], vocabularies: Vocabu
   const rows = left.view.shape[0] ?? 1;
   const whole = { tensor, module, layer, elements: elementCount(left.view.shape), rows, inputs };
   return match.hasTokens ? alignRows(whole, vocabularies) : whole;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
 function sameWidth(a: TensorView, b: TensorView): boolean {

@@ -86,6 +86,13 @@ export function layoutOf({
   return strides === undefined ? undefined : { sizes: shape, strides };
 }
 
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** The number of elements of a shape; 1 for a 0-d tensor. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;

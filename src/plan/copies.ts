@@ -35,7 +35,7 @@ export function startCopies(): Copies {
 }
 
 /** The first names, and how many more there are. */
-export function someOf(names: readonly string[]): string {
-  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
-  return `${names.slice(0, 3).join(", ")}${more}`;
+export function someOf(names: readonly string[], most = 3): string {
+  const more = names.length > most ? ` and ${names.length - most} more` : "";
+  return `${names.slice(0, most).join(", ")}${more}`;
 }

@@ -2,7 +2,7 @@ import type { MergeConfig } from "../config/types.ts";
 import type { Position, Problem, Report } from "../errors.ts";
 import type { LowerArgs, Lowered, MergeMethod } from "../methods/types.ts";
 import { type Dtype, type FloatDtype, isFloat } from "../model/dtype.ts";
-import { elementCount } from "../model/types.ts";
+import { elementCount, sameShape } from "../model/types.ts";
 import { type Copies, startCopies } from "./copies.ts";
 import { outputDtype } from "./dtype.ts";
 import { type ReportOnce, reportOnce } from "./once.ts";
@@ -239,11 +239,4 @@ function isTransposed(a: readonly number[], b: readonly number[]): boolean {
 
 function describe(input: OpInput): string {
   return `${input.model} [${shapeOf(input).join(", ")}]`;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

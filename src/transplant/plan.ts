@@ -2,9 +2,10 @@ import { mkdirSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Report } from "../errors.ts";
 import { DTYPE_BYTES, type Dtype } from "../model/dtype.ts";
-import { elementCount, type TensorView } from "../model/types.ts";
+import type { TensorView } from "../model/types.ts";
+import { totals } from "../plan/build.ts";
 import { layOut } from "../plan/layout.ts";
-import { type PlacelessOp, tensorBytes } from "../plan/place.ts";
+import type { PlacelessOp } from "../plan/place.ts";
 import type { MergeOptions, MergePlan, OpInput, RowGather, SideFile } from "../plan/types.ts";
 import { describe, transplantCard } from "./card.ts";
 import type { MatrixPlan } from "./matrices.ts";
@@ -140,21 +141,6 @@ function gatherRows(
   // How many rows a mean is of, then which: all.
   const mixes = isVector ? Int32Array.from({ length: own + 1 }, (_, i) => (i === 0 ? own : i - 1)) : new Int32Array();
   return { pieces, rows: codes, mixes };
-}
-
-function totals(ops: readonly PlacelessOp[], shards: MergePlan["shards"]): MergePlan["totals"] {
-  let parameters = 0;
-  let bytesRead = 0;
-  for (const { shape, inputs } of ops) {
-    parameters += elementCount(shape);
-    for (const { view } of inputs) bytesRead += tensorBytes(view);
-  }
-  return {
-    tensors: ops.length,
-    parameters,
-    bytesRead,
-    bytesWritten: shards.reduce((sum, { size }) => sum + size, 0),
-  };
 }
 
 /** Makes the folder of the scratch file, without what an earlier run that was killed left there. */

@@ -25,11 +25,11 @@ models:
 test("plans over sketches name the files that will be there, rows gathered by token and adapters included", () => {
   const report = new Report();
   const multi = readMultiConfig(TEXT, "multi.yml", { strict: true }, report);
-  const [, final] = planMulti(multi, DEFAULT_OPTIONS, { intermediate: "/work", out: "/merged" }, report);
+  const [, final] = planMulti(multi, DEFAULT_OPTIONS, { intermediate: "/x/between", out: "/x/merged" }, report);
   const files = new Set(final?.plan.ops.flatMap(({ inputs }) => inputs.flatMap(filesOf)));
   expect([...files].toSorted()).toEqual(
     [
-      "/work/middle/model.safetensors",
+      "/x/between/middle/model.safetensors",
       join(MODELS, "llama-lora", "adapter_model.safetensors"),
       join(MODELS, "llama-tokb", "model.safetensors"),
     ].toSorted(),

@@ -1,3 +1,4 @@
+import { INTERMEDIATE_OPTION } from "../merge-options.ts";
 import { type Options, text } from "../option.ts";
 
 const GROUP = "Several merges";
@@ -14,12 +15,7 @@ export const MULTI_OPTIONS = {
     group: GROUP,
   },
   intermediateDir: {
-    kind: "value",
-    name: "intermediate-dir",
-    short: "I",
-    metavar: "FOLDER",
-    read: text,
-    default: undefined,
+    ...INTERMEDIATE_OPTION,
     doc: "Where merges with a name are written, each into a folder of its name. Needed.",
     group: GROUP,
   },

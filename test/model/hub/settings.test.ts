@@ -44,10 +44,10 @@ test.each(["mirror.example", "ftp://mirror.example", "https://user@mirror.exampl
 );
 
 test("the cache: as given, else HF_HUB_CACHE, else in HF_HOME", () => {
-  const env = { HF_HUB_CACHE: "/x/cache", HF_HOME: "/x/home" };
+  const env = { HF_HUB_CACHE: "/x/cache", HF_HOME: "/x/hf" };
   expect(hubSettings("/x/given", env).cacheDir).toBe("/x/given");
   expect(hubSettings(undefined, env).cacheDir).toBe("/x/cache");
-  expect(hubSettings(undefined, { HF_HOME: "/x/home" }).cacheDir).toBe("/x/home/hub");
+  expect(hubSettings(undefined, { HF_HOME: "/x/hf" }).cacheDir).toBe("/x/hf/hub");
 });
 
 test("the token: HF_TOKEN, else the stored one; spaces around it are none of it", () => {
