@@ -1,27 +1,18 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { native } from "../../src/native.ts";
 import { JOURNAL_NAME } from "../../src/run/journal.ts";
-import { carryOut, contents, ENTRIES, inputs, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
+import { carryOut, contents, ENTRIES, type Merge, planOf, randomNumbers } from "./merges.ts";
+import { untouchedMerges } from "./untouched.ts";
 
 /** More with `SINTER_KILLS=200 bun test test/durability/kill.test.ts`. */
 const KILLS = Number(process.env.SINTER_KILLS ?? 10);
 const SEED = Number(process.env.SINTER_SEED ?? 1);
 
 const root = mkdtempSync(join(tmpdir(), "sinter-kill-"));
-let merges: Merge[] = [];
-let before: string[] = [];
-beforeAll(() => {
-  merges = writeMerges(root);
-  before = inputs(root);
-});
-afterAll(() => {
-  const after = inputs(root);
-  rmSync(root, { recursive: true });
-  expect(after).toEqual(before);
-});
+const merges = untouchedMerges(root);
 
 /** Lets a process merge until it kills itself. @returns whether it got so far. */
 async function killed(
@@ -68,7 +59,7 @@ test(
     const beginnings: string[] = [];
     for (let round = 0; kills < KILLS; round++) {
       // Every method, kind of files and number of threads comes soon: 7 has no factor in common with 15.
-      const merge = merges[(7 * round) % merges.length] as Merge;
+      const merge = merges()[(7 * round) % merges().length] as Merge;
       const plan = planOf(merge);
       const out = join(root, `out-${round}`);
       const times = 1 + Math.floor(3 * random());

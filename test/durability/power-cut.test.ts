@@ -1,27 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SinterError } from "../../src/errors.ts";
 import type { MergePlan } from "../../src/plan/types.ts";
 import { JOURNAL_NAME } from "../../src/run/journal.ts";
-import { carryOut, contents, inputs, type Merge, planOf, randomNumbers, writeMerges } from "./merges.ts";
+import { carryOut, contents, type Merge, planOf, randomNumbers } from "./merges.ts";
+import { untouchedMerges } from "./untouched.ts";
 
 const ROUNDS = Number(process.env.SINTER_POWER_CUTS ?? 20);
 const PAGE = 4096;
 
 const root = mkdtempSync(join(tmpdir(), "sinter-power-"));
-let merges: Merge[] = [];
-let before: string[] = [];
-beforeAll(() => {
-  merges = writeMerges(root);
-  before = inputs(root);
-});
-afterAll(() => {
-  const after = inputs(root);
-  rmSync(root, { recursive: true });
-  expect(after).toEqual(before);
-});
+const merges = untouchedMerges(root);
 
 /** Stops a merge after some of its ops. */
 async function interrupted(plan: MergePlan, out: string, ops: number): Promise<void> {
@@ -48,7 +39,7 @@ describe("whatever of the unsynced writes a power cut loses", () => {
     const random = randomNumbers(Number(process.env.SINTER_SEED ?? 1));
     const undisturbed = new Map<Merge, Map<string, string>>();
     for (let round = 0; round < ROUNDS; round++) {
-      const merge = merges[(7 * round) % merges.length] as Merge;
+      const merge = merges()[(7 * round) % merges().length] as Merge;
       const plan = planOf(merge);
       if (!undisturbed.has(merge)) {
         await carryOut(plan, join(root, "undisturbed"));
@@ -71,7 +62,7 @@ describe("whatever of the unsynced writes a power cut loses", () => {
   }, 60_000);
 
   test("a tensor whose bytes are lost is computed, one whose bytes are there is not", async () => {
-    const plan = planOf(merges[1] as Merge);
+    const plan = planOf(merges()[1] as Merge);
     const out = join(root, "some");
     await interrupted(plan, out, plan.ops.length - 4);
     const [first] = plan.shards;

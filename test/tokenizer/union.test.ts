@@ -18,6 +18,20 @@ function unite(base: Tokenizer, ...others: Tokenizer[]): { union: Tokenizer; war
   return { union, warnings: report.warnings.map(({ code }) => code) };
 }
 
+/** Of words that two tokenizers cut alike, the union makes what the first makes. */
+function cutsAsTheBase(tokenizer: (name: string) => fc.Arbitrary<Tokenizer>, numRuns: number): void {
+  const words = fc.array(word, { minLength: 20, maxLength: 30 });
+  const property = fc.property(tokenizer("x"), tokenizer("y"), words, (base, other, texts) => {
+    const { union } = unite(base, other);
+    const [a, b, u] = [base, other, union].map(encoderOf);
+    for (const text of texts) {
+      const cut = a?.encode(text).tokens;
+      if (Bun.deepEquals(b?.encode(text).tokens, cut)) expect(u?.encode(text)).toEqual(a?.encode(text));
+    }
+  });
+  fc.assert(property, { numRuns });
+}
+
 describe("a union of BPE vocabularies", () => {
   test("keeps every id of the base and has every token once", () => {
     fc.assert(
@@ -168,24 +182,7 @@ describe("a union of WordPiece vocabularies", () => {
       });
     });
 
-  test("cuts a word on which all agree as the base does", () => {
-    fc.assert(
-      fc.property(
-        wordPiece("x"),
-        wordPiece("y"),
-        fc.array(word, { minLength: 20, maxLength: 30 }),
-        (base, other, texts) => {
-          const { union } = unite(base, other);
-          const [a, b, u] = [base, other, union].map(encoderOf);
-          for (const text of texts) {
-            const cut = a?.encode(text).tokens;
-            if (Bun.deepEquals(b?.encode(text).tokens, cut)) expect(u?.encode(text)).toEqual(a?.encode(text));
-          }
-        },
-      ),
-      { numRuns: 40 },
-    );
-  });
+  test("cuts a word on which all agree as the base does", () => cutsAsTheBase(wordPiece, 40));
 });
 
 describe("a union of Unigram vocabularies", () => {
@@ -198,24 +195,7 @@ describe("a union of Unigram vocabularies", () => {
       return tokenizerOf(name, { kind: "Unigram", vocab, scores: [...pieces.values()], model: { unk_id: 0 } });
     });
 
-  test("cuts a word on which all agree as the base does", () => {
-    fc.assert(
-      fc.property(
-        unigram("x"),
-        unigram("y"),
-        fc.array(word, { minLength: 20, maxLength: 30 }),
-        (base, other, texts) => {
-          const { union } = unite(base, other);
-          const [a, b, u] = [base, other, union].map(encoderOf);
-          for (const text of texts) {
-            const cut = a?.encode(text).tokens;
-            if (Bun.deepEquals(b?.encode(text).tokens, cut)) expect(u?.encode(text)).toEqual(a?.encode(text));
-          }
-        },
-      ),
-      { numRuns: 60 },
-    );
-  });
+  test("cuts a word on which all agree as the base does", () => cutsAsTheBase(unigram, 60));
 
   test("reaches a new piece that its model uses", () => {
     const pieces = (...list: [string, number][]) => ({
