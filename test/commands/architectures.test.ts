@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { startIn } from "./start.ts";
 import { writeTinyModels } from "./tiny-models.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -17,15 +18,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function start(line: string) {
-  const args = line.split(" ").slice(1);
-  const result = Bun.spawnSync([join(ROOT, "bin", "sinter"), ...args], {
-    cwd: folder,
-    env: { ...process.env, SINTER_BUN: process.execPath, XDG_CONFIG_HOME: join(folder, "config") },
-    stdin: "ignore",
-  });
-  return { code: result.exitCode, out: result.stdout.toString(), err: result.stderr.toString() };
-}
+const start = (line: string) => startIn(folder, line, { XDG_CONFIG_HOME: join(folder, "config") });
 
 describe("sinter architectures", () => {
   test("lists the families, also for a program", () => {

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readSafetensors, writeSafetensors } from "../support/safetensors.ts";
+import { startIn } from "./start.ts";
 import { writeTinyModels } from "./tiny-models.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -29,15 +30,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function start(line: string) {
-  const [script = "", ...args] = line.split(" ");
-  const result = Bun.spawnSync([join(ROOT, "bin", script), ...args], {
-    cwd: folder,
-    env: { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
-    stdin: "ignore",
-  });
-  return { code: result.exitCode, out: result.stdout.toString(), err: result.stderr.toString() };
-}
+const start = (line: string) => startIn(folder, line, { NO_COLOR: "1", HF_HUB_OFFLINE: "1" });
 
 const path = (...parts: string[]) => join(folder, ...parts);
 const write = (name: string, text: string) => writeFileSync(path(name), text);

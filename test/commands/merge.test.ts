@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readSafetensors } from "../support/safetensors.ts";
+import { startIn } from "./start.ts";
 import { linear, writeTinyModels } from "./tiny-models.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -16,15 +17,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function start(line: string) {
-  const [script = "", ...args] = line.split(" ");
-  const result = Bun.spawnSync([join(ROOT, "bin", script), ...args], {
-    cwd: folder,
-    env: { ...process.env, SINTER_BUN: process.execPath },
-    stdin: "ignore",
-  });
-  return { code: result.exitCode, out: result.stdout.toString(), err: result.stderr.toString() };
-}
+const start = (line: string) => startIn(folder, line);
 
 describe("sinter plan", () => {
   test("prints tensors, files, bytes and memory, and makes nothing", () => {
