@@ -39,6 +39,8 @@ export interface NativeFactor {
 /** A change to rows [begin, end) of an input as a matrix of `columns`; native/engine/patch.h says which. */
 export interface NativePatch {
   input: number;
+  /** Which of the pieces that the input's rows are gathered from; undefined: the input is a tensor of its own. */
+  piece?: number | undefined;
   columns: number;
   begin: number;
   end: number;
@@ -67,7 +69,7 @@ export interface NativeGather {
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
-  /** Those of one input follow each other, in the order of their rows. */
+  /** Those of one input or piece follow each other, in the order of their rows. */
   patches?: NativePatch[] | undefined;
   /** Elements of the tensor, its first dimension and its last (1 for a 0-d tensor): what kernels of vectors split by. */
   count: number;

@@ -3,7 +3,7 @@ import type { Resolution } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
 import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
-import { patchesOfPart } from "../model/patch.ts";
+import { patchesOfPart, splitsByRow } from "../model/patch.ts";
 import { elementCount } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { OutputTokenizer } from "./output-tokenizer.ts";
@@ -87,7 +87,8 @@ function gatherInput(input: TargetInput, member: number, target: Target, gatheri
   const key = [member, ...matrices.map(({ view }) => view.shape[0])].join(" ");
   const list = lists.get(key) ?? listOf(member, order, matrices, sources);
   lists.set(key, list);
-  if (isPrefix(list.rows) && list.rows.length <= (found.view.shape[0] as number)) {
+  const isCut = isPrefix(list.rows) && list.rows.length <= (found.view.shape[0] as number);
+  if (isCut && splitsByRow(found.view.patches)) {
     const shape = [list.rows.length, ...found.view.shape.slice(1)];
     const view = { ...found.view, shape, patches: patchesOfPart(found.view.patches, 0, elementCount(shape)) };
     return { ...input, found: { ...found, view } };

@@ -13,7 +13,11 @@ export function nativeInputs(
   const patches: NativePatch[] = [];
   const list = inputs.map(({ view, model, position, gather }, input): NativeInput => {
     const factor = (one: TensorFactor) => nativeFactor(one, open(one.file, model));
-    for (const patch of view.patches ?? []) patches.push(nativePatch(patch, input, factor));
+    const views = gather?.pieces.map((piece) => piece.view) ?? [view];
+    views.forEach((one, piece) => {
+      const target = gather === undefined ? { input } : { input, piece };
+      for (const patch of one.patches ?? []) patches.push({ ...target, ...nativePatch(patch, factor) });
+    });
     return {
       source: open(view.file, model),
       offset: view.offset,
@@ -43,10 +47,12 @@ function nativeFactor({ offset, dtype, rowStride, columnStride }: TensorFactor, 
   return { source, offset, dtype, rowStride, columnStride };
 }
 
-function nativePatch(patch: TensorPatch, input: number, factor: (one: TensorFactor) => NativeFactor): NativePatch {
+function nativePatch(
+  patch: TensorPatch,
+  factor: (one: TensorFactor) => NativeFactor,
+): Omit<NativePatch, "input" | "piece"> {
   const { columns, from, to, rank, scale, replaces, left, right, magnitude } = patch;
   return {
-    input,
     columns,
     begin: from,
     end: to,
