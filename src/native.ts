@@ -184,11 +184,15 @@ export interface NativeTransplant {
   offset: number;
 }
 
-/** A stored tensor of floats, row-major. The sizes follow from what it is for. */
+/** A stored tensor of floats. The sizes follow from what it is for. */
 export interface NativeWeight {
   source: number;
   offset: number;
   dtype: Dtype;
+  /** As in `NativeInput`. */
+  layout?: NativeInput["layout"];
+  /** What an adapter changes in it; all of input 0. */
+  patches?: NativePatch[] | undefined;
 }
 
 /** A weight of outputs x inputs, one of each kind; biases and norms are vectors. See native/forward/decoder.h. */
@@ -346,17 +350,11 @@ export interface Addon {
   /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
   wellTrained(embedding: NativeRows, head: NativeRows | undefined, unused: Uint32Array): Promise<Uint8Array>;
   /**
-   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts.
+   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts (a
+   * matrix whose columns an adapter gives lengths is read as a whole).
    * @throws `SOURCE_FAILED` where the file shrank.
    */
-  gatherRows(matrix: {
-    source: number;
-    offset: number;
-    dtype: Dtype;
-    rows: number;
-    columns: number;
-    ids: Int32Array;
-  }): Float32Array;
+  gatherRows(matrix: NativeWeight & { rows: number; columns: number; ids: Int32Array }): Float32Array;
   /**
    * Routing vectors of experts (native/numeric/routing.h): [layers, experts, width] `gates` of norm 1, the `cosines`
    * between those of a layer, [layers, experts, experts], and the `condition` of each layer.

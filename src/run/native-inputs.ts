@@ -1,5 +1,5 @@
-import { layoutOf, type TensorFactor, type TensorPatch } from "../model/types.ts";
-import type { NativeFactor, NativeGather, NativeInput, NativePatch } from "../native.ts";
+import { layoutOf, type TensorFactor, type TensorPatch, type TensorView } from "../model/types.ts";
+import type { NativeFactor, NativeGather, NativeInput, NativePatch, NativeWeight } from "../native.ts";
 import type { OpInput, RowGather } from "../plan/types.ts";
 
 /** Gives a file's handle; the model is whose it is. */
@@ -28,6 +28,18 @@ export function nativeInputs(
     };
   });
   return { inputs: list, patches: patches.length === 0 ? undefined : patches };
+}
+
+/** A tensor that is read outside of ops, with what an adapter changes in it. */
+export function nativeTensor(view: TensorView, open: (file: string) => number): NativeWeight {
+  const factor = (one: TensorFactor) => nativeFactor(one, open(one.file));
+  return {
+    source: open(view.file),
+    offset: view.offset,
+    dtype: view.dtype,
+    layout: layoutOf(view),
+    patches: view.patches?.map((patch) => ({ input: 0, ...nativePatch(patch, factor) })),
+  };
 }
 
 function nativeGather({ pieces, rows, mixes }: RowGather, open: OpenFile): NativeGather {
