@@ -55,6 +55,7 @@ export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   if (pair.inputs.some(({ view }) => view.strides !== undefined)) return "its rows do not lie one after another";
   const present = shared.filter((ids) => pair.inputs.every((input, i) => (ids[i] as number) < rowsOf(input)));
   const mixes = new Int32Array();
+  if (present.length === 0) return "the models have no token in common";
   const inputs = pair.inputs.map((input, i): OpInput => {
     const rows = Int32Array.from(present, (ids) => ids[i] as number);
     return { ...input, gather: { pieces: [input], rows, mixes } };

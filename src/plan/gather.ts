@@ -1,9 +1,9 @@
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Resolution } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
 import { patchesOfPart, splitsByRow } from "../model/patch.ts";
+import { stridedRows } from "../model/strided-rows.ts";
 import { elementCount } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { OutputTokenizer } from "./output-tokenizer.ts";
@@ -98,7 +98,7 @@ function gatherInput(input: TargetInput, member: number, target: Target, gatheri
     tensor: name,
     model: output.members[order[i] as number]?.from.model.name ?? "",
   }));
-  const unread = pieces.flatMap((piece) => notAsStored(piece, "a merge by token") ?? []);
+  const unread = pieces.flatMap((piece) => stridedRows(piece, "a merge by token") ?? []);
   for (const problem of unread) report.error({ ...problem, at: output.members[member]?.from.at });
   if (unread.length > 0) return input;
   return { ...input, gather: { pieces, ...list } };
