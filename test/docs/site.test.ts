@@ -87,7 +87,7 @@ describe("the search", () => {
 
   for (const [query, id] of [
     ["coming from mergekit", "from-mergekit.html"],
-    ["density", "methods.html#ties"],
+    ["ties density", "methods.html#ties"],
     ["lm_head", "index.html#shared-weights"],
     ["output-is-input", "troubleshooting.html#the-output"],
     ["--out-shard-size", "commands.html#sinter-merge"],
