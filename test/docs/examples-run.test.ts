@@ -12,8 +12,8 @@ const root = mkdtempSync(join(realpathSync(tmpdir()), "sinter-documents-"));
 /** What a line may start besides Sinter's programs. */
 const TOOLS = new Set(["cmp", "grep", "head", "jq"].filter((name) => Bun.which(name) !== null));
 
-beforeAll(() => writeModels(join(root, "models")));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+beforeAll(() => writeModels(join(root, "models")), 60_000);
+afterAll(() => rmSync(root, { recursive: true, force: true }), 60_000);
 
 function run(folder: string, line: string) {
   const env = {
