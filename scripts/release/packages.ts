@@ -6,6 +6,9 @@ import { ARCHITECTURES, type Architecture, platformPackage, VERSION } from "./pa
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 
+/** One file for both runtimes; no other is promised to work. */
+const LIBRARY = { types: "./lib/types/index.d.ts", bun: "./lib/index.js", node: "./lib/index.js" };
+
 /** What both packages say of themselves. */
 const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
 
@@ -46,16 +49,17 @@ export async function layMainPackage(folder: string, tree: string): Promise<void
     name: pkg.name,
     type: "module",
     bin: pkg.bin,
-    exports: { ".": { types: "./lib/types/index.d.ts", bun: "./lib/index.js" }, "./package.json": "./package.json" },
+    exports: { ".": LIBRARY, "./package.json": "./package.json" },
     files: ["bin", "lib", "architectures", "schemas", ...documents],
-    engines: pkg.engines,
+    // Of the library. The programs are executables, which need neither.
+    engines: { ...pkg.engines, node: ">=22" },
     optionalDependencies: Object.fromEntries(ARCHITECTURES.map((one) => [platformPackage(one), VERSION])),
   });
 }
 
-/** One module beside its declarations. The addon stays outside, in the platform's package. */
+/** One module for Bun and Node beside its declarations. The addon stays outside, in the platform's package. */
 async function bundleLibrary(lib: string, tree: string): Promise<void> {
-  const shape = ["--target=bun", "--format=esm", "--minify-whitespace", "--external=*.node"];
+  const shape = ["--target=node", "--format=esm", "--minify-whitespace", "--external=*.node"];
   await run([process.execPath, "build", "src/index.ts", ...shape, "--outfile", join(lib, "index.js")], tree);
   const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const project = join(lib, "tsconfig.json");
