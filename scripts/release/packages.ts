@@ -1,8 +1,9 @@
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { NapiCli } from "@napi-rs/cli";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
-import { ARCHITECTURES, type Architecture, platformPackage, VERSION } from "./paths.ts";
+import { ARCHITECTURES, type Architecture, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 
@@ -12,26 +13,39 @@ const LIBRARY = { types: "./lib/types/index.d.ts", bun: "./lib/index.js", node: 
 /** What both packages say of themselves. */
 const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
 
-/** Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter. */
-export function layPlatformPackage(
+/**
+ * Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter.
+ * The manifest is @napi-rs/cli's, of the targets in package.json, so that names, `os`, `cpu` and `libc` are what package
+ * managers and bundlers know of addons.
+ */
+export async function layPlatformPackage(
   folder: string,
   executable: string,
   addon: string,
   architecture: Architecture,
-): void {
+): Promise<void> {
+  const { engines: _, ...manifest } = await conventionalManifest(`${folder}-names`, architecture);
   copyProgram(executable, join(folder, "bin", "sinter"));
-  copyProgram(addon, join(folder, "sinter.node"));
+  copyProgram(addon, join(folder, manifest.main));
   copyInto(folder, "LICENSE");
   writeManifest(folder, {
-    ...ABOUT,
-    name: platformPackage(architecture),
+    ...manifest,
     description: `The native parts of sinter for Linux on ${architecture}, with glibc`,
-    os: ["linux"],
-    cpu: [architecture],
-    libc: ["glibc"],
-    main: "sinter.node",
-    files: ["bin", "sinter.node"],
+    files: [...manifest.files, "bin"],
   });
+}
+
+/** @param scratch a folder for @napi-rs/cli, which reads package.json and writes below it. */
+async function conventionalManifest(
+  scratch: string,
+  architecture: Architecture,
+): Promise<{ main: string; files: string[]; engines?: object }> {
+  mkdirSync(scratch);
+  writeManifest(scratch, pkg);
+  await new NapiCli().createNpmDirs({ cwd: scratch, npmDir: "npm" });
+  const made = readFileSync(join(scratch, "npm", platformName(architecture), "package.json"), "utf8");
+  rmSync(scratch, { recursive: true });
+  return JSON.parse(made);
 }
 
 /**
@@ -51,8 +65,6 @@ export async function layMainPackage(folder: string, tree: string): Promise<void
     bin: pkg.bin,
     exports: { ".": LIBRARY, "./package.json": "./package.json" },
     files: ["bin", "lib", "architectures", "schemas", ...documents],
-    // Of the library. The programs are executables, which need neither.
-    engines: { ...pkg.engines, node: ">=22" },
     optionalDependencies: Object.fromEntries(ARCHITECTURES.map((one) => [platformPackage(one), VERSION])),
   });
 }

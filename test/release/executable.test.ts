@@ -86,7 +86,8 @@ describe("the npm packages", () => {
   const modules = join(folder, "node_modules");
 
   beforeAll(async () => {
-    layPlatformPackage(
+    mkdirSync(modules);
+    await layPlatformPackage(
       join(modules, PLATFORM_PACKAGE),
       join(programs, "sinter"),
       join(ROOT, ADDON_PLACE),
@@ -109,6 +110,23 @@ describe("the npm packages", () => {
     expect(readFileSync(join(work, "of-package", "model.safetensors"))).toEqual(
       readFileSync(join(work, "merged", "model.safetensors")),
     );
+  });
+
+  test("say for which systems they are, and hold what they name", () => {
+    const folderOf = join(modules, PLATFORM_PACKAGE);
+    const manifest = JSON.parse(readFileSync(join(folderOf, "package.json"), "utf8"));
+    expect(manifest).toMatchObject({
+      name: PLATFORM_PACKAGE,
+      version: pkg.version,
+      os: ["linux"],
+      cpu: [ARCHITECTURE],
+      libc: ["glibc"],
+      main: `sinter.linux-${ARCHITECTURE}-gnu.node`,
+    });
+    for (const file of [...manifest.files, manifest.main]) expect(readdirSync(folderOf)).toContain(file);
+    const { optionalDependencies } = JSON.parse(readFileSync(join(modules, "sinter", "package.json"), "utf8"));
+    expect(optionalDependencies[PLATFORM_PACKAGE]).toBe(pkg.version);
+    expect(Object.keys(optionalDependencies)).toEqual(["sinter-linux-x64-gnu", "sinter-linux-arm64-gnu"]);
   });
 
   test("name the platform's package where it is missing", () => {
