@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Report } from "../errors.ts";
+import { crc32 } from "../hash.ts";
 import { type OpenNamed, openRawReference, openReference } from "../lora/open.ts";
 import type { FloatDtype } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
@@ -79,6 +80,6 @@ function isWhole(path: string, raw: boolean): boolean {
 
 /** As mergekit names it, so that either program finds what the other wrote. */
 function cacheName({ model, lora }: ModelRef): string {
-  const unique = (path: ModelPath) => `${basename(path.path)}_${Bun.hash.crc32(formatModelPath(path))}`;
+  const unique = (path: ModelPath) => `${basename(path.path)}_${crc32(formatModelPath(path))}`;
   return [model, ...(lora === undefined ? [] : [lora])].map(unique).join("_");
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Report } from "../errors.ts";
+import { shortHash } from "../hash.ts";
 import { patchesOfPart, splitsByRow } from "../model/patch.ts";
 import { elementCount } from "../model/types.ts";
 import type { OpInput } from "../plan/types.ts";
@@ -74,7 +75,7 @@ function sameBytes(folders: readonly { dir: string; files: readonly string[] }[]
   const texts = folders.map(({ dir, files }) => {
     const name = VOCABULARY_FILES.find((file) => files.includes(file)) ?? "";
     const added = files.includes("added_tokens.json") ? readFileSync(join(dir, "added_tokens.json")) : "";
-    return `${name} ${Bun.hash(readFileSync(join(dir, name)))} ${Bun.hash(added)}`;
+    return `${name} ${shortHash(readFileSync(join(dir, name)))} ${shortHash(added)}`;
   });
   return new Set(texts).size === 1;
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Resolution } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
@@ -128,7 +129,7 @@ function matrixOf(from: PlanModel, target: Target): Resolution | undefined {
 }
 
 function fits(matrix: Resolution | undefined, own: Resolution): boolean {
-  return matrix !== undefined && Bun.deepEquals(matrix.view.shape.slice(1), own.view.shape.slice(1));
+  return matrix !== undefined && isDeepStrictEqual(matrix.view.shape.slice(1), own.view.shape.slice(1));
 }
 
 /** Rows as numbers through all matrices, which stand in `order`. */
