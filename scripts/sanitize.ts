@@ -53,9 +53,7 @@ async function runtimeLibraries(sanitizer: Sanitizer): Promise<string> {
       .trim(),
   );
   if (paths.every((path) => existsSync(path))) return paths.join(":");
-  throw new SetupError(
-    `${cxx} has no ${sanitizer.runtime}: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`,
-  );
+  throw new SetupError(`${cxx} has no ${sanitizer.runtime}: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`);
 }
 
 /** The highest instruction set but AVX-512 that this CPU runs: its kernels are the same sources in wider groups. */
