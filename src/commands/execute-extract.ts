@@ -10,7 +10,16 @@ import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { LoraCache } from "./lora-cache.ts";
+import { openSolver } from "./solver.ts";
 import { print, printProblems } from "./terminal.ts";
+
+/** Where an extraction finds its models' adapters applied, and where it computes. */
+export interface ExtractPlaces {
+  /** Where models that have adapters are written with them first; undefined: nowhere. */
+  loraCache?: LoraCache | undefined;
+  /** The device that decomposes, counted from 0; undefined: the CPU. */
+  device?: number | undefined;
+}
 
 /** How an extraction talks. */
 export interface ExtractMessages {
@@ -28,7 +37,7 @@ export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
-  loraCache?: LoraCache,
+  { loraCache, device }: ExtractPlaces = {},
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -54,9 +63,10 @@ export async function executeExtract(
     printProblems("warning", report.warnings);
   }
   const addon = loadAddon(engine);
+  const solver = device === undefined ? undefined : openSolver(addon, device);
   const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
   const { summary, result } = await withSignals((signal) =>
-    runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+    runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
   );
   printProblems("warning", result.warnings);
   const seconds = (performance.now() - start) / 1000;

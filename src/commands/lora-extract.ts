@@ -4,6 +4,7 @@ import { EXTRACTION_OPTIONS, RANK_OPTIONS } from "./lora-options.ts";
 import { PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
+import { SOLVER_OPTION, solverDevice } from "./solver.ts";
 
 const OPTIONS = {
   rank: {
@@ -45,6 +46,7 @@ const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
   ...RUN_OPTIONS,
   threads: { ...RUN_OPTIONS.threads, doc: "Worker threads." },
+  device: SOLVER_OPTION,
   each: {
     kind: "flag",
     name: "each",
@@ -83,7 +85,7 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
-  const running = runRequest(values);
+  const running = runRequest({ ...values, device: "cpu" });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,
@@ -110,5 +112,6 @@ async function run(
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each });
+  const places = { device: solverDevice(values.device) };
+  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each }, places);
 }
