@@ -37,7 +37,9 @@ void find(void* library, const char* name, Function*& function) {
   if (function == nullptr) throw Failure("NO_SOLVER", std::string("the library that is there has no ") + name);
 }
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version / 10 % 100); }
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version / 10 % 100);
+}
 
 }  // namespace
 
@@ -94,7 +96,8 @@ std::shared_ptr<Cusolver> Cusolver::open(const std::string& folder, int device) 
   int cuda = 0;
   for (int part = 0; part < 3; part++) solver->check_solver(f.property(part, &version[part]), "asking for its version");
   solver->check_cuda(f.runtime_version(&cuda), "asking for its version");
-  const std::string text = std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
+  const std::string text =
+      std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
   if (version[0] < kLeastVersion || version[0] > kMostVersion) {
     throw Failure("NO_SOLVER", "cuSOLVER " + text + " is there, and versions 11 and 12 are known");
   }
@@ -141,7 +144,8 @@ Cusolver::Upload::Upload(Cusolver& solver, const Matrix& matrix, uint64_t count,
     left_ = allocate(matrix.rows * wide * sizeof(float));
     right_ = allocate(matrix.columns * wide * sizeof(float));
     info_ = allocate(sizeof(int));
-    solver_.check_cuda(solver_.functions_->copy(matrix_, matrix.data, bytes, kToDevice), "copying a matrix to the device");
+    solver_.check_cuda(solver_.functions_->copy(matrix_, matrix.data, bytes, kToDevice),
+                       "copying a matrix to the device");
   } catch (...) {
     for (void* const one : memory_) solver_.functions_->release(one);
     throw;
@@ -191,8 +195,10 @@ Subspace Cusolver::leading(const Upload& up, int iterations) {
   found.count = static_cast<uint64_t>(up.count_);
   found.vectors.resize(static_cast<size_t>(up.rows_ * up.count_));
   found.values.resize(static_cast<size_t>(up.count_));
-  check_cuda(f.copy(found.vectors.data(), up.left_, found.vectors.size() * sizeof(float), kToHost), "copying vectors back");
-  check_cuda(f.copy(found.values.data(), up.values_, found.values.size() * sizeof(float), kToHost), "copying values back");
+  check_cuda(f.copy(found.vectors.data(), up.left_, found.vectors.size() * sizeof(float), kToHost),
+             "copying vectors back");
+  check_cuda(f.copy(found.values.data(), up.values_, found.values.size() * sizeof(float), kToHost),
+             "copying values back");
   return found;
 }
 
