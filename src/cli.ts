@@ -81,11 +81,12 @@ export async function main(args: readonly string[]): Promise<number> {
     await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
     return 0;
   }
-  if (Object.hasOwn(PROGRAMS, first))
-    return await (await (PROGRAMS[first] as CommandEntry["load"])()).main(args.slice(1));
-  if (!Object.hasOwn(COMMANDS, first)) return await refuse(first);
-  await runCommand(root, { rawArgs: [...args] });
-  return exitCode;
+  if (Object.hasOwn(COMMANDS, first)) {
+    await runCommand(root, { rawArgs: [...args] });
+    return exitCode;
+  }
+  const program = Object.hasOwn(PROGRAMS, first) ? PROGRAMS[first] : undefined;
+  return program === undefined ? await refuse(first) : await (await program()).main(args.slice(1));
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));

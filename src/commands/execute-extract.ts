@@ -3,12 +3,12 @@ import { type ExtractRequest, prepareExtraction, runExtraction } from "../extrac
 import { summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
-import { print, printProblems } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { printProblems, printSummary } from "./terminal.ts";
 
 /** How an extraction talks. */
 export interface ExtractMessages {
@@ -42,16 +42,15 @@ export async function executeExtract(
     printProblems("warning", report.warnings);
   }
   const addon = loadAddon(engine);
-  const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
-  const { summary, result } = await withSignals((signal) =>
-    runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+  const events = shownProgress(messages.quiet);
+  const { summary, result } = await withSignals(
+    (signal) => runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+    "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);
   const seconds = (performance.now() - start) / 1000;
-  if (messages.json) await print(`${JSON.stringify({ folder: result.folder, seconds, ...summary }, undefined, 2)}\n`);
-  else if (!messages.quiet) {
-    const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
-    await print(summaryText(summary, messages.verbose) + written);
-  }
+  const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
+  const text = messages.quiet ? "" : summaryText(summary, messages.verbose) + written;
+  await printSummary({ folder: result.folder, seconds, ...summary }, text, messages.json);
   return 0;
 }
