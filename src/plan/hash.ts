@@ -89,6 +89,9 @@ function writeOp(
 /** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
 const GATHERED = -1;
 
+/** No number of a file, nor a number of rows: what follows a piece without patches cannot be taken for this. */
+const PATCHED = -2;
+
 /** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
 export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
   const hash = hasher("sha256");
@@ -105,6 +108,9 @@ function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<strin
     writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
+    if (view.patches === undefined) continue;
+    writer.list([PATCHED, view.patches.length]);
+    for (const patch of view.patches) writePatch(writer, patch, files);
   }
   writer.number(gather.rows.length);
   writer.name(gatherHash(gather));
