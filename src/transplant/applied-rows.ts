@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { SinterError } from "../errors.ts";
+import { shortHash } from "../hash.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount, type TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
@@ -103,5 +104,5 @@ function contentOf(view: TensorView): string {
   const text = JSON.stringify(view, (key, value) =>
     key === "file" ? basename(dirname(value)) + basename(value) : value,
   );
-  return Bun.hash(text).toString(16);
+  return shortHash(text);
 }
