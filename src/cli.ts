@@ -1,7 +1,7 @@
 import { defineCommand, runCommand } from "citty";
 import pkg from "../package.json" with { type: "json" };
 import type { CommandEntry } from "./commands/command.ts";
-import { COMMANDS } from "./commands/index.ts";
+import { COMMAND_GROUPS, COMMANDS } from "./commands/index.ts";
 import { PROGRAMS } from "./commands/programs.ts";
 import { nearest } from "./errors.ts";
 
@@ -27,13 +27,14 @@ let exitCode = 0;
 
 function rootHelp(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length)) + 2;
-  const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
+  const groups = Object.entries(COMMAND_GROUPS).map(([title, names]) => {
+    return `${title}:\n${names.map((name) => `  ${name.padEnd(width)}${COMMANDS[name].summary}`).join("\n")}`;
+  });
   return `Usage: sinter COMMAND [OPTIONS] [ARGUMENTS]
 
   ${pkg.description}.
 
-Commands:
-${commands.join("\n")}
+${groups.join("\n\n")}
 
 Options:
   --help, -h     Show this text; after a command, what the command takes.

@@ -15,7 +15,7 @@ import {
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
-  force: FORCE_OPTION,
+  force: { ...FORCE_OPTION, doc: "Plan as for sinter merge --force: a model in OUT may be replaced." },
   ...PLANNING_OPTIONS,
   ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
