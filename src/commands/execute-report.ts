@@ -10,10 +10,10 @@ import { mergePage } from "../report/merge-page.ts";
 import type { MergeSpeed } from "../report/sections.ts";
 import { onFile } from "../run/file-error.ts";
 import { readManifest } from "../run/manifest.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { checkPageFile } from "./page-file.ts";
+import { shownProgress } from "./progress.ts";
 import { writeError } from "./terminal.ts";
 
 export interface ReportRequest {
@@ -70,7 +70,7 @@ export interface WrittenReport {
 
 /** Reads output and inputs, and writes the page. @throws SinterError */
 export async function writeReport({ plan, folder, html, quiet, speed }: WrittenReport, addon: Addon): Promise<void> {
-  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const events = shownProgress(quiet);
   const measure = await withSignals(
     (signal) => measureMerge(plan, folder, addon, signal, events).finally(() => events.end()),
     undefined,

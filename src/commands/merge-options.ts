@@ -210,6 +210,17 @@ export const QUIET_OPTION = {
   group: "Messages",
 } as const;
 
+/** `runCommandLine` sees to it, for every command that has it. */
+export const EVENTS_OPTION = {
+  kind: "value",
+  name: "events",
+  metavar: "FILE",
+  read: text,
+  default: undefined,
+  doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
+  group: "Messages",
+} as const;
+
 /** Where the merges are that the output of `sinter multi` is made of. */
 export const INTERMEDIATE_OPTION = {
   kind: "value",

@@ -29,15 +29,6 @@ const OPTIONS = {
     doc: "Then read the result beside its inputs and write a page on what the merge did, as sinter report does.",
     group: "Output",
   },
-  events: {
-    kind: "value",
-    name: "events",
-    metavar: "FILE",
-    read: text,
-    default: undefined,
-    doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
-    group: "Messages",
-  },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -73,8 +64,5 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
   const checkWith = options.check ? request.options : undefined;
   const { executeMerge } = await import("./execute-merge.ts");
-  const { withEvents } = await import("./event-log.ts");
-  return await withEvents(options.events, options.json, (events) =>
-    executeMerge({ ...request, checkWith, events, loraCache: loraCacheOf(options), report: options.report }),
-  );
+  return await executeMerge({ ...request, checkWith, loraCache: loraCacheOf(options), report: options.report });
 }
