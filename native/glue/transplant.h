@@ -3,19 +3,13 @@
 
 #include <napi.h>
 
-#include <functional>
 #include <memory>
 #include <utility>
 
 #include "../transplant/transplant.h"
+#include "handles.h"
 
 namespace sinter {
-
-/// How handles become what they stand for; both throw Failure BAD_ARGUMENT.
-struct Handles {
-  std::function<std::shared_ptr<Source>(const Napi::Value&)> source;
-  std::function<std::shared_ptr<Sink>(const Napi::Value&)> sink;
-};
 
 /// The elements of a Uint32Array.
 std::vector<uint32_t> indices(const Napi::Value& value, const char* name);
