@@ -55,7 +55,6 @@ dd.failed::before { content: "✗ "; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; padding: 0; margin-top: 1.5rem; font-size: 0.875rem; }
 .charts { display: flex; flex-wrap: wrap; gap: 1.75rem 2rem; align-items: flex-start; }
 figure { min-width: 0; max-width: 100%; }
-figure.map { width: 100%; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: flex-end; gap: 0.25rem 2rem;
   margin-bottom: 0.375rem; padding-right: 8px; }
 .key { display: flex; gap: 1rem; align-items: flex-start; margin-left: auto; font-size: 0.75rem; line-height: 16px; color: var(--faint);

@@ -16,7 +16,7 @@ export interface Tab {
 
 export interface Browser {
   /** Opens a file in a tab of its own, which is gone after `use`. */
-  open(file: string, use: (tab: Tab) => Promise<void>): Promise<void>;
+  open<T>(file: string, use: (tab: Tab) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -53,7 +53,17 @@ export async function startChromium(): Promise<Browser> {
   }
 }
 
-async function inTab(host: string, file: string, use: (tab: Tab) => Promise<void>): Promise<void> {
+/** Opens a file in a Chromium that is there for it alone. */
+export async function inChromium<T>(file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
+  const browser = await startChromium();
+  try {
+    return await browser.open(file, use);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function inTab<T>(host: string, file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
   const made = await fetch(`http://${host}/json/new?about:blank`, { method: "PUT" });
   const { id, webSocketDebuggerUrl } = (await made.json()) as { id: string; webSocketDebuggerUrl: string };
   const tab = await openTab(webSocketDebuggerUrl);
@@ -61,7 +71,7 @@ async function inTab(host: string, file: string, use: (tab: Tab) => Promise<void
     for (const domain of ["Page", "Network", "Runtime", "Log", "Accessibility"]) await tab.call(`${domain}.enable`);
     await tab.call("Page.navigate", { url: `file://${file}` });
     while ((await tab.value("location.protocol + document.readyState")) !== "file:complete") await Bun.sleep(20);
-    await use(tab);
+    return await use(tab);
   } finally {
     await fetch(`http://${host}/json/close/${id}`);
   }

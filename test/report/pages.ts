@@ -1,4 +1,7 @@
 import { benchPage } from "../../src/bench/page.ts";
+import { differenceOf, type TensorSums } from "../../src/diff/figures.ts";
+import { diffPage } from "../../src/diff/page.ts";
+import type { DiffResult } from "../../src/diff/types.ts";
 import type { MeasuredTensor } from "../../src/report/measure.ts";
 import { mergePage } from "../../src/report/merge-page.ts";
 import type { MergeSpeed } from "../../src/report/sections.ts";
@@ -66,8 +69,65 @@ export function examplePage(tiny: TinyModel = { layers: 24 }): string {
   });
 }
 
+const THRESHOLDS = [1e-4, 1e-3];
+
+/** Sums as native code gives them, of two models that went different ways from a base. */
+function sums(step: number): TensorSums {
+  const wave = (phase: number) => (step * (phase + 3)) % 7;
+  const [a, b, d] = [4, 4.01, 0.001 * (1 + wave(0))];
+  const [p, q] = [0.0005 * (1 + wave(1)), 0.0007 * (1 + wave(2))];
+  const product = ((wave(3) - 3) / 4) * Math.sqrt(p * q);
+  const counts = [900 - 40 * wave(4), 300 - 30 * wave(5)];
+  const changed = 900 + wave(1);
+  return {
+    elements: 1000,
+    withBase: true,
+    sums: Float64Array.from([
+      ...[a, b, (a + b - d) / 2, d, 950 - 50 * wave(0), 0, 0],
+      ...counts,
+      ...[4, p, q, product, 0, 800, 850, changed, 100 + 60 * wave(2)],
+      0.01 * (1 + wave(6)),
+    ]),
+  };
+}
+
+/** A comparison of two models of eight layers with a base, from made-up sums. */
+export function exampleDiff(): DiffResult {
+  const modules = ["input_layernorm", "self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"];
+  const layers = Array.from({ length: 8 }, (_, i) => String(i));
+  const all = layers.flatMap((layer, i) =>
+    modules.map((module, j) => ({ layer, module, sums: sums(i * modules.length + j) })),
+  );
+  const together = (pick: (one: (typeof all)[number]) => boolean) =>
+    differenceOf(
+      all.filter(pick).map((one) => one.sums),
+      THRESHOLDS,
+    );
+  return {
+    left: "./models/a",
+    right: "./models/b",
+    base: "./models/base",
+    thresholds: THRESHOLDS,
+    total: together(() => true),
+    modules: modules.map((name) => ({ name, ...together(({ module }) => module === name) })),
+    layers: layers.map((name) => ({ name, ...together(({ layer }) => layer === name) })),
+    cells: all.map(({ layer, module, sums }) => ({ layer, module, ...differenceOf([sums], THRESHOLDS) })),
+    tensors: all.map(({ layer, module, sums }) => {
+      const tensor = `model.layers.${layer}.${module}.weight`;
+      return { tensor, module, layer, ...differenceOf([sums], THRESHOLDS) };
+    }),
+    onlyLeft: ["lm_head.weight"],
+    onlyRight: [],
+    notCompared: [{ tensor: "model.embed_tokens.weight", reason: "shapes [10, 4] and [12, 4]" }],
+    notes: ["the vocabularies differ: rows of the 10 tokens that all have are compared"],
+    bytesRead: 3e9,
+    seconds: 1.5,
+  };
+}
+
 /** Pages that are held to a picture, by name. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   merge: () => examplePage({ layers: 12 }),
   bench: () => benchPage(result()),
+  diff: () => diffPage(exampleDiff(), 5),
 };
