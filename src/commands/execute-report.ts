@@ -14,6 +14,7 @@ import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunEvents } from "../run/types.ts";
 import { loadAddon } from "./execute-merge.ts";
+import { otherPlan } from "./other-plan.ts";
 import { checkPageFile } from "./page-file.ts";
 import { writeError } from "./terminal.ts";
 
@@ -34,22 +35,32 @@ export async function executeReport(request: ReportRequest): Promise<number> {
   const folder = resolve(request.folder);
   const html = request.html ?? `${folder}-report.html`;
   checkPageFile(html);
-  const plan = await planOf(request);
-  const addon = loadAddon({ threads: request.threads, target: "auto" });
-  await writeReport({ plan, folder, html, quiet: request.quiet, speed: undefined }, addon);
-  return 0;
-}
-
-/** The plan that a folder was written by. @throws SinterError where there is none, or the models are others by now. */
-async function planOf({ folder, ...options }: ReportRequest): Promise<MergePlan> {
   const report = new Report();
-  const manifest = readManifest(resolve(folder), report);
+  const manifest = readManifest(folder, report);
   if (manifest === undefined) throw new SinterError(report.errors);
   const { recipe } = manifest;
   if (recipe === undefined) {
-    const message = "not yet: its manifest has no recipe that this version can read";
-    throw new SinterError({ code: "not-yet-report", message, path: folder });
+    const message =
+      "its manifest has no recipe that this version can read: there is nothing to hold the output against";
+    throw new SinterError({ code: "no-recipe", message, path: folder });
   }
+  const addon = () => loadAddon({ threads: request.threads, target: "auto" });
+  if (recipe.program === "transplant") {
+    const { reportTransplant } = await import("./report-transplant.ts");
+    await writePage(html, request.quiet, (signal, events) =>
+      reportTransplant(recipe, manifest, request, addon(), signal, events),
+    );
+  } else {
+    const plan = await planOf(manifest, request);
+    await writeReport({ plan, folder, html, quiet: request.quiet, speed: undefined }, addon());
+  }
+  return 0;
+}
+
+/** The plan that a folder was written by. @throws SinterError where the models are others by now. */
+async function planOf(manifest: Manifest, { folder, ...options }: ReportRequest): Promise<MergePlan> {
+  const report = new Report();
+  const recipe = manifest.recipe as NonNullable<Manifest["recipe"]>;
   if (canReplan(recipe)) {
     const plan = replan(recipe, options, report);
     report.throwIfErrors();
@@ -73,15 +84,6 @@ function sameTensors({ ops }: MergePlan, { tensors }: Manifest): boolean {
   return ops.length === tensors.size && ops.every(same);
 }
 
-function otherPlan(folder: string): SinterError {
-  return new SinterError({
-    code: "other-plan",
-    message: "the recipe gives another plan by now: models that it names, or Sinter, are not those of the merge",
-    path: folder,
-    hint: "sinter verify says what differs",
-  });
-}
-
 export interface WrittenReport {
   plan: MergePlan;
   folder: string;
@@ -92,16 +94,7 @@ export interface WrittenReport {
 
 /** Reads output and inputs, and writes the page. @throws SinterError */
 export async function writeReport(request: WrittenReport, addon: Addon): Promise<void> {
-  const { html, quiet } = request;
-  const events = quiet ? silentProgress : progressDisplay(process.stderr);
-  const page = await withSignals(
-    (signal) => renderReport(request, addon, signal, events).finally(() => events.end()),
-    undefined,
-    "the report was not written",
-  );
-  const path = resolve(html);
-  onFile("cannot write the page", path, () => writeFileSync(path, page));
-  if (!quiet) writeError(`${path} has the report\n`);
+  await writePage(request.html, request.quiet, (signal, events) => renderReport(request, addon, signal, events));
 }
 
 async function renderReport(
@@ -122,4 +115,21 @@ async function renderReport(
   const config = readMixtureConfig(plan.recipe.text, "the recipe", { strict: false }, new Report());
   const mixture = await measureMixture(plan, folder, config.experts.length, addon, signal, events);
   return mixturePage({ name, plan, config, measure, mixture, speed });
+}
+
+/** Renders a page with progress on the terminal, and writes it. @throws SinterError */
+export async function writePage(
+  html: string,
+  quiet: boolean,
+  render: (signal: AbortSignal, events: RunEvents) => Promise<string>,
+): Promise<void> {
+  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const page = await withSignals(
+    (signal) => render(signal, events).finally(() => events.end()),
+    undefined,
+    "the report was not written",
+  );
+  const path = resolve(html);
+  onFile("cannot write the page", path, () => writeFileSync(path, page));
+  if (!quiet) writeError(`${path} has the report\n`);
 }
