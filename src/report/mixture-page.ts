@@ -47,7 +47,7 @@ export function mixturePage({ name, plan, config, measure, mixture, speed }: Mix
     ...notCompared({ notCompared: measure.notCompared.filter(({ reason }) => reason !== "made of no input") }),
   ];
   const facts: Fact[] = [
-    { name: "Experts", value: `${config.experts.length}, ${config.expertsPerToken} for each token` },
+    { name: "Experts", value: `${config.experts.length}, ${config.expertsPerToken} a token` },
     ...(config.shared.length === 0 ? [] : [{ name: "Shared experts", value: String(config.shared.length) }]),
     { name: "Routers", value: config.gateMode },
     ...mergeFacts(plan, measure.tensors, speed),

@@ -12,7 +12,7 @@ export interface MergeSpeed {
   target: string;
 }
 
-export const SPEED_NOTE = "Speed is not recorded in an output folder: sinter merge --report writes it here.";
+export const SPEED_NOTE = "Speed is not recorded in an output folder: the option --report writes it here.";
 
 /** More names than these are counted, not listed. */
 const LISTED = 20;

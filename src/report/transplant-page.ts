@@ -144,7 +144,10 @@ function tokensSection(matrices: readonly MatrixPlan[], spelling: ReadonlyMap<nu
   const title = "Approximated tokens";
   if (ids.length === 0) return { title, text: "None: the model has every token of the new tokenizer." };
   const rest = ids.length - LISTED;
-  const names = ids.slice(0, LISTED).map((id) => `${id}  ${JSON.stringify(spelling.get(id) ?? "")}`);
+  const width = String(ids.at(-1)).length;
+  const names = ids
+    .slice(0, LISTED)
+    .map((id) => `${String(id).padStart(width)}  ${JSON.stringify(spelling.get(id) ?? "")}`);
   return { title, literal: [...names, ...(rest > 0 ? [`and ${rest.toLocaleString("en")} more`] : [])].join("\n") };
 }
 

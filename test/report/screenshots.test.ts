@@ -86,7 +86,8 @@ function difference(found: PNG, wanted: PNG, name: string): number {
 
 describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
   for (const [page, render] of Object.entries(PAGES)) {
-    for (const view of VIEWS) {
+    // One page in every view, which all share a style; of the others one picture each.
+    for (const view of page === "merge" ? VIEWS : VIEWS.slice(0, 1)) {
       test(
         `the page of ${page} looks as it did, ${view.name}`,
         async () => {
