@@ -263,7 +263,9 @@ class Addon : public Napi::Addon<Addon> {
     op->done = [this, report](Op&) { Report(report); };
     try {
       engine().submit(op);
-    } catch (const Failure&) {
+    } catch (...) {
+      // The op and its report hold each other, and the files of the op.
+      op->done = nullptr;
       Settled(env);
       throw;
     }

@@ -25,7 +25,8 @@ const CHECKS: Record<string, (write: boolean) => string[] | undefined> = {
 };
 
 function nativeSources(): string[] {
-  return readdirSync(join(ROOT, "native"), { recursive: true, withFileTypes: true })
+  return ["native", join("test", "fuzz", "native")]
+    .flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && /\.(h|cc|cu)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
