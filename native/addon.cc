@@ -137,6 +137,8 @@ class Addon : public Napi::Addon<Addon> {
     if (count > 1024) bad_argument("threads must be at most 1024");
     const Napi::Value memory = options.Get("memory");
     engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
+    const Napi::Value checksums = options.Get("checksums");
+    engine().set_checksums(checksums.IsUndefined() || checksums.ToBoolean());
     return info.Env().Undefined();
   }
 

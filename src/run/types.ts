@@ -16,6 +16,8 @@ export interface RunOptions {
    * to go on from, because the inputs will not be there again.
    */
   resume: boolean | "never";
+  /** `false` only to measure what they cost: no journal, no look at whether inputs changed, no manifest. */
+  records?: boolean;
   /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
   opsInFlight?: number | undefined;
   /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */

@@ -7,7 +7,7 @@ import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { onFile } from "./file-error.ts";
 import { JOURNAL_NAME, Journal, type JournalContent, readJournal } from "./journal.ts";
-import { changesSince, type JournalHeader, journalHeader } from "./journal-header.ts";
+import { changesSince, type JournalHeader, journalHeader, NO_HEADER } from "./journal-header.ts";
 import { nativeProblem } from "./native-error.ts";
 import { plannedNames } from "./output.ts";
 import type { RunOptions } from "./types.ts";
@@ -56,8 +56,12 @@ export function beginWork(
   plan: MergePlan,
   folder: string,
   leftovers: readonly string[],
-  options: Pick<RunOptions, "resume" | "sync">,
+  options: Pick<RunOptions, "resume" | "sync" | "records">,
 ): Work {
+  if (options.records === false) {
+    for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
+    return { journal: Journal.none(), header: NO_HEADER, beginning: { kind: "fresh" }, done: new Map() };
+  }
   const header = journalHeader(plan);
   const old = readJournal(folder);
   const reasons = old === undefined ? [] : options.resume === true ? changesSince(old.header, header) : ["--no-resume"];
