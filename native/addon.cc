@@ -139,6 +139,8 @@ class Addon : public Napi::Addon<Addon> {
     if (count > 1024) bad_argument("threads must be at most 1024");
     const Napi::Value memory = options.Get("memory");
     engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
+    const Napi::Value checksums = options.Get("checksums");
+    engine().set_checksums(checksums.IsUndefined() || checksums.ToBoolean());
     return info.Env().Undefined();
   }
 
@@ -265,7 +267,9 @@ class Addon : public Napi::Addon<Addon> {
     op->done = [this, report](Op&) { Report(report); };
     try {
       engine().submit(op);
-    } catch (const Failure&) {
+    } catch (...) {
+      // The op and its report hold each other, and the files of the op.
+      op->done = nullptr;
       Settled(env);
       throw;
     }

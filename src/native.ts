@@ -278,9 +278,10 @@ export interface Addon {
   info(): NativeInfo;
   /**
    * Threads (0: one per CPU), instruction-set level, and bytes of scratch that may grow with tensors beyond what is
-   * free (96 MiB). What is not given goes back to its default. Throws while ops are running.
+   * free (96 MiB). What is not given goes back to its default. Throws while ops are running. `checksums`: false only to
+   * measure what they cost; all results then have the same.
    */
-  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number }): void;
+  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number; checksums?: boolean }): void;
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**

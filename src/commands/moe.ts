@@ -4,7 +4,7 @@ import { COMMANDS } from "./index.ts";
 import { mergeOptions, PLANNING_OPTIONS, REPORT_OPTION } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
-import { RUN_OPTIONS } from "./run-options.ts";
+import { RUN_OPTIONS, resumeOf } from "./run-options.ts";
 
 // Models of several families never make one mixture, and copying takes no memory that could be traded.
 const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
@@ -59,7 +59,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     out,
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
-    run: { force: values.force, resume: values.resume, nan: values.nan, sync: values.sync },
+    run: { force: values.force, resume: resumeOf(values.resume), nan: values.nan, sync: values.sync },
     engine: { threads: values.threads, target: values.cpuTarget },
     messages: { quiet: values.quiet, json: values.json, plan: false },
     report: values.report,
