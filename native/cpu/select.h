@@ -55,24 +55,22 @@ void magnitudes_range(const Job& job, Scratch& scratch, int input, uint64_t begi
   }
 }
 
-/// Appends what lies strictly inside the bracket. Groups without any such value, most of them, are skipped whole.
+/// Appends what lies in [low, low + width), n <= kChunk. Groups without any such value, most of them, are skipped whole.
 template <class Bits>
 uint32_t collect(const Bits* __restrict bits, uint32_t n, Bits low, Bits width, Bits* __restrict out) {
-  constexpr uint32_t kGroup = 16;
+  constexpr uint32_t kGroup = sizeof(uint64_t);
+  uint8_t inside[kChunk];
+  for (uint32_t i = 0; i < n; i++) inside[i] = static_cast<Bits>(bits[i] - low) < width ? 1 : 0;
+  for (uint32_t i = n; i % kGroup != 0; i++) inside[i] = 0;
   uint32_t found = 0;
-  uint32_t i = 0;
-  for (; i + kGroup <= n; i += kGroup) {
-    Bits any = 0;
-    for (uint32_t j = 0; j < kGroup; j++) any |= static_cast<Bits>(bits[i + j] - low) < width ? 1 : 0;
+  for (uint32_t i = 0; i < n; i += kGroup) {
+    uint64_t any;
+    memcpy(&any, inside + i, kGroup);
     if (any == 0) continue;
-    for (uint32_t j = 0; j < kGroup; j++) {
-      out[found] = bits[i + j];
-      found += static_cast<Bits>(bits[i + j] - low) < width ? 1 : 0;
+    for (uint32_t j = i; j < (i + kGroup < n ? i + kGroup : n); j++) {
+      out[found] = bits[j];
+      found += inside[j];
     }
-  }
-  for (; i < n; i++) {
-    out[found] = bits[i];
-    found += static_cast<Bits>(bits[i] - low) < width ? 1 : 0;
   }
   return found;
 }
