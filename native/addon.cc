@@ -69,6 +69,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
                              InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
                              InstanceMethod("devices", &Addon::Guarded<&Addon::Devices>),
+                             InstanceMethod("measureTransfers", &Addon::Guarded<&Addon::MeasureTransfers>),
                              InstanceMethod("useDevices", &Addon::Guarded<&Addon::UseDevices>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
@@ -146,6 +147,11 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value Devices(const Napi::CallbackInfo& info) {
     return devices_of(info.Env(), find_device_library(info[0].IsUndefined() ? "" : text(info[0], "library")));
+  }
+
+  Napi::Value MeasureTransfers(const Napi::CallbackInfo& info) {
+    const FoundLibrary found = find_device_library(info[1].IsUndefined() ? "" : text(info[1], "library"));
+    return transfers_of(info.Env(), found, static_cast<int>(whole(info[0], "device") % 1024));
   }
 
   /// Without options: the CPU alone from now on.

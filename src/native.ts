@@ -408,6 +408,8 @@ export interface Addon {
   multiply(product: { a: NativeMatrix; b: NativeMatrix; c: Float32Array; alpha: number; beta: number }): void;
   /** Float32 operations a second that multiply-adds in registers reach on all worker threads. Takes a second. */
   peakRate(): number;
+  /** Rates of copies to a device, back, and within the host's memory, in bytes a second. Takes a tenth of a second. */
+  measureTransfers(device: number, library?: string): { upload: number; download: number; copy: number };
   /** Opens the library for accelerators. @param library its file, where it is not the one beside the addon. */
   devices(library?: string): NativeDevices;
   /**

@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include "../device/measure.h"
 #include "values.h"
 
 namespace sinter {
@@ -60,6 +61,22 @@ Napi::Value devices_of(Napi::Env env, const FoundLibrary& found) {
   }
   result.Set("devices", devices);
   return result;
+}
+
+Napi::Value transfers_of(Napi::Env env, const FoundLibrary& found, int index) {
+  std::string reason = found.message;
+  Device* const device = found.library == nullptr ? nullptr : open_device(*found.library, index, reason);
+  if (device == nullptr) throw Failure("DEVICE_FAILED", reason);
+  try {
+    const TransferRates rates = measure_transfers(*device);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("upload", rates.upload);
+    result.Set("download", rates.download);
+    result.Set("copy", rates.copy);
+    return result;
+  } catch (const DeviceTrouble& trouble) {
+    throw Failure("DEVICE_FAILED", trouble.what());
+  }
 }
 
 DeviceOptions read_device_options(const Napi::Object& from) {

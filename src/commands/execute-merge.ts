@@ -4,6 +4,7 @@ import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
 import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
@@ -27,8 +28,8 @@ export interface MergeRequest extends PlanSource, RunRequest {
 export interface RunRequest {
   out: string;
   run: Pick<RunOptions, "force" | "resume" | "nan" | "sync">;
-  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
-  engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
+  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. `device`: what may compute besides the CPU. */
+  engine: { threads: number; target: CpuTarget | "auto"; memory?: number; device?: DeviceRequest | undefined };
   messages: {
     /** Neither progress nor summary. */
     quiet: boolean;
@@ -80,10 +81,15 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
+  const { device } = request.engine;
+  const use = device && (await import("../run/devices.ts")).useDevices(device, addon);
   const display = displayOf(request);
   const result = await withSignals((signal) =>
-    runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
+    runPlan(plan, request.out, { ...request.run, signal, toDevice: use && ((op) => use.choose(op).device) }, addon, display).finally(() =>
+      display.end(),
+    ),
   );
+  if (use !== undefined) addon.useDevices();
   printProblems("warning", result.warnings);
   request.events?.warnings(result.warnings);
   const { json } = request.messages;

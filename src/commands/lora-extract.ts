@@ -1,9 +1,12 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
+import { refuseDevice } from "./device.ts";
 import { EXTRACTION_OPTIONS, RANK_OPTIONS } from "./lora-options.ts";
-import { PLANNING_OPTIONS } from "./merge-options.ts";
+import { DEVICE_OPTION, PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
+
+const { multiGpu: _, memoryGpu: __, lowCpuMemory: ___, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
   rank: {
@@ -43,7 +46,8 @@ const OPTIONS = {
   seed: { ...PLANNING_OPTIONS.seed, doc: "Seed of the random vectors that the decomposition starts from." },
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
-  ...RUN_OPTIONS,
+  ...RUNNING,
+  device: DEVICE_OPTION,
   threads: { ...RUN_OPTIONS.threads, doc: "Worker threads." },
   each: {
     kind: "flag",
@@ -83,7 +87,8 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
-  const running = runRequest(values);
+  refuseDevice(values.device);
+  const running = runRequest({ ...values, device: "cpu", multiGpu: false, memoryGpu: undefined, lowCpuMemory: false });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,

@@ -1,13 +1,6 @@
-import { refuseDevice } from "./device.ts";
+import { DEVICE_OPTIONS, deviceRequest } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
-import {
-  DEVICE_OPTION,
-  FORCE_OPTION,
-  JSON_OPTION,
-  MEMORY_OPTION,
-  QUIET_OPTION,
-  THREADS_OPTION,
-} from "./merge-options.ts";
+import { FORCE_OPTION, JSON_OPTION, MEMORY_OPTION, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { choice, type Options, type OptionValues } from "./option.ts";
 
 /** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
@@ -45,7 +38,7 @@ export const RUN_OPTIONS = {
     group: "Computation",
   },
   memory: MEMORY_OPTION,
-  device: DEVICE_OPTION,
+  ...DEVICE_OPTIONS,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
   sync: {
@@ -63,10 +56,14 @@ export const RUN_OPTIONS = {
 export function runRequest(
   options: OptionValues<typeof RUN_OPTIONS>,
 ): Pick<MergeRequest, "run" | "engine" | "messages"> {
-  refuseDevice(options.device);
   return {
     run: { force: options.force, resume: options.resume, nan: options.nan, sync: options.sync },
-    engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
+    engine: {
+      threads: options.threads,
+      target: options.cpuTarget,
+      memory: options.memory,
+      device: deviceRequest(options),
+    },
     messages: { quiet: options.quiet, json: options.json, plan: false },
   };
 }

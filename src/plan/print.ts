@@ -3,8 +3,12 @@ import { gatherCounts } from "./gather.ts";
 import { gatherHash, planHash } from "./hash.ts";
 import type { MergeOp, MergePlan, RowGather, VocabularySummary } from "./types.ts";
 
-/** What a plan does, in a page of text. @param peakMemory most bytes of memory that running it takes, where known. */
-export function planText(plan: MergePlan, peakMemory?: number): string {
+/**
+ * What a plan does, in a page of text.
+ * @param peakMemory most bytes of memory that running it takes, where known.
+ * @param devices where it would be computed, a line each.
+ */
+export function planText(plan: MergePlan, peakMemory?: number, devices: readonly string[] = []): string {
   const { tensors, parameters, bytesRead, bytesWritten } = plan.totals;
   const rows: [string, string][] = [
     ["method", plan.method],
@@ -21,6 +25,7 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
     ...(plan.vocabulary === undefined ? [] : vocabularyRows(plan.vocabulary)),
     ...plan.tied.map(({ tensor, follows }): [string, string] => ["tied", `${tensor} follows ${follows}: not stored`]),
     ...(peakMemory === undefined ? [] : [["memory", `at most ${byteText(peakMemory)}`] as [string, string]]),
+    ...devices.map((line, i): [string, string] => [i === 0 ? "device" : "", line]),
     ["seed", String(plan.seed)],
     ["hash", planHash(plan)],
   ];
@@ -28,10 +33,10 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
 }
 
 /** The whole plan as one JSON value, with its hash; texts of side files included. */
-export function planJson(plan: MergePlan, peakMemory?: number): string {
+export function planJson(plan: MergePlan, peakMemory?: number, devices?: readonly string[]): string {
   const { ops, ...rest } = plan;
-  const memory = peakMemory === undefined ? {} : { peakMemory };
-  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, shortened, 2)}\n`;
+  const running = { ...(peakMemory === undefined ? {} : { peakMemory }), ...(devices === undefined ? {} : { devices }) };
+  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...running, ops }, shortened, 2)}\n`;
 }
 
 /** An index list has a number for each row: in JSON it is its counts and its hash. */

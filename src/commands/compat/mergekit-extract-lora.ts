@@ -4,6 +4,7 @@ import { type CommandSpec, type Options, type OptionValues, text } from "../opti
 import { UsageError } from "../parse.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { mergekitRequest } from "./mergekit-request.ts";
+import { refuseGpu } from "./refuse-gpu.ts";
 
 function named<const N extends string>(name: N, doc: string) {
   return { kind: "value", name, metavar: "PATH", read: text, default: undefined, doc, group: "Models" } as const;
@@ -38,6 +39,7 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   const { model, baseModel, outPath } = values;
   if (model === undefined || baseModel === undefined || outPath === undefined) throw missing(values);
+  refuseGpu(values);
   const running = mergekitRequest(values);
   const { executeExtract } = await import("../execute-extract.ts");
   const request = {
