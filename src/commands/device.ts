@@ -62,7 +62,10 @@ export interface DeviceValues {
 export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
   const { device, multiGpu, memoryGpu: memory, lowCpuMemory: lowMemory } = values;
   if (multiGpu && device !== undefined && !/^(auto|cuda)$/.test(device)) {
-    throw new UsageError({ code: "option-value", message: `--multi-gpu takes all GPUs, and --device ${device} does not` });
+    throw new UsageError({
+      code: "option-value",
+      message: `--multi-gpu takes all GPUs, and --device ${device} does not`,
+    });
   }
   // Who asks for all GPUs and says no more wants them.
   const named = device ?? (multiGpu ? "cuda" : "auto");

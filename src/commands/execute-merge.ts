@@ -3,7 +3,7 @@ import type { MergeConfig } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
-import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
 import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
 import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
@@ -84,12 +84,10 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const { device } = request.engine;
   const use = device && (await import("../run/devices.ts")).useDevices(device, addon);
   const display = displayOf(request);
+  const run = { ...request.run, toDevice: use && ((op: MergeOp) => use.choose(op).device) };
   const result = await withSignals((signal) =>
-    runPlan(plan, request.out, { ...request.run, signal, toDevice: use && ((op) => use.choose(op).device) }, addon, display).finally(() =>
-      display.end(),
-    ),
-  );
-  if (use !== undefined) addon.useDevices();
+    runPlan(plan, request.out, { ...run, signal }, addon, display).finally(() => display.end()),
+  ).finally(() => addon.useDevices());
   printProblems("warning", result.warnings);
   request.events?.warnings(result.warnings);
   const { json } = request.messages;
@@ -189,8 +187,14 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   const rate = formatBytes(bytes / Math.max(result.seconds, 1e-3));
   return (
     `${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)} written and ` +
-    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`
+    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)${devicesText(result)}\n`
   );
+}
+
+/** What the devices did, where any did. */
+function devicesText({ computedOn }: RunResult): string {
+  const devices = [...computedOn].filter(([name]) => name !== "cpu");
+  return devices.map(([name, tensors]) => `; ${tensors} on ${name}`).join("");
 }
 
 function planFacts(plan: MergePlan) {
@@ -217,6 +221,7 @@ function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | und
     seconds: result.seconds,
     bytes_read: result.bytesRead,
     bytes_written: result.bytesWritten,
+    computed_on: Object.fromEntries(result.computedOn),
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),

@@ -35,7 +35,10 @@ export function planText(plan: MergePlan, peakMemory?: number, devices: readonly
 /** The whole plan as one JSON value, with its hash; texts of side files included. */
 export function planJson(plan: MergePlan, peakMemory?: number, devices?: readonly string[]): string {
   const { ops, ...rest } = plan;
-  const running = { ...(peakMemory === undefined ? {} : { peakMemory }), ...(devices === undefined ? {} : { devices }) };
+  const running = {
+    ...(peakMemory === undefined ? {} : { peakMemory }),
+    ...(devices === undefined ? {} : { devices }),
+  };
   return `${JSON.stringify({ hash: planHash(plan), ...rest, ...running, ops }, shortened, 2)}\n`;
 }
 

@@ -70,7 +70,8 @@ export function notForDevices(op: MergeOp): string | undefined {
   if (elementCount(op.shape) === 0) return "empty";
   if (op.inputs.some(({ view }) => (view.patches ?? []).length > 0)) return "adapters are applied on the CPU";
   const gathers = op.inputs.flatMap(({ gather }) => gather ?? []);
-  const mixed = (pieces: (typeof gathers)[number]["pieces"]) => new Set(pieces.map(({ view }) => view.dtype)).size !== 1;
+  const mixed = (pieces: (typeof gathers)[number]["pieces"]) =>
+    new Set(pieces.map(({ view }) => view.dtype)).size !== 1;
   if (gathers.some((gather) => gatherCounts(gather).means > 0 || mixed(gather.pieces))) {
     return "means of rows are made on the CPU";
   }

@@ -26,7 +26,9 @@ export function ratesFile(env: Environment = process.env): string {
 /** What measurements depend on. */
 export function fingerprintOf(devices: readonly NativeDevice[], threads: number): string {
   const machine = [cpus()[0]?.model.trim() ?? "unknown", `${threads} threads`];
-  return [`sinter ${pkg.version}`, ...machine, ...devices.map(({ name, driver }) => `${name}, CUDA ${driver}`)].join("; ");
+  return [`sinter ${pkg.version}`, ...machine, ...devices.map(({ name, driver }) => `${name}, CUDA ${driver}`)].join(
+    "; ",
+  );
 }
 
 /** @returns undefined where nothing was measured, or not with this machine, driver and version. */

@@ -80,7 +80,10 @@ function payload(line: string): unknown {
   }
 }
 
-function readEntry([op, bytes, checksum, crc32, flags, device]: readonly unknown[], done: Map<number, JournalEntry>): void {
+function readEntry(
+  [op, bytes, checksum, crc32, flags, device]: readonly unknown[],
+  done: Map<number, JournalEntry>,
+): void {
   if (!Number.isSafeInteger(op) || typeof bytes !== "number" || typeof checksum !== "string") return;
   if (typeof crc32 !== "number" || typeof flags !== "string") return;
   const nonFinite = [...flags].map((flag) => flag === "1");
