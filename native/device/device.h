@@ -88,6 +88,8 @@ class DeviceLane {
   virtual DeviceStatus wait(Queue queue, Mark mark) = 0;
   /// Blocks until the mark is reached. A failure of anything queued before shows here at the latest.
   virtual DeviceStatus reach(Mark mark) = 0;
+  /// What the vendor's libraries take as a stream: a cudaStream_t.
+  virtual void* stream(Queue queue) = 0;
 
   // ---- passes, in the compute queue. `kernel` is what `Device::find` said. ----
 
@@ -114,6 +116,8 @@ class Device {
   virtual ~Device() = default;
 
   virtual DeviceStatus facts(DeviceFacts& facts) = 0;
+  /// Makes this the calling thread's current device, for libraries that ask the runtime for it.
+  virtual DeviceStatus enter() = 0;
   /// What the last call of this thread that was not `ok` had to say.
   virtual const char* message() = 0;
 
