@@ -270,8 +270,8 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value GatherRows(const Napi::CallbackInfo& info) {
-    const Napi::Object from = object(info[0]);
-    return gather_rows_of(info.Env(), from, *find(sources_, from.Get("source"), "source"));
+    const KernelSet& kernels = engine_ == nullptr ? best_kernels() : engine_->kernels();
+    return gather_rows_of(info.Env(), object(info[0]), handles(), kernels);
   }
 
   Napi::Value Route(const Napi::CallbackInfo& info) { return route_of(info.Env(), object(info[0])); }
@@ -326,7 +326,7 @@ class Addon : public Napi::Addon<Addon> {
   /// Forward passes run one after the other, each on threads of its own.
   Napi::Value Forward(const Napi::CallbackInfo& info) {
     const auto job =
-        read_forward(object(info[0]), [this](const Napi::Value& handle) { return find(sources_, handle, "source"); });
+        read_forward(object(info[0]), handles(), engine().kernels());
     forwards_.push_back(job);
     auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
       forwards_.remove(job);

@@ -45,7 +45,7 @@ async function buildArchives(stage: string, addon: string, architecture: Archite
   const prefix = `sinter-${VERSION}-linux-${architecture}`;
   const name = platformPackage(architecture);
   await layPrefix(join(stage, prefix), executable);
-  layPlatformPackage(join(stage, name), executable, addon, architecture);
+  await layPlatformPackage(join(stage, name), executable, addon, architecture);
   return [
     await packFolder(stage, prefix, join(DIST, `${prefix}.tar.gz`)),
     await packPackage(join(stage, name), name, DIST),

@@ -129,6 +129,9 @@ constexpr uint64_t kLeastDirect = 256 << 10;
 /// Throws Failure SOURCE_FAILED where a file that the op reads shrank or failed.
 void check_sources(const Op& op);
 
+/// A number that no other job of the process has.
+uint64_t next_job_id();
+
 /// CPUs that this process may run on.
 unsigned available_cpus();
 

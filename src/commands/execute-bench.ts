@@ -1,7 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { benchJson } from "../bench/json.ts";
-import { benchPage } from "../bench/page.ts";
 import { runBench } from "../bench/run.ts";
 import { benchText } from "../bench/table.ts";
 import type { BenchEvents, BenchRequest } from "../bench/types.ts";
@@ -47,6 +46,7 @@ export async function executeBench(command: BenchCommand): Promise<number> {
   await print(command.json ? benchJson(result) : benchText(result));
   if (command.html !== undefined) {
     const path = resolve(command.html);
+    const { benchPage } = await import("../bench/page.ts");
     onFile("cannot write the page", path, () => writeFileSync(path, benchPage(result)));
     if (!command.quiet) writeError(`${path} has the charts\n`);
   }

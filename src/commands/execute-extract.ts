@@ -2,12 +2,14 @@ import { Report } from "../errors.ts";
 import { type ExtractRequest, prepareExtraction, runExtraction } from "../extract/extract.ts";
 import { summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
+import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
 import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
+import type { LoraCache } from "./lora-cache.ts";
 import { print, printProblems } from "./terminal.ts";
 
 /** How an extraction talks. */
@@ -18,11 +20,15 @@ export interface ExtractMessages {
   verbose: boolean;
 }
 
-/** Extracts an adapter, and prints what it keeps. @returns the exit code. @throws SinterError */
+/**
+ * Extracts an adapter, and prints what it keeps.
+ * @param loraCache where models that have adapters are written with them first, if anywhere. @returns the exit code. @throws SinterError
+ */
 export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
+  loraCache?: LoraCache,
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -37,7 +43,13 @@ export async function executeExtract(
       policy,
       report,
     );
-    prepared = prepareExtraction(request, report);
+    const cached = {
+      loraCache,
+      options: { ...DEFAULT_OPTIONS, cacheDir: request.cacheDir, architectures: request.architectures },
+      engine,
+    };
+    const open = loraCache && (await (await import("./lora-cache.ts")).openThroughCache(refs, cached));
+    prepared = prepareExtraction(request, report, open);
   } finally {
     printProblems("warning", report.warnings);
   }

@@ -151,10 +151,8 @@ function displayOf({ messages, events }: RunRequest): ProgressDisplay & Pick<Run
 async function cacheAdapters(config: MergeConfig, request: MergeRequest): Promise<OpenModel | undefined> {
   const refs = [...namedModels(config).values()].map(({ ref }) => ref);
   if (request.loraCache === undefined || refs.every(({ lora }) => lora === undefined)) return undefined;
-  const { loraCache, options } = request;
-  const { fillLoraCache } = await import("./lora-cache.ts");
-  const addon = loadAddon(request.engine);
-  return await withSignals((signal) => fillLoraCache(refs, loraCache, options, { addon, signal }));
+  const { openThroughCache } = await import("./lora-cache.ts");
+  return await openThroughCache(refs, request, request.raw !== undefined);
 }
 
 /** @throws SinterError where the addon does not load or this CPU lacks the instruction set. */

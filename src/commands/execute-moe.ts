@@ -1,5 +1,6 @@
 import { basename, resolve } from "node:path";
 import { Report } from "../errors.ts";
+import type { ModelRef } from "../model/ref.ts";
 import { gatesFromPrompts } from "../moe/gates.ts";
 import { withGates } from "../moe/routers.ts";
 import type { MixtureOptions } from "../moe/types.ts";
@@ -41,7 +42,9 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
     quiet: messages.quiet,
     check: (into: Report) => checkOutput(out, run.force, into),
   };
-  const mixture = await planMixtureFile(request.config, basename(resolve(out)), request, policy, report);
+  const prepare = async (refs: readonly ModelRef[]) =>
+    request.loraCache && (await (await import("./lora-cache.ts")).openThroughCache(refs, request));
+  const mixture = await planMixtureFile(request.config, basename(resolve(out)), request, policy, report, prepare);
   if (mixture.routers.length === 0) return mixture.plan;
   // Prompts may take a while: what stands against the output is said before.
   inspectOutput(mixture.plan, out, run.force, report);

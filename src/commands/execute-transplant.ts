@@ -6,6 +6,7 @@ import { makeMeter, progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatSeconds } from "../run/units.ts";
+import { planAppliedRows, removeAppliedRows, writeAppliedRows } from "../transplant/applied-rows.ts";
 import { computeApproximations, findTrained } from "../transplant/compute.ts";
 import { type MatrixPlan, planMatrices } from "../transplant/matrices.ts";
 import type { TransplantOptions } from "../transplant/methods.ts";
@@ -16,7 +17,7 @@ import { fetchNamed, refOf } from "./fetch-named.ts";
 import { print, printProblems, writeError } from "./terminal.ts";
 
 /** One transplant, whichever command asked for it. */
-export interface TransplantRequest extends Pick<MergeRequest, "out" | "run" | "engine" | "messages"> {
+export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache" | "run" | "engine" | "messages"> {
   model: string;
   donor: string;
   transplant: TransplantOptions;
@@ -31,19 +32,24 @@ export async function executeTransplant(request: TransplantRequest): Promise<num
   const start = performance.now();
   const report = new Report();
   try {
-    const [original, donor] = await openBoth(request, report);
+    const opened = await openBoth(request, report);
+    const [original, donor] = opened.map((one) => planAppliedRows(one, request.out)) as [Applied, Applied];
     // With --magikarp once more, when it is known which rows look trained.
-    const matrices = planMatrices(original, donor, request.transplant, undefined, report);
+    const matrices = planMatrices(original.model, donor.model, request.transplant, undefined, report);
     checkOutput(request.out, request.run.force, report);
     report.throwIfErrors();
     const addon = loadAddon(request.engine);
-    return await withSignals((signal) =>
-      transplant(original, donor, request, { addon, signal, report, start, matrices }),
-    );
+    return await withSignals(async (signal) => {
+      await writeAppliedRows([...original.rows, ...donor.rows], addon);
+      return await transplant(original.model, donor.model, request, { addon, signal, report, start, matrices });
+    });
   } finally {
+    removeAppliedRows(request.out);
     printProblems("warning", report.warnings);
   }
 }
+
+type Applied = ReturnType<typeof planAppliedRows>;
 
 interface Context {
   addon: Addon;
@@ -97,7 +103,8 @@ async function openBoth(request: TransplantRequest, report: Report): Promise<[To
     check: (into) => checkOutput(out, run.force, into),
     report,
   });
-  const [first, second] = refs.map((ref) => openTokenModel(ref, options, report));
+  const open = request.loraCache && (await (await import("./lora-cache.ts")).openThroughCache(refs, request));
+  const [first, second] = refs.map((ref) => openTokenModel(ref, options, report, open));
   report.throwIfErrors();
   if (first === undefined || second === undefined) throw new SinterError(report.errors);
   return [first, second];

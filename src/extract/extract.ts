@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
 import { type Report, SinterError } from "../errors.ts";
-import { openReference } from "../lora/open.ts";
+import { type OpenNamed, openReference } from "../lora/open.ts";
 import { parseModelRef } from "../model/ref.ts";
 import type { Addon } from "../native.ts";
 import { checkOutput } from "../run/output.ts";
@@ -38,11 +38,17 @@ export interface PreparedExtraction {
   plan: ExtractionPlan;
 }
 
-/** Opens both models and settles what is extracted. @throws SinterError with everything that is wrong. */
-export function prepareExtraction(request: ExtractRequest, report: Report): PreparedExtraction {
+/**
+ * Opens both models and settles what is extracted. @param open how models are opened. @throws SinterError with everything
+ * that is wrong.
+ */
+export function prepareExtraction(
+  request: ExtractRequest,
+  report: Report,
+  open: OpenNamed = (named, into) => openReference(named, request, into),
+): PreparedExtraction {
   checkOutput(request.out, request.run.force, report);
-  const tuned = open(request.model, request, report);
-  const base = open(request.baseModel, request, report);
+  const [tuned, base] = [request.model, request.baseModel].map((text) => openNamed(text, open, report));
   report.throwIfErrors();
   if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
   const families = familiesFor([tuned, base], request.architectures, report);
@@ -67,13 +73,13 @@ export function prepareExtraction(request: ExtractRequest, report: Report): Prep
   return { tuned: understood, base: understoodBase, plan };
 }
 
-function open(text: string, request: ExtractRequest, report: Report) {
+function openNamed(text: string, open: OpenNamed, report: Report) {
   const ref = parseModelRef(text);
   if (typeof ref === "string") {
     report.error({ code: "bad-model", message: ref });
     return undefined;
   }
-  return openReference({ ref }, request, report);
+  return open({ ref }, report);
 }
 
 /** Decomposes, then writes the adapter: all of it, or nothing. @throws SinterError */

@@ -6,7 +6,7 @@ import { readMultiConfig } from "../config/multi.ts";
 import { readMergeConfig } from "../config/read.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
-import { openRawModel } from "../model/raw.ts";
+import { openRawReference } from "../lora/open.ts";
 import { buildPlan } from "../plan/build.ts";
 import { buildFillPlan } from "../plan/fill.ts";
 import { buildRawPlan } from "../plan/raw.ts";
@@ -62,7 +62,7 @@ function refill({ text }: Recipe, options: MergeOptions, report: Report): MergeP
   const fields = root && readFields(root, FILE, ["base_model", "model"], context);
   const [base, part] = (["base_model", "model"] as const).map((name) => {
     const named = fields?.[name] && readModel(fields[name].value, name, context);
-    return named && openRawModel(named, options, report);
+    return named && openRawReference(named, options, report);
   });
   report.throwIfErrors();
   if (base === undefined || part === undefined) {

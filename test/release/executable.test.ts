@@ -86,7 +86,8 @@ describe("the npm packages", () => {
   const modules = join(folder, "node_modules");
 
   beforeAll(async () => {
-    layPlatformPackage(
+    mkdirSync(modules);
+    await layPlatformPackage(
       join(modules, PLATFORM_PACKAGE),
       join(programs, "sinter"),
       join(ROOT, ADDON_PLACE),
@@ -111,6 +112,23 @@ describe("the npm packages", () => {
     );
   });
 
+  test("say for which systems they are, and hold what they name", () => {
+    const folderOf = join(modules, PLATFORM_PACKAGE);
+    const manifest = JSON.parse(readFileSync(join(folderOf, "package.json"), "utf8"));
+    expect(manifest).toMatchObject({
+      name: PLATFORM_PACKAGE,
+      version: pkg.version,
+      os: ["linux"],
+      cpu: [ARCHITECTURE],
+      libc: ["glibc"],
+      main: `sinter.linux-${ARCHITECTURE}-gnu.node`,
+    });
+    for (const file of [...manifest.files, manifest.main]) expect(readdirSync(folderOf)).toContain(file);
+    const { optionalDependencies } = JSON.parse(readFileSync(join(modules, "sinter", "package.json"), "utf8"));
+    expect(optionalDependencies[PLATFORM_PACKAGE]).toBe(pkg.version);
+    expect(Object.keys(optionalDependencies)).toEqual(["sinter-linux-x64-gnu", "sinter-linux-arm64-gnu"]);
+  });
+
   test("name the platform's package where it is missing", () => {
     const alone = join(folder, "alone", "sinter", "bin");
     mkdirSync(alone, { recursive: true });
@@ -132,23 +150,27 @@ console.log(planned.totals.tensors, folder);
     const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, join(folder, "use.ts")], { cwd: work });
     expect([exitCode, stderr.toString()]).toEqual([0, ""]);
     expect(stdout.toString()).toBe(`21 ${join(work, "of-library")}\n`);
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: CONSUMER, files: ["use.ts"] }));
     const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-    const checked = Bun.spawnSync([process.execPath, tsc, "-p", folder]);
-    expect(checked.stdout.toString()).not.toContain("use.ts(");
-    expect(checked.stdout.toString()).not.toContain("node_modules/sinter");
+    // As bundlers and Bun resolve modules, and as Node does.
+    for (const [module, moduleResolution] of [
+      ["ESNext", "bundler"],
+      ["NodeNext", "NodeNext"],
+    ]) {
+      const compilerOptions = { ...CONSUMER, module, moduleResolution };
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
+      writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+      const checked = Bun.spawnSync([process.execPath, tsc, "-p", folder]).stdout.toString();
+      expect([module, checked.includes("use.ts("), checked.includes("node_modules/sinter")]).toEqual([
+        module,
+        false,
+        false,
+      ]);
+    }
   });
 });
 
 /** A consumer's own, strict settings. */
-const CONSUMER = {
-  strict: true,
-  noEmit: true,
-  module: "ESNext",
-  moduleResolution: "bundler",
-  target: "ESNext",
-  types: [],
-};
+const CONSUMER = { strict: true, noEmit: true, target: "ESNext", types: [] };
 
 /** A folder with what the start scripts call, and nothing else. */
 function onlyShellTools(): string {

@@ -66,7 +66,8 @@ async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
     command: ["mergekit-extract-lora", ...process.argv.slice(2)].join(" "),
   } as const;
   const { quiet } = values;
-  return await executeExtract(request, running.engine, { quiet, json: false, verbose: values.verbosity > 0 });
+  const messages = { quiet, json: false, verbose: values.verbosity > 0 };
+  return await executeExtract(request, running.engine, messages, running.loraCache);
 }
 
 function missing(values: OptionValues<typeof OPTIONS>): UsageError {
