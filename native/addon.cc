@@ -155,7 +155,7 @@ class Addon : public Napi::Addon<Addon> {
     if (info[0].IsUndefined()) return info.Env().Undefined();
     const Napi::Object from = object(info[0]);
     const Napi::Value path = from.Get("library");
-    const FoundLibrary& found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
+    const FoundLibrary found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
     if (found.library == nullptr) throw Failure("DEVICE_FAILED", found.message);
     pipeline_ =
         std::make_unique<Pipeline>(engine(), *found.library, read_device_options(from), engine().threads());

@@ -42,7 +42,7 @@ uint64_t DeviceOp::unit() const {
   return job_.grouping == Grouping::columns ? job_.groups() : kSumBlock;
 }
 
-/// Rows of one call of `reduce_columns`: those of one of the CPU's parts, so that the same numbers are added.
+/// Rows of one block of `reduce_columns`: those of one of the CPU's parts, so that the same numbers are added.
 uint64_t DeviceOp::part_rows() const { return rows_per_part(job_, sum_count()); }
 
 /// Sums, tables, limits and masks are for the whole op; the rest is for slices.
@@ -301,11 +301,12 @@ bool DeviceOp::reduce() {
       });
       fetch(job_.sums.data(), sums_, job_.sums.size() * sizeof(double));
     } else if (job_.grouping == Grouping::columns) {
-      const uint64_t step = part_rows() * job_.groups();
-      sweep(step, [&](uint64_t part, const Slice& slice) {
-        lane_.require(lane_->reduce_columns(number_, job_, slice, sums_ + part * sums * job_.groups()));
+      const uint64_t part = part_rows() * job_.groups();
+      sweep(step_of(slicing_, job_.count, part), [&](uint64_t, const Slice& slice) {
+        double* const to = sums_ + slice.begin / part * job_.sums.size();
+        lane_.require(lane_->reduce_columns(number_, job_, slice, part_rows(), to));
       });
-      partial.resize((job_.count + step - 1) / step * job_.sums.size());
+      partial.resize((job_.count + part - 1) / part * job_.sums.size());
     } else {
       sweep(step_of(slicing_, job_.count, kSumBlock), [&](uint64_t, const Slice& slice) {
         lane_.require(lane_->reduce(number_, job_, slice, sums_ + slice.begin / kSumBlock * sums));

@@ -18,7 +18,6 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +31,7 @@
 #include "../cpu/dispatch.h"
 #include "../engine/sums.h"
 #include "device.h"
+#include "host-queue.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -140,48 +140,6 @@ class Allocations {
   uint64_t most_ = 0;
 };
 
-/// Work that runs in order on a thread.
-class WorkQueue {
- public:
-  WorkQueue() : thread_([this] { work(); }) {}
-  /// Does what is queued first.
-  ~WorkQueue() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
-  void add(std::function<void()> job) {
-    {
-      const std::lock_guard lock(mutex_);
-      jobs_.push_back(std::move(job));
-    }
-    wake_.notify_all();
-  }
-
- private:
-  void work() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      const std::function<void()> job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      job();
-      lock.lock();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
-  bool stopping_ = false;
-  std::thread thread_;
-};
-
 /// The slice of a job as the CPU's functions take one. Made when a pass is called; what lies in device memory is looked at
 /// when it runs.
 struct SliceJob {
@@ -255,12 +213,14 @@ class HostLane final : public DeviceLane {
   DeviceStatus mark(Queue queue, Mark& mark) override;
   DeviceStatus wait(Queue queue, Mark mark) override;
   DeviceStatus reach(Mark mark) override;
+  void* stream(Queue queue) override { return &queues_[static_cast<int>(queue)]; }
   DeviceStatus rank(int kernel, const Job& job, const Slice& slice, int input, const uint32_t* limits,
                     uint64_t* mask) override;
   DeviceStatus measure_rows(int kernel, const Job& job, const Slice& slice, double* table) override;
   DeviceStatus tally(int kernel, const Job& job, const Slice& slice, const TallyRequest* requests, int count) override;
   DeviceStatus reduce(int kernel, const Job& job, const Slice& slice, double* sums) override;
-  DeviceStatus reduce_columns(int kernel, const Job& job, const Slice& slice, double* sums) override;
+  DeviceStatus reduce_columns(int kernel, const Job& job, const Slice& slice, uint64_t block_rows,
+                              double* sums) override;
   DeviceStatus map(int kernel, const Job& job, const Slice& slice, void* out, uint64_t* non_finite) override;
 
  private:
@@ -270,7 +230,7 @@ class HostLane final : public DeviceLane {
 
   HostDevice& device_;
   std::atomic<bool> failed_{false};
-  WorkQueue queues_[3];
+  HostQueue queues_[3];
 };
 
 class HostDevice final : public Device {
@@ -289,6 +249,7 @@ class HostDevice final : public Device {
     facts.direct_storage = false;
     return DeviceStatus::ok;
   }
+  DeviceStatus enter() override { return DeviceStatus::ok; }
   const char* message() override { return g_message.c_str(); }
 
   int find(const char* kernel) override {
@@ -379,7 +340,7 @@ class HostDevice final : public Device {
 
 void HostLane::add(Queue queue, std::function<void()> work) {
   const uint64_t slow = orders().number("slow", 0);
-  queues_[static_cast<int>(queue)].add([slow, work = std::move(work)] {
+  queues_[static_cast<int>(queue)].push([slow, work = std::move(work)] {
     if (slow > 0) {
       thread_local std::mt19937 random(std::random_device{}());
       std::this_thread::sleep_for(std::chrono::microseconds(random() % slow));
@@ -572,15 +533,24 @@ DeviceStatus HostLane::reduce(int kernel, const Job& job, const Slice& slice, do
   });
 }
 
-DeviceStatus HostLane::reduce_columns(int kernel, const Job& job, const Slice& slice, double* sums) {
+DeviceStatus HostLane::reduce_columns(int kernel, const Job& job, const Slice& slice, uint64_t block_rows,
+                                      double* sums) {
   const Kernel& one = best_kernels().kernels[kernel];
   if (const DeviceStatus status = check_slice(one, job, slice); status != DeviceStatus::ok) return status;
   const uint64_t width = job.groups();
   const uint64_t numbers = static_cast<uint64_t>(one.sum_count(job)) * width;
-  if (!device_.memory.holds(sums, numbers * 8)) return say(DeviceStatus::failed, "sums that are not there");
+  const uint64_t rows = (slice.end - slice.begin) / width;
+  const uint64_t blocks = (rows + block_rows - 1) / block_rows;
+  if (slice.begin / width % block_rows != 0) return say(DeviceStatus::failed, "blocks that are not the CPU's");
+  if (!device_.memory.holds(sums, blocks * numbers * 8)) return say(DeviceStatus::failed, "sums that are not there");
   const auto state = std::make_shared<SliceJob>(job, slice);
-  return pass(
-      [=, &one] { one.reduce_columns(state->job, state->scratch, slice.begin / width, slice.end / width, sums); });
+  return pass([=, &one] {
+    for (uint64_t block = 0; block < blocks; block++) {
+      const uint64_t begin = slice.begin / width + block * block_rows;
+      const uint64_t end = std::min(slice.end / width, begin + block_rows);
+      one.reduce_columns(state->job, state->scratch, begin, end, sums + block * numbers);
+    }
+  });
 }
 
 DeviceStatus HostLane::map(int kernel, const Job& job, const Slice& slice, void* out, uint64_t* non_finite) {

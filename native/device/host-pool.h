@@ -1,4 +1,4 @@
-// Threads that read inputs into pinned memory, and checksum and write what came back.
+// Threads that do what they are given in turn: read inputs into pinned memory, checksum and write what came back.
 #pragma once
 
 #include <condition_variable>

@@ -79,15 +79,7 @@ FoundLibrary open_library(const std::string& path) {
 
 }  // namespace
 
-const FoundLibrary& find_device_library(const std::string& path) {
-  static std::mutex mutex;
-  static std::map<std::string, FoundLibrary> opened;
-  const std::string wanted = path.empty() ? default_path() : path;
-  const std::lock_guard lock(mutex);
-  const auto at = opened.find(wanted);
-  if (at != opened.end() && at->second.library != nullptr) return at->second;
-  return opened[wanted] = open_library(wanted);
-}
+FoundLibrary find_device_library(const std::string& path) { return open_library(path.empty() ? default_path() : path); }
 
 Device* open_device(const DeviceLibrary& library, int index, std::string& reason) {
   static std::mutex mutex;

@@ -1,5 +1,5 @@
-// Finds and opens the library for accelerators, once for a process. It is never closed: its devices may still be at work
-// when the process ends.
+// Finds and opens the library for accelerators. It is never closed: its devices may still be at work when the process
+// ends.
 #pragma once
 
 #include <string>
@@ -31,7 +31,7 @@ struct FoundLibrary {
 };
 
 /// @param path the library's file; empty: libsinter_cuda.so beside the addon, else beside the executable.
-const FoundLibrary& find_device_library(const std::string& path);
+FoundLibrary find_device_library(const std::string& path);
 
 /// Opens a device of the library, the first time it is asked for. Null with `reason` where that fails.
 Device* open_device(const DeviceLibrary& library, int index, std::string& reason);

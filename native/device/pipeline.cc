@@ -10,6 +10,9 @@ namespace {
 /// Of a device's free memory, where nothing else is said: others may want some.
 constexpr double kShareOfFree = 0.9;
 
+/// A slot gets at least this much of a device's memory, where there is more than one.
+constexpr uint64_t kSlotMemory = 256 << 20;
+
 std::pair<int, Staging> staging_for(const DeviceOptions& options) {
   return staging_of(options.pinned == 0 ? kUsualPinned : options.pinned);
 }
@@ -46,7 +49,6 @@ void begin_anew(Op& op) {
 Pipeline::Pipeline(Engine& engine, const DeviceLibrary& library, const DeviceOptions& options, unsigned threads)
     : engine_(engine),
       options_(options),
-      slots_(staging_for(options).first),
       staging_(staging_for(options).second),
       pool_(threads) {
   for (const int index : options.devices) {
@@ -61,7 +63,10 @@ Pipeline::Pipeline(Engine& engine, const DeviceLibrary& library, const DeviceOpt
     unit->device = device;
     unit->name = place + " (" + facts.name + ")";
     const double free = static_cast<double>(facts.free) * kShareOfFree;
-    unit->memory = options.memory > 0 ? options.memory : static_cast<uint64_t>(free);
+    const uint64_t memory = options.memory > 0 ? options.memory : static_cast<uint64_t>(free);
+    const uint64_t most = staging_for(options).first;
+    unit->slots = std::clamp<uint64_t>(memory / kSlotMemory, 1, most);
+    unit->memory = memory / unit->slots;
     units_.push_back(std::move(unit));
   }
 }
@@ -104,7 +109,7 @@ bool Pipeline::queue(std::shared_ptr<Op> op) {
   // Slots take their threads and their memory with the first op that needs them.
   if (threads_.empty()) {
     for (const std::unique_ptr<Unit>& one : units_) {
-      for (int slot = 0; slot < slots_; slot++) threads_.emplace_back([this, &one] { work(*one); });
+      for (uint64_t slot = 0; slot < one->slots; slot++) threads_.emplace_back([this, &one] { work(*one); });
     }
   }
   wake_.notify_all();
@@ -125,7 +130,7 @@ bool Pipeline::is_idle() {
 }
 
 void Pipeline::work(Unit& unit) {
-  Slot slot(*unit.device, staging_, unit.memory / static_cast<uint64_t>(slots_));
+  Slot slot(*unit.device, staging_, unit.memory);
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [&] { return stopping_ || !unit.queue.empty(); });

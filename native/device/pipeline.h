@@ -51,6 +51,8 @@ class Pipeline {
     Device* device;
     /// `cuda:0 (name)`.
     std::string name;
+    /// How many, and bytes of memory for each.
+    uint64_t slots;
     uint64_t memory;
     std::deque<std::shared_ptr<Op>> queue;
     /// Of ops that are queued or under way.
@@ -69,7 +71,6 @@ class Pipeline {
 
   Engine& engine_;
   const DeviceOptions options_;
-  const int slots_;
   const Staging staging_;
   HostPool pool_;
   std::mutex mutex_;
