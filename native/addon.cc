@@ -157,8 +157,7 @@ class Addon : public Napi::Addon<Addon> {
     const Napi::Value path = from.Get("library");
     const FoundLibrary found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
     if (found.library == nullptr) throw Failure("DEVICE_FAILED", found.message);
-    pipeline_ =
-        std::make_unique<Pipeline>(engine(), *found.library, read_device_options(from), engine().threads());
+    pipeline_ = std::make_unique<Pipeline>(engine(), *found.library, read_device_options(from), engine().threads());
     return info.Env().Undefined();
   }
 
@@ -325,8 +324,7 @@ class Addon : public Napi::Addon<Addon> {
 
   /// Forward passes run one after the other, each on threads of its own.
   Napi::Value Forward(const Napi::CallbackInfo& info) {
-    const auto job =
-        read_forward(object(info[0]), handles(), engine().kernels());
+    const auto job = read_forward(object(info[0]), handles(), engine().kernels());
     forwards_.push_back(job);
     auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
       forwards_.remove(job);

@@ -2,7 +2,8 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
+#include <map>
+#include <mutex>
 #include <vector>
 
 namespace sinter {
@@ -13,22 +14,15 @@ struct Opened {
   std::string absence;
 };
 
-/// Newest first.
-std::vector<std::string> candidates() {
-  const char* own = std::getenv("SINTER_CUBLAS_LIBRARY");
-  if (own != nullptr) return {own};
-  return {"libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so"};
-}
-
 template <class Function>
 bool find(void* library, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
   return function != nullptr;
 }
 
-Opened open() {
+Opened open(const std::vector<std::string>& files) {
   Opened opened;
-  for (const std::string& path : candidates()) {
+  for (const std::string& path : files) {
     void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
       // The first reason is that of the newest version, or of the one that was asked for.
@@ -49,10 +43,18 @@ Opened open() {
 
 }  // namespace
 
-const Cublas* cublas(std::string& absence) {
-  static const Opened opened = open();
-  if (!opened.library.path.empty()) return &opened.library;
-  absence = opened.absence;
+const Cublas* cublas(const std::string& file, std::string& absence) {
+  static std::mutex mutex;
+  static std::map<std::string, Opened> all;
+  const std::lock_guard lock(mutex);
+  auto found = all.find(file);
+  if (found == all.end()) {
+    const std::vector<std::string> newest_first{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11",
+                                                "libcublas.so"};
+    found = all.emplace(file, open(file.empty() ? newest_first : std::vector{file})).first;
+  }
+  if (!found->second.library.path.empty()) return &found->second.library;
+  absence = found->second.absence;
   return nullptr;
 }
 

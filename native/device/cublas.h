@@ -21,7 +21,8 @@ struct Cublas {
   std::string path;
 };
 
-/// The library, opened once; null with the reason in `absence`. SINTER_CUBLAS_LIBRARY names another file.
-const Cublas* cublas(std::string& absence);
+/// The library, opened once; null with the reason in `absence`.
+/// @param file its file; empty: the newest that the system finds.
+const Cublas* cublas(const std::string& file, std::string& absence);
 
 }  // namespace sinter

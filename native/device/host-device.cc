@@ -466,8 +466,8 @@ DeviceStatus HostLane::measure_rows(int kernel, const Job& job, const Slice& sli
 }
 
 template <class Bits>
-void tally_task(const SelectFunctions<Bits>& functions, SliceJob& state,
-                const std::vector<TallyRequest>& requests, uint64_t task) {
+void tally_task(const SelectFunctions<Bits>& functions, SliceJob& state, const std::vector<TallyRequest>& requests,
+                uint64_t task) {
   const uint64_t begin = state.slice.begin + task * kTaskElements;
   const uint64_t end = std::min(state.slice.end, begin + kTaskElements);
   std::vector<Selection> selections;
@@ -609,7 +609,8 @@ __attribute__((visibility("default"))) const DeviceLibrary* sinter_devices() {
   absence = orders().text("absent");
   library.interface = static_cast<uint32_t>(orders().number("interface", kDeviceInterface));
   library.version = version.c_str();
-  library.count = absence.empty() ? static_cast<int>(std::min<uint64_t>(orders().number("devices", 1), kMostDevices)) : 0;
+  library.count =
+      absence.empty() ? static_cast<int>(std::min<uint64_t>(orders().number("devices", 1), kMostDevices)) : 0;
   library.absence = absence.empty() ? nullptr : absence.c_str();
   library.open = [](int index) -> Device* { return &device_at(index); };
   return &library;

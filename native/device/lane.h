@@ -63,9 +63,7 @@ class DeviceMemory {
 /// The queues of one lane, by name.
 class Lane {
  public:
-  explicit Lane(Device& device) : device_(device) {
-    sinter::require(device, device.create_lane(&lane_));
-  }
+  explicit Lane(Device& device) : device_(device) { sinter::require(device, device.create_lane(&lane_)); }
   /// Waits for what is queued.
   ~Lane() { device_.release(lane_); }
   Lane(const Lane&) = delete;

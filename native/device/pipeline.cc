@@ -47,10 +47,7 @@ void begin_anew(Op& op) {
 }  // namespace
 
 Pipeline::Pipeline(Engine& engine, const DeviceLibrary& library, const DeviceOptions& options, unsigned threads)
-    : engine_(engine),
-      options_(options),
-      staging_(staging_for(options).second),
-      pool_(threads) {
+    : engine_(engine), options_(options), staging_(staging_for(options).second), pool_(threads) {
   for (const int index : options.devices) {
     std::string reason;
     Device* const device = index < library.count ? open_device(library, index, reason) : nullptr;

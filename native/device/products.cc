@@ -137,8 +137,8 @@ struct DeviceProducts::State {
   void multiply(Team& team, const Matrix& weight, const float* a, uint64_t count, float* c, uint64_t stride,
                 float keep) {
     const uint64_t outputs = weight.rows;
-    const uint64_t rows_at_once = std::min(kSlabBytes / (weight.columns * element_size(weight.dtype)),
-                                           kSlabElements / weight.columns);
+    const uint64_t rows_at_once =
+        std::min(kSlabBytes / (weight.columns * element_size(weight.dtype)), kSlabElements / weight.columns);
     if (rows_at_once == 0) throw Failure("BAD_ARGUMENT", "a row of the weight is too long for the device");
     upload(pinned_in, in, a, count, weight.columns, weight.columns);
     if (keep != 0.0f) {
@@ -155,11 +155,11 @@ struct DeviceProducts::State {
       // In columns, as cuBLAS counts: the weight is columns x rows, the activations columns x tokens.
       check(device.enter());
       const int columns = static_cast<int>(weight.columns);
-      check_library(library.sgemm(handle, kTransposed, kAsItIs, static_cast<int>(rows), static_cast<int>(count), columns,
-                                  &one, static_cast<const float*>(widened[place].memory), columns,
-                                  static_cast<const float*>(in.memory), columns, &keep,
-                                  static_cast<float*>(out.memory) + begin, static_cast<int>(outputs)),
-                    "cublasSgemm");
+      check_library(
+          library.sgemm(handle, kTransposed, kAsItIs, static_cast<int>(rows), static_cast<int>(count), columns, &one,
+                        static_cast<const float*>(widened[place].memory), columns, static_cast<const float*>(in.memory),
+                        columns, &keep, static_cast<float*>(out.memory) + begin, static_cast<int>(outputs)),
+          "cublasSgemm");
       check(lane->mark(Queue::compute, used[place]));
       check(lane->wait(Queue::download, used[place]));
     }

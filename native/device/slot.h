@@ -52,7 +52,7 @@ class Arena {
 class Slot {
  public:
   /// `memory`: most bytes of the device's that the slot takes.
-  Slot(Device& device, const Staging& staging, uint64_t memory) 
+  Slot(Device& device, const Staging& staging, uint64_t memory)
       : device_(device), staging_(staging), most_(memory), memory_(memory) {}
 
   /// Allocates what is not there yet. Throws DeviceTrouble.

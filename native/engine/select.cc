@@ -59,7 +59,8 @@ class BracketSelector final : public Selector {
     }
     tasks_per_slice_ = (slice_ + kTaskElements - 1) / kTaskElements;
     const uint64_t rest = job.count % slice_;
-    tally_tasks_ = static_cast<uint32_t>(job.count / slice_ * tasks_per_slice_ + (rest + kTaskElements - 1) / kTaskElements);
+    tally_tasks_ =
+        static_cast<uint32_t>(job.count / slice_ * tasks_per_slice_ + (rest + kTaskElements - 1) / kTaskElements);
     start(Step::sample);
   }
 

@@ -253,7 +253,13 @@ test("kernels that the device lacks, and copies, are the CPU's", async () => {
     makeOp(ties, 3, [129, 517], 1),
     { ...makeOp(linear, 1, [10, 10], 0), kernel: "copy", params: [], dtype: "F64" as const },
     { kernel: "constant", params: [2], inputs: [], dtype: "F32" as const, count: 100 },
-    { ...makeOp(linear, 3, [1, 1], 0), inputs: [0, 1, 2].map((k) => input(k, "F32", 0)), count: 0, rows: 0, columns: 0 },
+    {
+      ...makeOp(linear, 3, [1, 1], 0),
+      inputs: [0, 1, 2].map((k) => input(k, "F32", 0)),
+      count: 0,
+      rows: 0,
+      columns: 0,
+    },
   ];
   const found = await onDevice(ops, "lack=ties");
   expect(stayed(found)).toBe(0);
