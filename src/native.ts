@@ -282,6 +282,20 @@ export interface NativeForward extends NativeDecoder {
   lengths: readonly number[];
   states: "none" | "last" | "average";
   logProbabilities: boolean;
+  /**
+   * What multiplies with the weights, through cuBLAS; else the CPU. `memory`: bytes of the device's memory, else half of
+   * what is free. `strict`: where it fails the pass rejects with `DEVICE_FAILED`; else the CPU begins anew.
+   */
+  device?: NativeForwardDevice | undefined;
+}
+
+export interface NativeForwardDevice {
+  library?: string | undefined;
+  /** The file of cuBLAS, where it is not the system's. */
+  cublas?: string | undefined;
+  index: number;
+  memory?: number | undefined;
+  strict: boolean;
 }
 
 export interface NativeForwardResult {
@@ -292,6 +306,9 @@ export interface NativeForwardResult {
   states: Float32Array;
   /** Of each token given those before it in its sequence, natural logarithm; 0 for the first. Empty where not wanted. */
   logProbabilities: Float64Array;
+  /** As in NativeResult. */
+  device?: string;
+  deviceFailure?: string;
 }
 
 /** A matrix in memory, row-major, its rows `stride` elements apart. */
