@@ -1,45 +1,76 @@
 /**
- * `bun run sanitize [TESTS]`: builds the addon with the address and undefined-behaviour sanitizers into build-asan/ and
- * runs test/native, or the tests that are named, on it. Any report of a sanitizer ends the run as a failure.
+ * `bun run sanitize [--thread] [--all-targets] [TESTS]`: builds the addon with the address and undefined-behaviour
+ * sanitizers into build-asan/, or with the thread sanitizer into build-tsan/, and runs test/native, or the tests that are
+ * named, on it. Any report of a sanitizer ends the run as a failure. Kernels are built for one instruction set, the
+ * addon's whole time of building otherwise; `--all-targets` builds them for all.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { addonFile, buildAddon } from "./addon.ts";
 import { ROOT } from "./paths.ts";
+import { oneTarget } from "./sanitize-target.ts";
 import { SetupError } from "./setup-error.ts";
 import { findToolchain } from "./toolchain.ts";
 
-const BUILD = { dir: join(ROOT, "build-asan"), defines: ["SINTER_SANITIZE=ON"] };
+interface Sanitizer {
+  dir: string;
+  /** As the compiler's -fsanitize names it. */
+  flag: string;
+  runtime: string;
+  env: Record<string, string>;
+}
+
+const ADDRESS: Sanitizer = {
+  dir: "build-asan",
+  flag: "address,undefined",
+  runtime: "libasan.so",
+  env: {
+    // Bun does not free what it holds when it exits: its leaks would hide others.
+    ASAN_OPTIONS: "detect_leaks=0:exitcode=99",
+    UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1:exitcode=99",
+  },
+};
+
+const THREAD: Sanitizer = {
+  dir: "build-tsan",
+  flag: "thread",
+  runtime: "libtsan.so",
+  env: {
+    // Bun's own locks and memory are not built for the sanitizer, which sees the addon's alone. halt_on_error: a test
+    // catches what a race breaks, but not a report.
+    TSAN_OPTIONS: "halt_on_error=1:exitcode=99:ignore_noninstrumented_modules=1",
+  },
+};
 
 /**
  * Bun is not built with the sanitizers, so their runtime has to be in the process before anything else is. The C++ runtime
  * too: Bun has its own inside, and the sanitizer looks only at start for the one that the addon throws with.
  */
-async function runtimeLibraries(): Promise<string> {
+async function runtimeLibraries(sanitizer: Sanitizer): Promise<string> {
   const { cxx } = await findToolchain();
-  const paths = ["libasan.so", "libstdc++.so.6"].map((name) =>
+  const paths = [sanitizer.runtime, "libstdc++.so.6"].map((name) =>
     Bun.spawnSync([cxx, `-print-file-name=${name}`])
       .stdout.toString()
       .trim(),
   );
   if (paths.every((path) => existsSync(path))) return paths.join(":");
-  throw new SetupError(`${cxx} has no libasan.so: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`);
+  throw new SetupError(`${cxx} has no ${sanitizer.runtime}: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`);
 }
 
-async function sanitize(tests: readonly string[]): Promise<number> {
-  const preload = await runtimeLibraries();
-  await buildAddon(BUILD);
+async function sanitize(sanitizer: Sanitizer, allTargets: boolean, tests: readonly string[]): Promise<number> {
+  const preload = await runtimeLibraries(sanitizer);
+  const only = allTargets ? [] : [`SINTER_ONLY_TARGET=${oneTarget()}`];
+  const build = { dir: join(ROOT, sanitizer.dir), defines: [`SINTER_SANITIZE=${sanitizer.flag}`, ...only] };
+  await buildAddon(build);
   const child = Bun.spawn([process.execPath, join(import.meta.dirname, "test.ts"), ...tests], {
     cwd: ROOT,
     env: {
       ...process.env,
-      SINTER_ADDON: addonFile(BUILD),
+      SINTER_ADDON: addonFile(build),
       LD_PRELOAD: preload,
       // In quotation marks as a whole, or a space in the path ends it.
       BUN_OPTIONS: `"--preload=${join(import.meta.dirname, "sanitize-preload.ts")}"`,
-      // Bun does not free what it holds when it exits: its leaks would hide others.
-      ASAN_OPTIONS: "detect_leaks=0:exitcode=99",
-      UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1:exitcode=99",
+      ...sanitizer.env,
     },
     stdio: ["ignore", "inherit", "inherit"],
   });
@@ -47,8 +78,10 @@ async function sanitize(tests: readonly string[]): Promise<number> {
 }
 
 try {
-  const named = process.argv.slice(2);
-  process.exit(await sanitize(named.length > 0 ? named : ["test/native"]));
+  const words = process.argv.slice(2);
+  const named = words.filter((word) => !word.startsWith("--"));
+  const sanitizer = words.includes("--thread") ? THREAD : ADDRESS;
+  process.exit(await sanitize(sanitizer, words.includes("--all-targets"), named.length > 0 ? named : ["test/native"]));
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);

@@ -70,6 +70,15 @@ struct Kernel {
   bool (*make_room)(Job&, Budget&);
   /// Looks at rows [begin, end) of the last dimension. Ranges start at multiples of kPrepareRows.
   void (*prepare)(Job&, Scratch&, uint64_t begin, uint64_t end);
+  /// Whether what `prepare` finds of an input are ranks of elements within their rows, as masks; null where the method has
+  /// no masks.
+  bool (*needs_ranks)(const Job&, int input);
+  /// A random word below the number that stands at an element's rank (from 0, smallest magnitude first) keeps it.
+  std::vector<uint32_t> (*rank_limits)(const Job&, int input);
+  /// Numbers of each group that element functions read besides the inputs, and how many of them; null where the method has
+  /// none. Of the whole tensor they are not read.
+  int (*group_values)(const Job&);
+  const double* (*group_table)(const Job&);
   /// Which selections this op needs; null where the method has none.
   void (*selections)(const Job&, std::vector<Selection>&);
   SelectFunctions<uint32_t> select32;
@@ -103,7 +112,9 @@ struct KernelSet {
   /// Whether any element of a float tensor is a NaN or an infinity.
   bool (*has_non_finite)(const std::byte* data, Dtype dtype, uint64_t count);
   /// Adds rows [begin, end) of a gathered input to one sum per column; rows that stand for the mean are left out.
-  void (*add_rows)(const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
+  void (*add_rows)(const Job&, const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
+  /// Elements [begin, end) of an input in float32, its patches applied.
+  void (*load_floats)(const Job&, int input, uint64_t begin, uint64_t end, float* to);
   /// Makes what applying a patch needs, its ratios aside.
   void (*make_patch)(const Job&, const InputPatches&, Patch&);
   /// Sums of squares of the patched rows [begin, end): one for each row, or one for each column.

@@ -1,25 +1,19 @@
 #include "elementwise.h"
 
+#include "../cpu/targets.h"
+
 namespace sinter {
 
-#if defined(__x86_64__)
-
-extern const ElementwiseKernels kElementwiseKernels_x86_64_v2;
-extern const ElementwiseKernels kElementwiseKernels_x86_64_v3;
-extern const ElementwiseKernels kElementwiseKernels_x86_64_v4;
+#define SINTER_DECLARE(id) extern const ElementwiseKernels SINTER_OF_TARGET(kElementwiseKernels, id);
+SINTER_EACH_TARGET(SINTER_DECLARE)
 
 const ElementwiseKernels& elementwise_kernels(const std::string& target) {
-  if (target == "x86-64-v4") return kElementwiseKernels_x86_64_v4;
-  if (target == "x86-64-v3") return kElementwiseKernels_x86_64_v3;
-  return kElementwiseKernels_x86_64_v2;
+#define SINTER_ADDRESS(id) &SINTER_OF_TARGET(kElementwiseKernels, id),
+  static const ElementwiseKernels* const sets[] = {SINTER_EACH_TARGET(SINTER_ADDRESS)};
+  for (const ElementwiseKernels* set : sets) {
+    if (target == set->target) return *set;
+  }
+  return *sets[0];
 }
-
-#else
-
-extern const ElementwiseKernels kElementwiseKernels_arm64;
-
-const ElementwiseKernels& elementwise_kernels(const std::string&) { return kElementwiseKernels_arm64; }
-
-#endif
 
 }  // namespace sinter

@@ -7,6 +7,7 @@
 namespace sinter {
 
 struct ElementwiseKernels {
+  const char* target;
   /// `out` = x / sqrt(mean(x^2) + epsilon) * weight; Zhang, Sennrich, "Root Mean Square Layer Normalization" (2019).
   /// `out` may be `x`.
   void (*rms_norm)(const float* x, const float* weight, double epsilon, uint64_t count, float* out);

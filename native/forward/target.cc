@@ -7,6 +7,8 @@
 
 #define SINTER_JOIN_(a, b) a##b
 #define SINTER_JOIN(a, b) SINTER_JOIN_(a, b)
+#define SINTER_TEXT_(a) #a
+#define SINTER_TEXT(a) SINTER_TEXT_(a)
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
@@ -94,8 +96,7 @@ SINTER_KERNEL_NAMESPACE_END
 
 namespace sinter {
 
-extern const ElementwiseKernels SINTER_JOIN(kElementwiseKernels_, SINTER_TARGET);
-const ElementwiseKernels SINTER_JOIN(kElementwiseKernels_, SINTER_TARGET){rms_norm, rotate,  swiglu,
-                                                                          add,      softmax, log_sum_exp};
+extern const ElementwiseKernels SINTER_JOIN(kElementwiseKernels_, SINTER_TARGET){
+    SINTER_TEXT(SINTER_TARGET_NAME), rms_norm, rotate, swiglu, add, softmax, log_sum_exp};
 
 }  // namespace sinter

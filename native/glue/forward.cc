@@ -1,13 +1,16 @@
 #include "forward.h"
 
 #include <algorithm>
+#include <climits>
+#include <string_view>
 
+#include "../device/library.h"
+#include "../device/products.h"
+#include "op.h"
 #include "values.h"
 
 namespace sinter {
 namespace {
-
-using FindSource = std::function<std::shared_ptr<Source>(const Napi::Value&)>;
 
 /// Most of any dimension: keeps products of two of them within 64 bits.
 constexpr uint64_t kMostSize = uint64_t{1} << 31;
@@ -21,7 +24,8 @@ uint64_t size_of(const Napi::Value& value, const char* name) {
 /// Reads the weights of one object, each by its name.
 class WeightReader {
  public:
-  WeightReader(const Napi::Object& from, const FindSource& find) : from_(from), find_(find) {}
+  WeightReader(const Napi::Object& from, const Handles& handles, const KernelSet& kernels)
+      : from_(from), handles_(handles), kernels_(kernels) {}
 
   /// A weight of `rows` x `columns`; absent where it may be and is.
   Weight weight(const char* name, uint64_t rows, uint64_t columns, bool optional = false) const {
@@ -33,7 +37,12 @@ class WeightReader {
     if (!is_float(weight.dtype)) bad_argument(std::string(name) + " must be of a float dtype");
     weight.rows = rows;
     weight.columns = columns;
-    weight.source = find_(view.Get("source"));
+    weight.source = handles_.source(view.Get("source"));
+    const bool is_plain = view.Get("layout").IsUndefined();
+    if (!is_plain || !view.Get("patches").IsUndefined()) {
+      weight.patched = std::make_shared<PatchedTensor>(read_tensor(view, rows * columns, handles_), kernels_);
+    }
+    if (!is_plain) return weight;
     const uint64_t offset = whole(view.Get("offset"), "offset");
     check_range(offset, weight.bytes(), weight.source->size(), "source");
     weight.data = weight.source->data() + offset;
@@ -46,11 +55,13 @@ class WeightReader {
 
  private:
   const Napi::Object& from_;
-  const FindSource& find_;
+  const Handles& handles_;
+  const KernelSet& kernels_;
 };
 
-DecoderLayer read_layer(const Decoder& decoder, const Napi::Object& from, const FindSource& find) {
-  const WeightReader read(from, find);
+DecoderLayer read_layer(const Decoder& decoder, const Napi::Object& from, const Handles& handles,
+                        const KernelSet& kernels) {
+  const WeightReader read(from, handles, kernels);
   const uint64_t queries = decoder.heads * decoder.head_size, keys = decoder.key_heads * decoder.head_size;
   DecoderLayer layer;
   layer.attention_norm = read.weight("attentionNorm", 1, decoder.width);
@@ -94,9 +105,33 @@ States states_of(const Napi::Value& value) {
   return States::none;
 }
 
+void read_device(const Napi::Object& from, ForwardJob& job) {
+  job.strict = from.Get("strict").ToBoolean();
+  const Napi::Value path = from.Get("library");
+  const FoundLibrary& found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
+  const int index = static_cast<int>(std::min<uint64_t>(whole(from.Get("index"), "index"), INT_MAX));
+  std::string reason = found.message;
+  if (found.library != nullptr) job.device = open_device(*found.library, index, reason);
+  DeviceFacts facts{};
+  if (job.device != nullptr && job.device->facts(facts) != DeviceStatus::ok) {
+    reason = job.device->message();
+    job.device = nullptr;
+  }
+  if (job.device == nullptr) {
+    if (job.strict) throw Failure("DEVICE_FAILED", reason);
+    job.device_failure = reason;
+    return;
+  }
+  job.device_name = "cuda:" + std::to_string(index) + " (" + facts.name + ")";
+  const Napi::Value library = from.Get("cublas");
+  if (!library.IsUndefined()) job.cublas_file = text(library, "cublas");
+  const Napi::Value memory = from.Get("memory");
+  job.device_memory = memory.IsUndefined() ? facts.free / 2 : whole(memory, "memory");
+}
+
 }  // namespace
 
-std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const FindSource& find) {
+std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles& handles, const KernelSet& kernels) {
   auto job = std::make_shared<ForwardJob>();
   Decoder& decoder = job->decoder;
   decoder.width = size_of(from.Get("width"), "width");
@@ -119,25 +154,44 @@ std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const FindSou
 
   job->states = states_of(from.Get("states"));
   job->log_probabilities = from.Get("logProbabilities").ToBoolean();
-  const WeightReader read(from, find);
+  const WeightReader read(from, handles, kernels);
   decoder.embedding = read.weight("embedding", vocabulary, decoder.width);
   if (!from.Get("layers").IsArray()) bad_argument("layers must be a list");
   const Napi::Array layers = from.Get("layers").As<Napi::Array>();
   for (uint32_t i = 0; i < layers.Length(); i++) {
-    decoder.layers.push_back(read_layer(decoder, object(layers.Get(i)), find));
+    decoder.layers.push_back(read_layer(decoder, object(layers.Get(i)), handles, kernels));
   }
   if (job->log_probabilities) {
     decoder.norm = read.weight("norm", 1, decoder.width);
     decoder.head = read.weight("head", vocabulary, decoder.width);
   }
   read_batch(from, vocabulary, job->batch);
+  if (!from.Get("device").IsUndefined()) read_device(object(from.Get("device")), *job);
   return job;
+}
+
+bool ForwardJob::run_on_device(Team& team, const ProductKernels& products) {
+  try {
+    std::string absence;
+    const Cublas* const library = cublas(cublas_file, absence);
+    if (library == nullptr) throw Failure("DEVICE_FAILED", "cuBLAS is not there: " + absence);
+    DeviceProducts multiplier(*device, *library, device_memory);
+    result = forward(decoder, batch, states, log_probabilities, team, products, cancelled, &multiplier);
+    return true;
+  } catch (const Failure& caught) {
+    if (strict || std::string_view(caught.code) != "DEVICE_FAILED") throw;
+    device_failure = caught.what();
+    return false;
+  }
 }
 
 void ForwardJob::run(unsigned threads, const std::string& target) {
   try {
     Team team(threads);
-    result = forward(decoder, batch, states, log_probabilities, team, *find_products(target), cancelled);
+    const ProductKernels& products = *find_products(target);
+    if (device == nullptr || !run_on_device(team, products)) {
+      result = forward(decoder, batch, states, log_probabilities, team, products, cancelled);
+    }
   } catch (const Failure& caught) {
     failure = caught;
   } catch (const std::exception& caught) {
@@ -156,6 +210,11 @@ Napi::Value forward_result(Napi::Env env, const ForwardJob& job) {
   std::copy(probabilities.begin(), probabilities.end(), probability_array.Data());
   result.Set("states", state_array);
   result.Set("logProbabilities", probability_array);
+  if (!job.device_failure.empty()) {
+    result.Set("deviceFailure", job.device_failure);
+  } else if (job.device != nullptr) {
+    result.Set("device", job.device_name);
+  }
   return result;
 }
 

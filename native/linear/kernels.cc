@@ -1,24 +1,16 @@
 #include "kernels.h"
 
 #include "../cpu/dispatch.h"
+#include "../cpu/targets.h"
 
 namespace sinter {
 
-#if defined(__x86_64__)
-extern const ProductKernels kProductKernels_x86_64_v2;
-extern const ProductKernels kProductKernels_x86_64_v3;
-extern const ProductKernels kProductKernels_x86_64_v4;
-#else
-extern const ProductKernels kProductKernels_arm64;
-#endif
+#define SINTER_DECLARE(id) extern const ProductKernels SINTER_OF_TARGET(kProductKernels, id);
+SINTER_EACH_TARGET(SINTER_DECLARE)
 
 const ProductKernels* find_products(const std::string& target) {
-#if defined(__x86_64__)
-  static const ProductKernels* const sets[] = {&kProductKernels_x86_64_v2, &kProductKernels_x86_64_v3,
-                                               &kProductKernels_x86_64_v4};
-#else
-  static const ProductKernels* const sets[] = {&kProductKernels_arm64};
-#endif
+#define SINTER_ADDRESS(id) &SINTER_OF_TARGET(kProductKernels, id),
+  static const ProductKernels* const sets[] = {SINTER_EACH_TARGET(SINTER_ADDRESS)};
   if (find_kernels(target) == nullptr) return nullptr;
   for (const ProductKernels* set : sets) {
     if (target == set->target) return set;

@@ -1,28 +1,23 @@
 #include "loops.h"
 
 #include "../cpu/dispatch.h"
+#include "../cpu/targets.h"
 
 namespace sinter {
 
-#if defined(__x86_64__)
-extern const VectorLoops kVectorLoops_x86_64_v2;
-extern const VectorLoops kVectorLoops_x86_64_v3;
-extern const VectorLoops kVectorLoops_x86_64_v4;
-#else
-extern const VectorLoops kVectorLoops_arm64;
-#endif
+#define SINTER_DECLARE(id) extern const VectorLoops SINTER_OF_TARGET(kVectorLoops, id);
+SINTER_EACH_TARGET(SINTER_DECLARE)
 
 const VectorLoops& vector_loops() {
-#if defined(__x86_64__)
   static const VectorLoops& best = []() -> const VectorLoops& {
-    const std::string target = best_kernels().target;
-    if (target == kVectorLoops_x86_64_v4.target) return kVectorLoops_x86_64_v4;
-    return target == kVectorLoops_x86_64_v3.target ? kVectorLoops_x86_64_v3 : kVectorLoops_x86_64_v2;
+#define SINTER_ADDRESS(id) &SINTER_OF_TARGET(kVectorLoops, id),
+    const VectorLoops* best_set = nullptr;
+    for (const VectorLoops* set : {SINTER_EACH_TARGET(SINTER_ADDRESS)}) {
+      if (find_kernels(set->target) != nullptr) best_set = set;
+    }
+    return *best_set;
   }();
   return best;
-#else
-  return kVectorLoops_arm64;
-#endif
 }
 
 }  // namespace sinter

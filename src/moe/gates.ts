@@ -1,8 +1,9 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
-import { notAsStored } from "../model/as-stored.ts";
+import type { RunOptions } from "../forward/types.ts";
 import type { TensorView } from "../model/types.ts";
-import type { Addon } from "../native.ts";
+import type { Addon, NativeForwardDevice } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
+import { nativeTensor } from "../run/native-inputs.ts";
 import { degenerateRouters } from "./degenerate.ts";
 import type { MixtureModels } from "./models.ts";
 import { embeddingOf, type Gates } from "./routers.ts";
@@ -21,7 +22,7 @@ interface PromptNumbers {
 /**
  * Routing vectors of all experts, then of the shared expert if it has prompts, from the base's view of the prompts.
  * Routers that hardly tell experts apart are warnings in the report.
- * @param signal stops a forward pass.
+ * @param signal stops a forward pass. @param device multiplies for one; else the CPU.
  * @throws SinterError where prompts cannot be turned into vectors; the signal's reason.
  */
 export async function gatesFromPrompts(
@@ -30,12 +31,11 @@ export async function gatesFromPrompts(
   addon: Addon,
   report: Report,
   signal?: AbortSignal,
+  device?: NativeForwardDevice,
 ): Promise<Gates> {
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
   const found = embeddingOf(models.base, report);
-  const unread = found && notAsStored({ ...found, tensor: found.name, model: models.base.model.name }, "routing");
-  if (unread !== undefined) report.error({ ...unread, at: models.base.at });
   report.throwIfErrors();
   const embedding = found?.view;
   const { shape } = embedding as TensorView;
@@ -44,7 +44,7 @@ export async function gatesFromPrompts(
   const vectors =
     config.gateMode === "cheap_embed"
       ? embeddedTokens(embedding as TensorView, tokens, numbers, addon)
-      : await hiddenVectors(config.gateMode, { base: models.base, tokens, numbers }, addon, report, signal);
+      : await hiddenVectors(config.gateMode, { base: models.base, tokens, numbers }, addon, report, { signal, device });
   const { gates, cosines, condition } = addon.route({ ...vectors, width });
   if (!gates.every(Number.isFinite)) throw new SinterError(notFinite(models));
   const routing = { cosines, condition, rows: rows.length };
@@ -92,13 +92,18 @@ function embeddedTokens(
     positive: tokensOf(positive),
     negative: tokensOf(negative),
   }));
-  const source = addon.openSource(embedding.file).handle;
+  const sources = new Map<string, number>();
+  const open = (file: string) => {
+    const source = sources.get(file) ?? addon.openSource(file).handle;
+    sources.set(file, source);
+    return source;
+  };
   try {
     const [rows = 0, columns = 0] = embedding.shape;
-    const vectors = addon.gatherRows({ source, offset: embedding.offset, dtype: embedding.dtype, rows, columns, ids });
+    const vectors = addon.gatherRows({ ...nativeTensor(embedding, open), rows, columns, ids });
     return { vectors, layers: 1, experts, part: "direction" };
   } finally {
-    addon.close(source);
+    for (const source of sources.values()) addon.close(source);
   }
 }
 
@@ -108,16 +113,23 @@ async function hiddenVectors(
   { base, tokens, numbers }: { base: PlanModel; tokens: readonly Int32Array[]; numbers: readonly PromptNumbers[] },
   addon: Addon,
   report: Report,
-  signal: AbortSignal | undefined,
+  options: RunOptions,
 ): Promise<Vectors> {
-  const [{ readDecoder }, { hiddenStates }] = await Promise.all([
+  const [{ readDecoder }, { hiddenStates }, { onTheCpu }] = await Promise.all([
     import("../forward/decoder.ts"),
     import("../forward/hidden-states.ts"),
+    import("../forward/run.ts"),
   ]);
   const decoder = readDecoder(base, report);
   if (decoder === undefined) throw new SinterError(report.errors);
   const state = mode === "hidden_avg" ? "average" : "last";
-  const { values, layers } = await hiddenStates(decoder, tokens, state, { signal }, addon);
+  const { values, layers } = await hiddenStates(
+    decoder,
+    tokens,
+    state,
+    { ...options, onDeviceFailure: (reason) => report.warn(onTheCpu(reason)) },
+    addon,
+  );
   const experts = numbers.map(({ positive, negative }) => ({
     positive: Int32Array.from(positive),
     negative: Int32Array.from(negative),
