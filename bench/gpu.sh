@@ -35,13 +35,12 @@ cuda_include=$(dirname "$(command -v nvcc)")/../include
 
 # compile OUTPUT COMMAND…: in the background, a few at a time, where the output is older than any source.
 failed=0
-newest=$(find native -newer "$out/stamp" -name '*.*' -print -quit 2>/dev/null || echo all)
 compile() {
   local object=$out/$1.o
   shift
-  [ -e "$object" ] && [ -z "$newest" ] && return
+  [ -e "$object" ] && [ -z "$(find native -type f -newer "$object" -print -quit)" ] && return
   while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || failed=1; done
-  "$@" -c -o "$object" &
+  { "$@" -c -o "$object.new" && mv "$object.new" "$object"; } &
 }
 for source in native/cuda/methods/*.cu native/cuda/probe.cu; do
   compile "cuda-$(basename "$source" .cu)" nvcc "${common[@]}" -arch="sm_$ARCH" -fmad=false -lineinfo \
@@ -65,7 +64,6 @@ for source in native/cuda/*.cc native/cuda/check/*.cc native/cpu/dispatch.cc nat
 done
 while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
 [ "$failed" = 0 ] || { echo "the kernels do not compile" >&2; exit 2; }
-touch "$out/stamp"
 nvcc -arch="sm_$ARCH" -o "$out/check-cuda" "$out"/*.o -lpthread -ldl -lrt
 echo "built for sm_$ARCH in $((SECONDS - begun)) s"
 
