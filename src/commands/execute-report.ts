@@ -4,7 +4,7 @@ import { Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
-import { canReplan, replan } from "../recipes/replan.ts";
+import { replan, whyNotReplanned } from "../recipes/replan.ts";
 import { measureMerge } from "../report/measure.ts";
 import { mergePage } from "../report/merge-page.ts";
 import type { MergeSpeed } from "../report/sections.ts";
@@ -44,9 +44,8 @@ function planOf({ folder, ...options }: ReportRequest): MergePlan {
   const report = new Report();
   const manifest = readManifest(resolve(folder), report);
   if (manifest === undefined) throw new SinterError(report.errors);
-  if (manifest.recipe === undefined || !canReplan(manifest.recipe)) {
-    const what =
-      manifest.recipe === undefined ? "its manifest has no recipe" : "mixtures of experts are not reported on";
+  const what = manifest.recipe === undefined ? "its manifest has no recipe" : whyNotReplanned(manifest.recipe);
+  if (manifest.recipe === undefined || what !== undefined) {
     throw new SinterError({ code: "not-yet-report", message: `not yet: ${what}`, path: folder });
   }
   const plan = replan(manifest.recipe, options, report);

@@ -51,6 +51,7 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   writeModelCard: "--write-model-card",
   tensors: "the choice of tensors",
   expertLayout: "--expert-layout",
+  loraCache: "--lora-merge-cache",
   seed: "--seed",
 };
 

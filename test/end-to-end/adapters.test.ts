@@ -135,6 +135,7 @@ test("merges by tensor names", async () => {
   await run("sinter", "merge", "--raw", work.config(recipe("base+./lora-1", "b+./lora-2")), "raw", "--quiet");
   await run("sinter", "merge", "--raw", work.config(recipe("base-1", "b-2")), "raw-applied", "--quiet");
   expectSame("raw", "raw-applied");
+  await run("sinter", "verify", "raw", "--recompute", "--quiet");
   // A single file, whose tensors no config.json explains.
   const single = recipe("base/model.safetensors+./lora-1", "b+./lora-2");
   await run("mergekit-pytorch", work.config(single), "raw-file");
@@ -143,6 +144,7 @@ test("merges by tensor names", async () => {
   await run("mergekit-pytorch", work.config(single), "raw-cached", ...options);
   expect(work.list("raw-cache")).toHaveLength(2);
   expectSame("raw-cached", "raw");
+  expect(await run("sinter", "verify", "raw-cached")).toContain("adapters were applied in a cache beforehand");
 });
 
 test("filling a model up", async () => {
@@ -163,6 +165,7 @@ test("filling a model up", async () => {
   };
   writeAdapter(work.path("part-lora"), {}, someTensors(factorShapes(modules, 4), 4, "F32", 0.2));
   await run("sinter", "fill", "base+lora-1", "part+part-lora", "filled", "--quiet");
+  await run("sinter", "verify", "filled", "--recompute", "--quiet");
   const filled = readSafetensors(work.path("filled", "model.safetensors")).tensors;
   await run(
     "sinter",
@@ -199,7 +202,7 @@ test("vocabularies that are united and reordered", async () => {
     await run("sinter", "merge", work.config(recipe(["base+./lora-1", "other+./lora-2"], source)), out, "--quiet");
     await run("sinter", "merge", work.config(recipe(["base-1", "other-2"], source)), applied, "--quiet");
     expectSame(out, applied);
-    await run("sinter", "verify", out, "--quiet");
+    await run("sinter", "verify", out, "--recompute", "--quiet");
   }
 });
 
@@ -281,6 +284,9 @@ test("several merges, one of which is named with an adapter", async () => {
   );
   expect(work.list("multi-cache")).toHaveLength(1);
   expectSame("multi", "multi-cached");
+  for (const folder of ["multi-cached", "steps-2/first"]) {
+    expect(await run("sinter", "verify", folder)).toContain("adapters were applied in a cache beforehand");
+  }
 });
 
 test("an extraction whose models are cached with their adapters", async () => {
