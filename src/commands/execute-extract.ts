@@ -4,14 +4,14 @@ import { summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { LoraCache } from "./lora-cache.ts";
+import { shownProgress } from "./progress.ts";
 import { openSolver } from "./solver.ts";
-import { print, printProblems } from "./terminal.ts";
+import { printProblems, printSummary } from "./terminal.ts";
 
 /** Where an extraction finds its models' adapters applied, and where it computes. */
 export interface ExtractPlaces {
@@ -64,16 +64,15 @@ export async function executeExtract(
   }
   const addon = loadAddon(engine);
   const solver = device === undefined ? undefined : openSolver(addon, device);
-  const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
-  const { summary, result } = await withSignals((signal) =>
-    runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
+  const events = shownProgress(messages.quiet);
+  const { summary, result } = await withSignals(
+    (signal) => runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
+    "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);
   const seconds = (performance.now() - start) / 1000;
-  if (messages.json) await print(`${JSON.stringify({ folder: result.folder, seconds, ...summary }, undefined, 2)}\n`);
-  else if (!messages.quiet) {
-    const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
-    await print(summaryText(summary, messages.verbose) + written);
-  }
+  const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
+  const text = messages.quiet ? "" : summaryText(summary, messages.verbose) + written;
+  await printSummary({ folder: result.folder, seconds, ...summary }, text, messages.json);
   return 0;
 }

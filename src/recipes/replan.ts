@@ -18,8 +18,8 @@ const FILE = "the recipe";
 
 /** Why `replan` does not read a recipe; undefined where the plan follows from the models' headers alone. */
 export function whyNotReplanned({ program, options }: Recipe): string | undefined {
-  if (program === "moe") return "mixtures are not made again here";
-  return options.loraCache === undefined ? undefined : "its adapters were applied in a cache beforehand";
+  if (options.loraCache !== undefined) return "its adapters were applied in a cache beforehand";
+  return program === "moe" || program === "transplant" ? "mixtures and transplants are not made again here" : undefined;
 }
 
 /**
@@ -54,6 +54,8 @@ export function replan(
       return refill(recipe, all, report);
     case "moe":
       throw new SinterError({ code: "not-yet", message: "a mixture's routers take a forward pass to make again" });
+    case "transplant":
+      throw new SinterError({ code: "not-yet", message: "a transplant's rows take an approximation to make again" });
   }
 }
 

@@ -6,12 +6,14 @@ import type { TensorView } from "../model/types.ts";
 import { totals } from "../plan/build.ts";
 import { layOut } from "../plan/layout.ts";
 import type { PlacelessOp } from "../plan/place.ts";
+import { withCached } from "../plan/recipe.ts";
 import type { MergeOptions, MergePlan, OpInput, RowGather, SideFile } from "../plan/types.ts";
 import { describe, transplantCard } from "./card.ts";
 import type { MatrixPlan } from "./matrices.ts";
 import { APPROXIMATIONS, type TransplantOptions } from "./methods.ts";
 import type { TokenModel } from "./models.ts";
 import { planCopy } from "./passthrough.ts";
+import { transplantRecipe } from "./recipe.ts";
 import { transplantFiles } from "./side-files.ts";
 
 /** Rows to approximate, and where they go in the scratch file. */
@@ -76,8 +78,10 @@ export function planTransplant(
       ...copy,
       ...layout,
       method: `transplant (${describe(options)})`,
-      // That of a copy of the original would not make this model again.
-      recipe: undefined,
+      recipe: withCached(transplantRecipe({ model: original.model.ref, donor: donor.model.ref, options }, merge), [
+        original.model,
+        donor.model,
+      ]),
       models: [original.model.name, donor.model.name],
       inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,

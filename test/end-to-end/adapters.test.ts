@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 import { WORDS, writeWordTokenizer } from "../moe/word-tokenizer.ts";
@@ -101,7 +101,7 @@ test("merge --check", async () => {
   expect(found.every((one) => one > 1)).toBe(true);
 });
 
-test("mixtures of experts: their base, experts and prompts, in every gate mode", async () => {
+describe("mixtures of experts", () => {
   const recipe = (gate: string, models: string[]) => `base_model: ./${models[0]}
 gate_mode: ${gate}
 dtype: float32
@@ -110,23 +110,26 @@ experts:
   - {source_model: ./${models[2]}, positive_prompts: ["stories"]}
 shared_experts: [{source_model: ./b, positive_prompts: ["all"], residual_scale: 0.5}]
 `;
-  for (const gate of ["cheap_embed", "hidden", "hidden_avg"]) {
-    for (const [lora, end] of [
-      ["lora-1", "1"],
-      ["lora-2", "2"],
-    ] as const) {
-      const [out, applied] = [`moe-${gate}-${end}`, `moe-${gate}-${end}-applied`];
-      const named = recipe(gate, [`base+./${lora}`, "a+./lora-1", "b+./lora-2"]);
-      await run("sinter", "moe", work.config(named), out, "--quiet");
-      await run("sinter", "moe", work.config(recipe(gate, [`base-${end}`, "a-1", "b-2"])), applied, "--quiet");
-      expectSame(out, applied);
-    }
-  }
-  const cached = recipe("hidden", ["base+./lora-1", "a+./lora-1", "b+./lora-2"]);
-  const options = ["--lora-merge-cache", "moe-cache", "--lora-merge-dtype", "float32"];
-  await run("mergekit-moe", work.config(cached), "moe-cached", ...options);
-  expect(work.list("moe-cache")).toHaveLength(3);
-  expectSame("moe-cached", "moe-hidden-1");
+  const modes = ["cheap_embed", "hidden", "hidden_avg"].flatMap((gate) => [
+    [gate, 1],
+    [gate, 2],
+  ]) as [string, number][];
+  test.each(modes)("their base, experts and prompts: %s, adapter %d", async (gate, lora) => {
+    const [out, applied] = [`moe-${gate}-${lora}`, `moe-${gate}-${lora}-applied`];
+    const named = recipe(gate, [`base+./lora-${lora}`, "a+./lora-1", "b+./lora-2"]);
+    await run("sinter", "moe", work.config(named), out, "--quiet");
+    await run("sinter", "moe", work.config(recipe(gate, [`base-${lora}`, "a-1", "b-2"])), applied, "--quiet");
+    expectSame(out, applied);
+  });
+
+  test("in a cache beforehand", async () => {
+    const named = recipe("hidden_avg", ["base+./lora-1", "a+./lora-1", "b+./lora-2"]);
+    await run("sinter", "moe", work.config(named), "moe-direct", "--quiet");
+    const options = ["--lora-merge-cache", "moe-cache", "--lora-merge-dtype", "float32"];
+    await run("mergekit-moe", work.config(named), "moe-cached", ...options);
+    expect(work.list("moe-cache")).toHaveLength(3);
+    expectSame("moe-cached", "moe-direct");
+  });
 });
 
 test("merges by tensor names", async () => {
