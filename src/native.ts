@@ -120,6 +120,8 @@ export interface NativeDecomposition {
   distribute: boolean;
   seed: number;
   threads: number;
+  /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
+  onDevice?: boolean | undefined;
   sink: number;
   /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
   aOffset: number;
@@ -137,6 +139,9 @@ export interface NativeFactors {
   smallest: number;
   /** Power iterations; 0 where the decomposition is exact. */
   iterations: number;
+  /** Whether a device found the subspace; and why not, where it was asked to and could not. */
+  onDevice: boolean;
+  refused?: string;
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
@@ -273,9 +278,10 @@ export interface Addon {
   info(): NativeInfo;
   /**
    * Threads (0: one per CPU), instruction-set level, and bytes of scratch that may grow with tensors beyond what is
-   * free (96 MiB). What is not given goes back to its default. Throws while ops are running.
+   * free (96 MiB). What is not given goes back to its default. Throws while ops are running. `checksums`: false only to
+   * measure what they cost; all results then have the same.
    */
-  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number }): void;
+  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number; checksums?: boolean }): void;
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**
@@ -337,6 +343,13 @@ export interface Addon {
     rows: number;
     thresholds: readonly number[];
   }): Promise<Float64Array>;
+  /**
+   * Opens cuSOLVER for decompositions.
+   * @param folder where its libraries are looked for before the places that the system's loader knows; may be empty.
+   * @param device counted from 0.
+   * @returns versions and device, for people. @throws `NO_SOLVER` where there is none, `SOLVER_FAILED` where it does not open.
+   */
+  openSolver(folder: string, device: number): string;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
@@ -391,6 +404,8 @@ export interface NativeError extends Error {
     | "LOCKED"
     | "NO_MEMORY"
     | "NO_SPACE"
+    | "NO_SOLVER"
+    | "SOLVER_FAILED"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"
     | "CANCELLED";

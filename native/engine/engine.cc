@@ -393,7 +393,8 @@ void Engine::run_gather_task(Op& op, uint32_t task) {
   for (size_t g = 0; g < op.gathers.size(); g++) {
     const RowGather& gather = *op.gathers[g];
     if (gather.averaged == 0) continue;
-    op.kernels->add_rows(op.job, gather, begin, end, op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
+    op.kernels->add_rows(op.job, gather, begin, end,
+                         op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
   }
 }
 
@@ -462,7 +463,7 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
       map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
-    digest.update(bytes, count);
+    if (checksums_) digest.update(bytes, count);
     if (op.want_crc32) crc = crc32(crc, bytes, count);
     if (!direct && op.sink != nullptr) op.sink->write(op.sink_offset + at * width, bytes, count);
     at = to;

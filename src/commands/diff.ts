@@ -52,6 +52,15 @@ const OPTIONS = {
     doc: "List so many of the tensors that changed most, by relative change. With --json, only these tensors.",
     group: "Output",
   },
+  html: {
+    kind: "value",
+    name: "html",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    doc: "Also write the comparison as one HTML page, with maps by layer and module.",
+    group: "Output",
+  },
   threads: THREADS_OPTION,
   quiet: QUIET_OPTION,
   json: JSON_OPTION,
@@ -74,6 +83,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter diff ./base ./fine-tune", doc: "What fine-tuning changed, by kind of module" },
     { command: "sinter diff ./a ./b --base ./base --by layer", doc: "Two fine-tunes: where their changes contradict" },
     { command: "sinter diff ./a ./b --filter '*.mlp.*' --by tensor", doc: "Some tensors, one by one" },
+    { command: "sinter diff ./base ./fine-tune --html diff.html", doc: "Also as a page with maps" },
     { command: "sinter diff ./a ./b --json --top 20", doc: "For a program" },
   ],
   notes: [

@@ -10,7 +10,16 @@ import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { LoraCache } from "./lora-cache.ts";
 import { shownProgress } from "./progress.ts";
+import { openSolver } from "./solver.ts";
 import { printProblems, printSummary } from "./terminal.ts";
+
+/** Where an extraction finds its models' adapters applied, and where it computes. */
+export interface ExtractPlaces {
+  /** Where models that have adapters are written with them first; undefined: nowhere. */
+  loraCache?: LoraCache | undefined;
+  /** The device that decomposes, counted from 0; undefined: the CPU. */
+  device?: number | undefined;
+}
 
 /** How an extraction talks. */
 export interface ExtractMessages {
@@ -28,7 +37,7 @@ export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
-  loraCache?: LoraCache,
+  { loraCache, device }: ExtractPlaces = {},
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -54,9 +63,10 @@ export async function executeExtract(
     printProblems("warning", report.warnings);
   }
   const addon = loadAddon(engine);
+  const solver = device === undefined ? undefined : openSolver(addon, device);
   const events = shownProgress(messages.quiet);
   const { summary, result } = await withSignals(
-    (signal) => runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+    (signal) => runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
     "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);

@@ -26,6 +26,7 @@ export interface MixtureRequest extends Omit<MergeRequest, "options" | "config" 
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMixture(request: MixtureRequest): Promise<number> {
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
   const report = new Report();
   let plan: MergePlan;
   try {

@@ -39,9 +39,10 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
     const memory = peakMemory(plan, threads, request.memory);
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
-    if (!request.json) await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
+    if (!request.json) await print(planText(plan, memory));
+    if (!request.json && request.ops) for (const piece of opsText(plan)) await print(piece);
     report.throwIfErrors();
-    if (request.json) await print(planJson(plan, memory));
+    if (request.json) for (const piece of planJson(plan, memory)) await print(piece);
     return 0;
   } catch (error) {
     if (request.json && error instanceof SinterError) {
@@ -51,13 +52,12 @@ export async function executePlan(request: PlanRequest): Promise<number> {
   }
 }
 
-function opsText(plan: MergePlan): string {
-  const lines: string[] = [];
-  for (const shard of plan.shards) {
-    lines.push(`${shard.file}:`);
-    for (const index of shard.ops) lines.push(...opLines(plan.ops[index] as MergeOp));
+/** For each file of the output a piece. */
+function* opsText(plan: MergePlan): Generator<string> {
+  for (const [index, shard] of plan.shards.entries()) {
+    const lines = shard.ops.flatMap((op) => opLines(plan.ops[op] as MergeOp));
+    yield `${index === 0 ? "\n" : ""}${[`${shard.file}:`, ...lines].join("\n")}\n`;
   }
-  return `${lines.join("\n")}\n`;
 }
 
 function opLines(op: MergeOp): string[] {

@@ -22,6 +22,8 @@ export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache
   donor: string;
   transplant: TransplantOptions;
   options: MergeOptions;
+  /** The file of a page on what was done. */
+  report?: string | undefined;
 }
 
 /**
@@ -31,6 +33,7 @@ export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache
 export async function executeTransplant(request: TransplantRequest): Promise<number> {
   const start = performance.now();
   const report = new Report();
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
   try {
     const opened = await openBoth(request, report);
     const [original, donor] = opened.map((one) => planAppliedRows(one, request.out)) as [Applied, Applied];
@@ -89,6 +92,15 @@ async function transplant(
     for (const warning of result.warnings) report.warn(warning);
     const text = messages.quiet ? "" : `${result.folder}: done in ${formatSeconds(seconds(start))}\n`;
     await printSummary(summaryOf(plan, matrices, result.folder, start, report), text, messages.json);
+    if (request.report !== undefined) {
+      const { threads, target } = addon.info();
+      const { bytesRead, bytesWritten } = result;
+      const speed = { seconds: seconds(start), bytesRead, bytesWritten, threads, target };
+      const written = { plan: plan.merge, matrices, donor, folder: result.folder, speed };
+      const { renderTransplant } = await import("./report-transplant.ts");
+      const { writePage } = await import("./execute-report.ts");
+      await writePage(request.report, messages.quiet, (own, events) => renderTransplant(written, addon, own, events));
+    }
     return 0;
   } finally {
     removeScratch(plan.scratch);

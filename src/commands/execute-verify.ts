@@ -105,7 +105,7 @@ function modelFinding({ folder, architectures }: VerifyRequest): Finding {
 async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promise<Finding[]> {
   const { recipe } = manifest;
   if (recipe === undefined || !canReplan(recipe)) {
-    const text = recipe === undefined ? "the manifest has none" : "mixtures are not made again here";
+    const text = recipe === undefined ? "the manifest has none" : "mixtures and transplants are not made again here";
     return [{ what: "recipe", outcome: "skipped", text, problems: [] }];
   }
   let plan: MergePlan;

@@ -200,6 +200,16 @@ export const DEVICE_OPTION = {
   group: "Computation",
 } as const;
 
+export const REPORT_OPTION = {
+  kind: "value",
+  name: "report",
+  metavar: "FILE",
+  read: text,
+  default: undefined,
+  doc: "Then read the result beside its inputs and write a page on what was done, as sinter report does.",
+  group: "Output",
+} as const;
+
 export const QUIET_OPTION = {
   kind: "flag",
   name: "quiet",

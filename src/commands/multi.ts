@@ -43,7 +43,11 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
 async function run(values: OptionValues<typeof OPTIONS>, [config = ""]: readonly string[]): Promise<number> {
-  const request = { config, values, dryRun: values.dryRun, options: mergeOptions(values), ...runRequest(values) };
+  const { run, ...how } = runRequest(values);
+  // Of several merges, some are finished or not begun: --resume asks for no more of each than the default does.
+  const resume = run.resume === "only" ? true : run.resume;
+  const options = mergeOptions(values);
+  const request = { config, values, dryRun: values.dryRun, options, ...how, run: { ...run, resume } };
   const { runMulti } = await import("./programs/run-multi.ts");
   return await runMulti(request);
 }

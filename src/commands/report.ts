@@ -25,7 +25,13 @@ const OPTIONS = {
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter report",
   summary: COMMANDS.report.summary,
-  positionals: [{ name: "FOLDER", doc: "A folder that sinter merge wrote.", required: true }],
+  positionals: [
+    {
+      name: "FOLDER",
+      doc: "A folder that sinter merge, sinter moe or sinter tokens transplant wrote.",
+      required: true,
+    },
+  ],
   options: OPTIONS,
   examples: [
     { command: "sinter report ./merged", doc: "Write ./merged-report.html" },
@@ -35,7 +41,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     },
   ],
   notes: [
-    "Reads the output and all of its inputs once. The page needs nothing but itself: no network, no script. Models are " +
+    "Reads the output and all of its inputs once. The page needs nothing but itself, and no network. Models are " +
       "looked for where the recipe names them: start it where the merge was started.",
   ],
 };

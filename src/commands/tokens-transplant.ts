@@ -8,6 +8,7 @@ import {
   JSON_OPTION,
   PLANNING_OPTIONS,
   QUIET_OPTION,
+  REPORT_OPTION,
   THREADS_OPTION,
 } from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
@@ -29,6 +30,7 @@ const OPTIONS = {
   device: DEVICE_OPTION,
   cacheDir,
   architectures,
+  report: REPORT_OPTION,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
   events: EVENTS_OPTION,
@@ -76,5 +78,6 @@ async function run(
     run: { force: values.force, resume: true, nan: "warn", sync: true },
     engine: { threads: values.threads, target: "auto" },
     messages: { quiet: values.quiet, json: values.json, plan: false },
+    report: values.report,
   });
 }
