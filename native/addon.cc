@@ -10,6 +10,7 @@
 
 #include "cpu/dispatch.h"
 #include "engine/engine.h"
+#include "glue/device.h"
 #include "glue/forward.h"
 #include "glue/handles.h"
 #include "glue/low-rank.h"
@@ -68,11 +69,15 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
                              InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
                              InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
+                             InstanceMethod("devices", &Addon::Guarded<&Addon::Devices>),
+                             InstanceMethod("measureTransfers", &Addon::Guarded<&Addon::MeasureTransfers>),
+                             InstanceMethod("useDevices", &Addon::Guarded<&Addon::UseDevices>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
       *cancelled_ = true;
+      pipeline_.reset();
       engine_.reset();
       waiter_.stop();
       decompositions_.stop();
@@ -141,6 +146,28 @@ class Addon : public Napi::Addon<Addon> {
     engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
     const Napi::Value checksums = options.Get("checksums");
     engine().set_checksums(checksums.IsUndefined() || checksums.ToBoolean());
+    return info.Env().Undefined();
+  }
+
+  Napi::Value Devices(const Napi::CallbackInfo& info) {
+    return devices_of(info.Env(), find_device_library(info[0].IsUndefined() ? "" : text(info[0], "library")));
+  }
+
+  Napi::Value MeasureTransfers(const Napi::CallbackInfo& info) {
+    const FoundLibrary found = find_device_library(info[1].IsUndefined() ? "" : text(info[1], "library"));
+    return transfers_of(info.Env(), found, static_cast<int>(whole(info[0], "device") % 1024));
+  }
+
+  /// Without options: the CPU alone from now on.
+  Napi::Value UseDevices(const Napi::CallbackInfo& info) {
+    if (pipeline_ != nullptr && !pipeline_->is_idle()) bad_argument("cannot change devices while ops are running");
+    pipeline_.reset();
+    if (info[0].IsUndefined()) return info.Env().Undefined();
+    const Napi::Object from = object(info[0]);
+    const Napi::Value path = from.Get("library");
+    const FoundLibrary found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
+    if (found.library == nullptr) throw Failure("DEVICE_FAILED", found.message);
+    pipeline_ = std::make_unique<Pipeline>(engine(), *found.library, read_device_options(from), engine().threads());
     return info.Env().Undefined();
   }
 
@@ -266,7 +293,12 @@ class Addon : public Napi::Addon<Addon> {
     });
     op->done = [this, report](Op&) { Report(report); };
     try {
-      engine().submit(op);
+      engine().admit(*op);
+      if (op->wants_device && pipeline_ != nullptr) {
+        pipeline_->submit(op);
+      } else {
+        engine().enqueue(op);
+      }
     } catch (...) {
       // The op and its report hold each other, and the files of the op.
       op->done = nullptr;
@@ -342,6 +374,7 @@ class Addon : public Napi::Addon<Addon> {
     *cancelled_ = true;
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     *std::exchange(hashing_stopped_, std::make_shared<std::atomic<bool>>(false)) = true;
+    if (pipeline_ != nullptr) pipeline_->cancel();
     if (engine_ != nullptr) engine_->cancel();
     watch_->cancelled = true;
     return info.Env().Undefined();
@@ -471,6 +504,8 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   std::unique_ptr<Engine> engine_;
+  /// While devices are in use.
+  std::unique_ptr<Pipeline> pipeline_;
   Waiter waiter_;
   JobThreads decompositions_;
   std::shared_ptr<Cusolver> solver_;

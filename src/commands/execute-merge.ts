@@ -3,7 +3,8 @@ import type { MergeConfig } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
-import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
+import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
 import type { ProgressDisplay } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
@@ -28,8 +29,8 @@ export interface MergeRequest extends PlanSource, RunRequest {
 export interface RunRequest {
   out: string;
   run: Pick<RunOptions, "force" | "resume" | "nan" | "sync">;
-  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
-  engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
+  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. `device`: what may compute besides the CPU. */
+  engine: { threads: number; target: CpuTarget | "auto"; memory?: number; device?: DeviceRequest | undefined };
   messages: {
     /** Neither progress nor summary. */
     quiet: boolean;
@@ -77,10 +78,13 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
+  const { device } = request.engine;
+  const use = device && (await import("../run/devices.ts")).useDevices(device, addon);
   const display = displayOf(request);
+  const run = { ...request.run, toDevice: use && ((op: MergeOp) => use.choose(op).device) };
   const result = await withSignals((signal) =>
-    runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
-  );
+    runPlan(plan, request.out, { ...run, signal }, addon, display).finally(() => display.end()),
+  ).finally(() => addon.useDevices());
   printProblems("warning", result.warnings);
   const { json, quiet } = request.messages;
   if (!json && !quiet) await print(summaryText(plan, result));
@@ -165,8 +169,14 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   const rate = formatBytes(bytes / Math.max(result.seconds, 1e-3));
   return (
     `${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)} written and ` +
-    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`
+    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)${devicesText(result)}\n`
   );
+}
+
+/** What the devices did, where any did. */
+function devicesText({ computedOn }: RunResult): string {
+  const devices = [...computedOn].filter(([name]) => name !== "cpu");
+  return devices.map(([name, tensors]) => `; ${tensors} on ${name}`).join("");
 }
 
 function planFacts(plan: MergePlan) {
@@ -193,6 +203,7 @@ function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | und
     seconds: result.seconds,
     bytes_read: result.bytesRead,
     bytes_written: result.bytesWritten,
+    computed_on: Object.fromEntries(result.computedOn),
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),

@@ -6,8 +6,8 @@ import { type CommandSpec, choice, type Options, type OptionValues } from "./opt
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 import { SOLVER_OPTION, solverDevice } from "./solver.ts";
 
-// Decompositions are not gone on with, and take no memory that could be traded.
-const { resume: _, memory: __, ...RUNNING } = RUN_OPTIONS;
+// Decompositions are not gone on with, take no memory that could be traded, and run on one device.
+const { resume: _, memory: __, multiGpu: ___, memoryGpu: ____, lowCpuMemory: _____, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
   rank: {
@@ -93,7 +93,15 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
-  const running = runRequest({ ...values, resume: false, memory: 0, device: "cpu" });
+  const running = runRequest({
+    ...values,
+    resume: false,
+    memory: 0,
+    device: "cpu",
+    multiGpu: false,
+    memoryGpu: undefined,
+    lowCpuMemory: false,
+  });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,

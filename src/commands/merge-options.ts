@@ -196,7 +196,7 @@ export const DEVICE_OPTION = {
   read: text,
   default: "auto",
   shownDefault: "auto",
-  doc: "Where to compute. CUDA devices are not supported yet.",
+  doc: "Where to compute: the CPU, in this command.",
   group: "Computation",
 } as const;
 

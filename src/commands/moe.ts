@@ -1,5 +1,5 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
-import { refuseDevice } from "./device.ts";
+import { deviceRequest } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import { mergeOptions, PLANNING_OPTIONS, REPORT_OPTION } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
@@ -51,7 +51,6 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
 async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
-  refuseDevice(values.device);
   const { executeMixture } = await import("./execute-moe.ts");
   const { expertLayout, allowSame } = values;
   return await executeMixture({
@@ -60,7 +59,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
     run: { force: values.force, resume: resumeOf(values.resume), nan: values.nan, sync: values.sync },
-    engine: { threads: values.threads, target: values.cpuTarget },
+    engine: { threads: values.threads, target: values.cpuTarget, device: deviceRequest(values) },
     messages: { quiet: values.quiet, json: values.json, plan: false },
     report: values.report,
   });

@@ -1,4 +1,5 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
+import { DEVICE_OPTIONS, deviceRequest } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import {
   EVENTS_OPTION,
@@ -20,6 +21,7 @@ const OPTIONS = {
   ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
   memory: { ...MEMORY_OPTION, doc: "Memory that merge would get beyond the usual 300 MB: part of the estimate." },
+  ...DEVICE_OPTIONS,
   download: {
     kind: "flag",
     name: "download",
@@ -53,6 +55,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter plan ties.yml", doc: "Tensors, files, bytes, memory, and everything that is wrong" },
     { command: "sinter plan ties.yml ./merged", doc: "The same, and whether the folder can take the output" },
     { command: "sinter plan ties.yml --ops", doc: "Where each tensor comes from" },
+    { command: "sinter plan ties.yml --device auto", doc: "Which tensors a GPU would merge, and why" },
     { command: "sinter plan ties.yml --json", doc: "For a program" },
   ],
   notes: [
@@ -67,5 +70,6 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: re
   const { executePlan } = await import("./execute-plan.ts");
   const { download, force, threads, memory, ops, quiet, json } = options;
   const source = { config, options: mergeOptions(options), raw: rawChoice(options) };
-  return await executePlan({ ...source, out, download, force, threads, memory, ops, quiet, json });
+  const device = deviceRequest(options);
+  return await executePlan({ ...source, out, download, force, threads, memory, device, ops, quiet, json });
 }

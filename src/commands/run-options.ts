@@ -1,8 +1,7 @@
 import type { RunOptions } from "../run/types.ts";
-import { refuseDevice } from "./device.ts";
+import { DEVICE_OPTIONS, deviceRequest } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
 import {
-  DEVICE_OPTION,
   EVENTS_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
@@ -48,7 +47,7 @@ export const RUN_OPTIONS = {
     group: "Computation",
   },
   memory: MEMORY_OPTION,
-  device: DEVICE_OPTION,
+  ...DEVICE_OPTIONS,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
   events: EVENTS_OPTION,
@@ -72,10 +71,14 @@ export function resumeOf(given: boolean | undefined): RunOptions["resume"] {
 export function runRequest(
   options: OptionValues<typeof RUN_OPTIONS>,
 ): Pick<MergeRequest, "run" | "engine" | "messages"> {
-  refuseDevice(options.device);
   return {
     run: { force: options.force, resume: resumeOf(options.resume), nan: options.nan, sync: options.sync },
-    engine: { threads: options.threads, target: options.cpuTarget, memory: options.memory },
+    engine: {
+      threads: options.threads,
+      target: options.cpuTarget,
+      memory: options.memory,
+      device: deviceRequest(options),
+    },
     messages: { quiet: options.quiet, json: options.json, plan: false },
   };
 }

@@ -12,7 +12,7 @@ import { asJournalHeader, changesSince, type JournalHeader, journalHeader } from
  *
  * A line is JSON, a space, and the XXH3-64 of the JSON in 16 hexadecimal digits, so that a line that the disk has only in
  * part is no line. The first is the header; then `[op, bytes, checksum, crc32, "01"]` (last: which inputs hold a NaN or
- * an infinity); `"finish"` once every temporary file is complete and on the disk and files begin to get their names.
+ * an infinity; and, where it was not the CPU, the device that computed it); `"finish"` once every temporary file is complete and on the disk and files begin to get their names.
  */
 export const JOURNAL_NAME = "sinter_journal.tmp";
 
@@ -81,10 +81,15 @@ function payload(line: string): unknown {
   }
 }
 
-function readEntry([op, bytes, checksum, crc32, flags]: readonly unknown[], done: Map<number, JournalEntry>): void {
+function readEntry(
+  [op, bytes, checksum, crc32, flags, device]: readonly unknown[],
+  done: Map<number, JournalEntry>,
+): void {
   if (!Number.isSafeInteger(op) || typeof bytes !== "number" || typeof checksum !== "string") return;
   if (typeof crc32 !== "number" || typeof flags !== "string") return;
-  done.set(op as number, { bytes, result: { checksum, crc32, nonFinite: [...flags].map((flag) => flag === "1") } });
+  const nonFinite = [...flags].map((flag) => flag === "1");
+  const result = { checksum, crc32, nonFinite, ...(typeof device === "string" ? { device } : {}) };
+  done.set(op as number, { bytes, result });
 }
 
 function openJournal(folder: string, flags: "w" | "a"): number {
@@ -131,9 +136,10 @@ export class Journal {
     return journal;
   }
 
-  opDone(op: number, bytes: number, { checksum, crc32, nonFinite }: NativeResult): void {
+  opDone(op: number, bytes: number, { checksum, crc32, nonFinite, device }: NativeResult): void {
     this.#ops++;
-    this.#append([op, bytes, checksum, crc32, nonFinite.map((flag) => (flag ? "1" : "0")).join("")]);
+    const flags = nonFinite.map((flag) => (flag ? "1" : "0")).join("");
+    this.#append([op, bytes, checksum, crc32, flags, ...(device === undefined ? [] : [device])]);
     if (performance.now() - this.#syncedAt > SYNC_MS) void this.sync();
   }
 
