@@ -1,5 +1,5 @@
 import { type Problem, SinterError } from "../errors.ts";
-import type { Addon, NativeDevice, NativeDevices } from "../native.ts";
+import type { Addon, NativeDevice, NativeDevices, NativeForwardDevice } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { estimate, isFasterOnDevice, notForDevices, type Rates } from "./device-cost.ts";
 import { fingerprintOf, readRates } from "./device-rates.ts";
@@ -37,6 +37,21 @@ const LOW_PINNED = 16 << 20;
 /** The library's file that the environment names. */
 export function deviceLibrary(): string | undefined {
   return process.env.SINTER_DEVICE_LIBRARY || undefined;
+}
+
+/**
+ * What a forward pass multiplies on: a device that was asked for by name; undefined: the CPU. Where it fails, or there is
+ * no cuBLAS, the CPU goes on.
+ */
+export function forwardDevice(request: DeviceRequest | undefined): NativeForwardDevice | undefined {
+  if (request?.mode !== "cuda") return undefined;
+  return {
+    library: deviceLibrary(),
+    cublas: process.env.SINTER_CUBLAS_LIBRARY || undefined,
+    index: request.device === "all" ? 0 : request.device,
+    memory: request.memory,
+    strict: false,
+  };
 }
 
 /** @throws SinterError where a device is asked for and cannot be had, before anything is done. */
