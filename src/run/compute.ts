@@ -157,8 +157,8 @@ class Computation {
     this.#bytes += opBytes(op);
     if (found) this.#earlierBytes += opBytes(op);
     this.#tensor = op.tensor;
-    if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
     this.#report("merging");
+    if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
   }
 
   async #startCommit(shard: number): Promise<void> {
@@ -167,7 +167,7 @@ class Computation {
     this.#commits++;
     try {
       const committed = this.#shards.commit(shard, crcs, this.#options.sync);
-      if (shard === this.#plan.shards.length - 1) this.#report("syncing");
+      if (this.#bytes === this.#totalBytes) this.#report("syncing");
       await committed;
       void this.#work.journal.sync();
     } catch (error) {
