@@ -1,4 +1,4 @@
-import { cosine, expertsOf, norms, relativeChange, type Stack, signConflicts } from "./cells.ts";
+import { cosine, expertsOf, norms, referenceNorms, relativeChange, type Stack, signConflicts } from "./cells.ts";
 import { cosineText, normText, shareText, signedShareText } from "./figures.ts";
 import { lineChart } from "./line-chart.ts";
 import { gridMaps, stackMaps } from "./maps.ts";
@@ -39,7 +39,7 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
         title,
         stack,
         share,
-        [...models].map(([model, caption]) => ({ caption, value: (tensors) => relativeChange(tensors, model) })),
+        [...models].map(([model, caption]) => ({ caption, value: of(model, relativeChange) })),
       ),
     ),
     ...expertSection(stack, labels),
@@ -54,12 +54,20 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
               title,
               stack,
               { kind: "signed", top: 1, format: cosineText },
-              others.map(([model, caption]) => ({ caption, value: (tensors) => cosine(tensors, model) })),
+              others.map(([model, caption]) => ({ caption, value: of(model, cosine) })),
             ),
           ),
         ]),
     section("Norms before and after", NORMS, (title) => normCharts(title, stack, labels)),
   ];
+}
+
+/** A value against a model, of those cells that were made of it. */
+function of(model: string, value: (tensors: readonly MeasuredTensor[], model: string) => number) {
+  return (tensors: readonly MeasuredTensor[]) => {
+    const made = tensors.some(({ inputs }) => inputs.some((input) => input.model === model));
+    return made ? value(tensors, model) : undefined;
+  };
 }
 
 function normCharts(title: string, stack: Stack, { models, base }: Labels): NonNullable<Section["charts"]> {
@@ -68,7 +76,6 @@ function normCharts(title: string, stack: Stack, { models, base }: Labels): NonN
     const tensors = modules.flatMap((module) => at(layer, module));
     return [...models.keys()].map((model) => norms(tensors, model));
   });
-  const reference = base ?? [...models.keys()][0] ?? "";
   const growth = ({ input, output }: { input: number; output: number }) => output / input - 1;
   return [
     {
@@ -97,8 +104,8 @@ function normCharts(title: string, stack: Stack, { models, base }: Labels): NonN
     },
     ...stackMaps(title, stack, { kind: "signed", format: signedShareText }, [
       {
-        caption: `against ${models.get(reference) ?? reference}`,
-        value: (tensors) => growth(norms(tensors, reference)),
+        caption: base === undefined ? "against the first input of each" : `against ${models.get(base) ?? base}`,
+        value: (tensors) => growth(referenceNorms(tensors)),
       },
     ]),
   ];
