@@ -1,4 +1,5 @@
 import { cosine, expertsOf, norms, referenceNorms, relativeChange, type Stack, signConflicts } from "./cells.ts";
+import { expertGroups, groupName } from "./expert-groups.ts";
 import { cosineText, normText, shareText, signedShareText } from "./figures.ts";
 import { lineChart } from "./line-chart.ts";
 import { gridMaps, stackMaps } from "./maps.ts";
@@ -111,25 +112,17 @@ function normCharts(title: string, stack: Stack, { models, base }: Labels): NonN
   ];
 }
 
-/** More columns than these are put together in groups of neighbours. */
-const MOST_EXPERTS = 64;
-
 /** Where a layer has experts, the change of each of them: the maps by module have all experts in one cell. */
 function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[] {
   const experts = expertsOf(stack);
   if (experts === undefined) return [];
   const { count, at } = experts;
-  const size = Math.ceil(count / MOST_EXPERTS);
-  const groups = Array.from(
-    { length: Math.ceil(count / size) },
-    (_, i) => [i * size, Math.min(count, (i + 1) * size) - 1] as const,
-  );
-  const names = groups.map(([first, last]) => (first === last ? `expert ${first}` : `experts ${first} to ${last}`));
+  const groups = expertGroups(count);
   const reference = base ?? [...models.keys()][0] ?? "";
   const title = `Change by expert${suffix}`;
   const label = models.get(reference) ?? reference;
   const field = stack.layers.map((layer) =>
-    groups.map(([first, last]) => {
+    groups.map(({ first, last }) => {
       const tensors = Array.from({ length: last - first + 1 }, (_, i) => at(layer, first + i)).flat();
       return tensors.length === 0 ? undefined : relativeChange(tensors, reference);
     }),
@@ -140,7 +133,7 @@ function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[
       text: `Change of each expert's weights together against ${label}.`,
       charts: gridMaps(
         title,
-        { unit: "layer", columns: stack.layers.map(String), rows: names },
+        { unit: "layer", columns: stack.layers.map(String), rows: groups.map(groupName) },
         { kind: "share", format: shareText },
         [{ cells: field }],
       ),
