@@ -10,6 +10,7 @@
 
 #include "cpu/dispatch.h"
 #include "engine/engine.h"
+#include "glue/device.h"
 #include "glue/forward.h"
 #include "glue/handles.h"
 #include "glue/low-rank.h"
@@ -58,6 +59,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
+                             InstanceMethod("openSolver", &Addon::Guarded<&Addon::OpenSolver>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
@@ -67,14 +69,19 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("forward", &Addon::Guarded<&Addon::Forward>),
                              InstanceMethod("multiply", &Addon::Guarded<&Addon::Multiply>),
                              InstanceMethod("peakRate", &Addon::Guarded<&Addon::PeakRate>),
+                             InstanceMethod("devices", &Addon::Guarded<&Addon::Devices>),
+                             InstanceMethod("measureTransfers", &Addon::Guarded<&Addon::MeasureTransfers>),
+                             InstanceMethod("useDevices", &Addon::Guarded<&Addon::UseDevices>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
     env.AddCleanupHook([this] {
       *cancelled_ = true;
+      pipeline_.reset();
       engine_.reset();
       waiter_.stop();
       decompositions_.stop();
+      solver_.reset();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
       watch_->cancelled = true;
@@ -137,6 +144,30 @@ class Addon : public Napi::Addon<Addon> {
     if (count > 1024) bad_argument("threads must be at most 1024");
     const Napi::Value memory = options.Get("memory");
     engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
+    const Napi::Value checksums = options.Get("checksums");
+    engine().set_checksums(checksums.IsUndefined() || checksums.ToBoolean());
+    return info.Env().Undefined();
+  }
+
+  Napi::Value Devices(const Napi::CallbackInfo& info) {
+    return devices_of(info.Env(), find_device_library(info[0].IsUndefined() ? "" : text(info[0], "library")));
+  }
+
+  Napi::Value MeasureTransfers(const Napi::CallbackInfo& info) {
+    const FoundLibrary found = find_device_library(info[1].IsUndefined() ? "" : text(info[1], "library"));
+    return transfers_of(info.Env(), found, static_cast<int>(whole(info[0], "device") % 1024));
+  }
+
+  /// Without options: the CPU alone from now on.
+  Napi::Value UseDevices(const Napi::CallbackInfo& info) {
+    if (pipeline_ != nullptr && !pipeline_->is_idle()) bad_argument("cannot change devices while ops are running");
+    pipeline_.reset();
+    if (info[0].IsUndefined()) return info.Env().Undefined();
+    const Napi::Object from = object(info[0]);
+    const Napi::Value path = from.Get("library");
+    const FoundLibrary found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
+    if (found.library == nullptr) throw Failure("DEVICE_FAILED", found.message);
+    pipeline_ = std::make_unique<Pipeline>(engine(), *found.library, read_device_options(from), engine().threads());
     return info.Env().Undefined();
   }
 
@@ -262,16 +293,34 @@ class Addon : public Napi::Addon<Addon> {
     });
     op->done = [this, report](Op&) { Report(report); };
     try {
-      engine().submit(op);
-    } catch (const Failure&) {
+      engine().admit(*op);
+      if (op->wants_device && pipeline_ != nullptr) {
+        pipeline_->submit(op);
+      } else {
+        engine().enqueue(op);
+      }
+    } catch (...) {
+      // The op and its report hold each other, and the files of the op.
+      op->done = nullptr;
       Settled(env);
       throw;
     }
     return report->promise.Promise();
   }
 
+  Napi::Value OpenSolver(const Napi::CallbackInfo& info) {
+    const uint64_t device = whole(info[1], "device");
+    if (device > 1024) bad_argument("device is out of range");
+    solver_ = Cusolver::open(text(info[0], "folder"), static_cast<int>(device));
+    return Napi::String::New(info.Env(), solver_->name());
+  }
+
   Napi::Value Decompose(const Napi::CallbackInfo& info) {
     const auto task = std::make_shared<LowRankTask>(read_low_rank(object(info[0]), handles()));
+    if (object(info[0]).Get("onDevice").ToBoolean()) {
+      if (solver_ == nullptr) bad_argument("no device was opened");
+      task->device = solver_;
+    }
     if (decomposing_ == 0) *cancelled_ = false;
     decomposing_++;
     auto result = std::make_shared<LowRankResult>();
@@ -291,6 +340,7 @@ class Addon : public Napi::Addon<Addon> {
       }
       task->source.reset();
       task->sink.reset();
+      task->device.reset();
       Report(report);
     });
     return report->promise.Promise();
@@ -298,8 +348,7 @@ class Addon : public Napi::Addon<Addon> {
 
   /// Forward passes run one after the other, each on threads of its own.
   Napi::Value Forward(const Napi::CallbackInfo& info) {
-    const auto job =
-        read_forward(object(info[0]), handles(), engine().kernels());
+    const auto job = read_forward(object(info[0]), handles(), engine().kernels());
     forwards_.push_back(job);
     auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
       forwards_.remove(job);
@@ -325,6 +374,7 @@ class Addon : public Napi::Addon<Addon> {
     *cancelled_ = true;
     for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
     *std::exchange(hashing_stopped_, std::make_shared<std::atomic<bool>>(false)) = true;
+    if (pipeline_ != nullptr) pipeline_->cancel();
     if (engine_ != nullptr) engine_->cancel();
     watch_->cancelled = true;
     return info.Env().Undefined();
@@ -454,8 +504,11 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   std::unique_ptr<Engine> engine_;
+  /// While devices are in use.
+  std::unique_ptr<Pipeline> pipeline_;
   Waiter waiter_;
   JobThreads decompositions_;
+  std::shared_ptr<Cusolver> solver_;
   uint32_t decomposing_ = 0;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   Waiter calculator_;

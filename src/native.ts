@@ -87,6 +87,8 @@ export interface NativeOp {
   dtype: Dtype;
   /** Compute the CRC-32 that zip files need. */
   crc32: boolean;
+  /** Whether a device of `useDevices` is to compute it, if one can. */
+  device?: boolean;
 }
 
 export interface NativeResult {
@@ -95,6 +97,35 @@ export interface NativeResult {
   crc32: number;
   /** Per input: whether it holds a NaN or an infinity. */
   nonFinite: boolean[];
+  /** The device that computed it, as `cuda:0 (name)`; undefined: the CPU. */
+  device?: string;
+  /** Why a device that was to compute it did not: what failed. */
+  returned?: string;
+}
+
+/** A device of the library for accelerators. */
+export interface NativeDevice {
+  /** Why it cannot be used; then nothing else is there. */
+  failure?: string;
+  name: string;
+  /** In bytes. */
+  memory: number;
+  free: number;
+  /** Compute capability, and the newest CUDA that the driver serves; the library was built with `runtime`. As `9.0`. */
+  capability: string;
+  driver: string;
+  runtime: string;
+  /** Whether files may be read straight into its memory. */
+  directStorage: boolean;
+}
+
+/** What the library for accelerators offers. */
+export interface NativeDevices {
+  /** The library's file, or where it was looked for. */
+  path: string;
+  devices: NativeDevice[];
+  /** Why there are none: no library; one that is not of this build; no driver or no device. */
+  lack?: { what: "library" | "version" | "device"; message: string };
 }
 
 /** A matrix of float32 in a source, and where the factors of its truncated decomposition go. */
@@ -120,6 +151,8 @@ export interface NativeDecomposition {
   distribute: boolean;
   seed: number;
   threads: number;
+  /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
+  onDevice?: boolean | undefined;
   sink: number;
   /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
   aOffset: number;
@@ -137,6 +170,9 @@ export interface NativeFactors {
   smallest: number;
   /** Power iterations; 0 where the decomposition is exact. */
   iterations: number;
+  /** Whether a device found the subspace; and why not, where it was asked to and could not. */
+  onDevice: boolean;
+  refused?: string;
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
@@ -246,6 +282,20 @@ export interface NativeForward extends NativeDecoder {
   lengths: readonly number[];
   states: "none" | "last" | "average";
   logProbabilities: boolean;
+  /**
+   * What multiplies with the weights, through cuBLAS; else the CPU. `memory`: bytes of the device's memory, else half of
+   * what is free. `strict`: where it fails the pass rejects with `DEVICE_FAILED`; else the CPU begins anew.
+   */
+  device?: NativeForwardDevice | undefined;
+}
+
+export interface NativeForwardDevice {
+  library?: string | undefined;
+  /** The file of cuBLAS, where it is not the system's. */
+  cublas?: string | undefined;
+  index: number;
+  memory?: number | undefined;
+  strict: boolean;
 }
 
 export interface NativeForwardResult {
@@ -256,6 +306,9 @@ export interface NativeForwardResult {
   states: Float32Array;
   /** Of each token given those before it in its sequence, natural logarithm; 0 for the first. Empty where not wanted. */
   logProbabilities: Float64Array;
+  /** As in NativeResult. */
+  device?: string;
+  deviceFailure?: string;
 }
 
 /** A matrix in memory, row-major, its rows `stride` elements apart. */
@@ -273,9 +326,10 @@ export interface Addon {
   info(): NativeInfo;
   /**
    * Threads (0: one per CPU), instruction-set level, and bytes of scratch that may grow with tensors beyond what is
-   * free (96 MiB). What is not given goes back to its default. Throws while ops are running.
+   * free (96 MiB). What is not given goes back to its default. Throws while ops are running. `checksums`: false only to
+   * measure what they cost; all results then have the same.
    */
-  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number }): void;
+  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number; checksums?: boolean }): void;
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**
@@ -337,6 +391,13 @@ export interface Addon {
     rows: number;
     thresholds: readonly number[];
   }): Promise<Float64Array>;
+  /**
+   * Opens cuSOLVER for decompositions.
+   * @param folder where its libraries are looked for before the places that the system's loader knows; may be empty.
+   * @param device counted from 0.
+   * @returns versions and device, for people. @throws `NO_SOLVER` where there is none, `SOLVER_FAILED` where it does not open.
+   */
+  openSolver(folder: string, device: number): string;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
@@ -377,6 +438,22 @@ export interface Addon {
   multiply(product: { a: NativeMatrix; b: NativeMatrix; c: Float32Array; alpha: number; beta: number }): void;
   /** Float32 operations a second that multiply-adds in registers reach on all worker threads. Takes a second. */
   peakRate(): number;
+  /** Rates of copies to a device, back, and within the host's memory, in bytes a second. Takes a tenth of a second. */
+  measureTransfers(device: number, library?: string): { upload: number; download: number; copy: number };
+  /** Opens the library for accelerators. @param library its file, where it is not the one beside the addon. */
+  devices(library?: string): NativeDevices;
+  /**
+   * What ops with `device` run on from now on; without an argument: the CPU. `memory`: bytes of each device's memory, else
+   * most of what is free. `pinned`: bytes of host memory for copies, for each device. `strict`: an op that a device gives
+   * up rejects with `DEVICE_FAILED`; else the CPU computes it. Throws while ops are running there.
+   */
+  useDevices(use?: {
+    library?: string | undefined;
+    devices: number[];
+    memory?: number | undefined;
+    pinned?: number | undefined;
+    strict: boolean;
+  }): void;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
@@ -391,8 +468,11 @@ export interface NativeError extends Error {
     | "LOCKED"
     | "NO_MEMORY"
     | "NO_SPACE"
+    | "NO_SOLVER"
+    | "SOLVER_FAILED"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"
+    | "DEVICE_FAILED"
     | "CANCELLED";
   source?: number;
 }

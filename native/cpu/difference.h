@@ -1,8 +1,8 @@
 // difference: how two tensors differ, and how both differ from a base, in one pass; nothing is written.
 //
 // inputs: a, b, perhaps a base c. params: up to kMostThresholds magnitudes, none negative. d = b - a in the work type;
-// with a base, also p = a - c and q = b - c. Sums are float64 over the fixed tree; elements at which an input is a NaN or
-// an infinity are counted, and left out of everything else.
+// with a base, also p = a - c and q = b - c. Sums are float64, in kLanes lanes over each block, then in the tree of blocks;
+// elements at which an input is a NaN or an infinity are counted, and left out of everything else.
 // sums: a.a, b.b, a.b, d.d; d != 0, a not finite, b not finite; |d| > t for each threshold t; with a base: c.c, p.p, q.q,
 // p.q; c not finite, p != 0, q != 0, p or q != 0, signs of p and q opposite. Last comes the largest |d|.
 // This is a routine of its own because its last number is not a sum, and because counts need not be floats.

@@ -115,9 +115,15 @@ constexpr Kernel kernel_of() {
     if constexpr (requires { &Method::grouping; }) kernel.reduce_columns = reduce_columns<Method>;
   }
   if constexpr (requires { &Method::solve; }) kernel.solve = Method::solve;
+  if constexpr (requires { &Method::group_table; }) {
+    kernel.group_values = Method::group_values;
+    kernel.group_table = Method::group_table;
+  }
   if constexpr (requires { requires Method::kRanked; }) {
     kernel.make_room = make_mask_room<Method>;
     kernel.prepare = prepare_masks<Method>;
+    kernel.needs_ranks = Method::needs_words;
+    kernel.rank_limits = ranked_limits<Method>;
   } else if constexpr (requires { &Method::make_room; }) {
     kernel.make_room = Method::make_room;
     kernel.prepare = prepare_divergences<Method>;

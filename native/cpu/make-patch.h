@@ -62,7 +62,7 @@ void patch_squares(const Job& job, const InputPatches& own, const Patch& patch, 
   std::fill(sums, sums + (by_row ? end - begin : own.columns), 0.0);
   double squares[kChunk];
   for (uint64_t row = begin; row < end; row++) {
-    double lanes[kLanes] = {};
+    double lanes[kSumLanes] = {};
     for_patched_row<Work>(job, own, patch, row, [&](const Work* values, uint64_t column, uint32_t n) {
       for (uint32_t j = 0; j < n; j++) squares[j] = static_cast<double>(values[j]) * static_cast<double>(values[j]);
       if (by_row) {
@@ -71,7 +71,7 @@ void patch_squares(const Job& job, const InputPatches& own, const Patch& patch, 
         for (uint32_t j = 0; j < n; j++) sums[column + j] += squares[j];
       }
     });
-    if (by_row) sums[row - begin] = sum_of_lanes(lanes);
+    if (by_row) sums[row - begin] = fold_lanes(lanes);
   }
 }
 

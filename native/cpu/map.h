@@ -13,8 +13,7 @@ void map_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
   uint32_t i = 0;
   if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
     // The compiler vectorises over elements only where the number of inputs is a constant.
-    IndexLanes index;
-    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+    IndexLanes index = first_lanes();
     for (; i + kLanes <= n; i += kLanes, index += kLanes) {
       FloatLanes x[room];
       WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];

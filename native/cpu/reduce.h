@@ -32,10 +32,11 @@ void term_chunk(const Function& f, const Work* __restrict in, const uint16_t* __
   }
 }
 
+/// Adds `n` terms to kSumLanes lanes; the first one belongs to lane 0.
 inline void add_to_lanes(const double* __restrict terms, uint32_t n, double* __restrict lanes) {
   uint32_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; lane++) lanes[lane] += terms[i + lane];
+  for (; i + kSumLanes <= n; i += kSumLanes) {
+    for (int lane = 0; lane < kSumLanes; lane++) lanes[lane] += terms[i + lane];
   }
   for (int lane = 0; i < n; i++, lane++) lanes[lane] += terms[i];
 }
@@ -57,10 +58,23 @@ void for_terms(Function& f, const Job& job, Scratch& scratch, uint64_t at, uint3
   }
 }
 
-/// Adds the terms of one chunk to the lanes of each sum, where the number of sums is known when this is compiled.
+/// Groups of kLanes lanes that make up those of a chunk. They are taken one after the other, so that the sums at hand stay
+/// in registers.
+constexpr int kLaneGroups = kSumLanes / kLanes;
+
+/// Calls `group(i)` for the elements [i, i + kLanes) of lane group `g`, and `one(i, lane)` for those of the last group
+/// that is not whole, if it is this one.
+template <class Group, class One>
+SINTER_HD void for_lane_group(int g, uint32_t n, const Group& group, const One& one) {
+  uint32_t i = static_cast<uint32_t>(g * kLanes);
+  for (; i + kLanes <= n; i += kSumLanes) group(i);
+  for (int lane = 0; lane < kLanes && i < n; i++, lane++) one(i, lane);
+}
+
+/// Adds the sums of one chunk to `sums`, where their number is known when this is compiled.
 template <class Method, class Work, int N, class Function>
 void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n,
-               double (*__restrict lanes)[kLanes]) {
+               double* __restrict totals) {
   constexpr int sums = Function::kSums;
   const auto term_of = [&](uint32_t i, double* term) {
     Work x[N];
@@ -71,122 +85,121 @@ void sum_chunk(const Function& f, const Work* __restrict in, const uint16_t* __r
     }
     f(x, r, static_cast<int32_t>(i), term);
   };
-  uint32_t i = 0;
-  if constexpr (kLanewise<Function>) {
-    DoubleLanes group[sums];
-    memcpy(group, lanes, sizeof(group));
-    IndexLanes index;
-    for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
-    for (; i + kLanes <= n; i += kLanes, index += kLanes) {
-      using Group = typename LanesOf<Work>::type;
-      Group x[N];
-      DoubleLanes term[sums];
-      WordLanes r[N];
-      for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
-      if constexpr (kUsesWords<Method>) {
-        for (int k = 0; k < N; k++) {
-          r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
-        }
-      }
-      f(x, r, index, term);
-      for (int s = 0; s < sums; s++) group[s] += term[s];
+  double lanes[sums][kSumLanes] = {};
+  for (int g = 0; g < kLaneGroups; g++) {
+    if constexpr (kLanewise<Function>) {
+      DoubleLanes group[sums] = {};
+      for_lane_group(
+          g, n,
+          [&](uint32_t i) {
+            using Group = typename LanesOf<Work>::type;
+            Group x[N];
+            DoubleLanes term[sums];
+            WordLanes r[N];
+            IndexLanes index = first_lanes() + static_cast<int32_t>(i);
+            for (int k = 0; k < N; k++) x[k] = load_lanes<Group>(in + k * kChunk + i);
+            if constexpr (kUsesWords<Method>) {
+              for (int k = 0; k < N; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+            }
+            f(x, r, index, term);
+            for (int s = 0; s < sums; s++) group[s] += term[s];
+          },
+          [&](uint32_t i, int lane) {
+            double term[sums];
+            term_of(i, term);
+            for (int s = 0; s < sums; s++) group[s][lane] += term[s];
+          });
+      for (int s = 0; s < sums; s++) memcpy(&lanes[s][g * kLanes], &group[s], sizeof(group[s]));
+    } else {
+      const auto one = [&](uint32_t i, int lane) {
+        double term[sums];
+        term_of(i, term);
+        for (int s = 0; s < sums; s++) lanes[s][g * kLanes + lane] += term[s];
+      };
+      const auto group = [&](uint32_t i) {
+        for (int lane = 0; lane < kLanes; lane++) one(i + static_cast<uint32_t>(lane), lane);
+      };
+      for_lane_group(g, n, group, one);
     }
-    memcpy(lanes, group, sizeof(group));
   }
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; lane++) {
-      double term[sums];
-      term_of(i + lane, term);
-      for (int s = 0; s < sums; s++) lanes[s][lane] += term[s];
-    }
-  }
-  for (int lane = 0; i < n; i++, lane++) {
-    double term[sums];
-    term_of(i, term);
-    for (int s = 0; s < sums; s++) lanes[s][lane] += term[s];
-  }
+  for (int s = 0; s < sums; s++) totals[s] += fold_lanes(lanes[s]);
 }
 
-/// The same for a number of inputs and sums that is known only now.
+/// The same for a number of inputs and sums that is known only now; `lanes` takes kSumLanes numbers for each sum.
 template <class Method, class Function>
 void sum_chunk_of_many(const Function& f, const float* __restrict in, const uint16_t* __restrict words, uint32_t n,
-                       int inputs, int sums, double* __restrict lanes) {
-  IndexLanes index;
-  for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
-  uint32_t i = 0;
-  for (; i + kLanes <= n; i += kLanes, index += kLanes) {
-    FloatLanes x[kMaxInputs];
-    WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
-    DoubleLanes term[kMostSums];
-    for (int k = 0; k < inputs; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
-    if constexpr (kUsesWords<Method>) {
-      for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
-    }
-    f(x, r, index, term);
-    for (int s = 0; s < sums; s++) {
-      const DoubleLanes sum = load_lanes<DoubleLanes>(lanes + s * kLanes) + term[s];
-      memcpy(lanes + s * kLanes, &sum, sizeof(sum));
-    }
+                       int inputs, int sums, double* __restrict lanes, double* __restrict totals) {
+  const auto group_of = [=](int g) { return lanes + static_cast<ptrdiff_t>(g) * sums * kLanes; };
+  for (int g = 0; g < kLaneGroups; g++) {
+    double* const own = group_of(g);
+    memset(own, 0, static_cast<size_t>(sums) * kLanes * sizeof(double));
+    for_lane_group(
+        g, n,
+        [&](uint32_t i) {
+          FloatLanes x[kMaxInputs];
+          WordLanes r[kUsesWords<Method> ? kMaxInputs : 1];
+          DoubleLanes term[kMostSums];
+          IndexLanes index = first_lanes() + static_cast<int32_t>(i);
+          for (int k = 0; k < inputs; k++) x[k] = load_lanes<FloatLanes>(in + k * kChunk + i);
+          if constexpr (kUsesWords<Method>) {
+            for (int k = 0; k < inputs; k++) r[k] = load_mask_words<WordLanes>(words + k * kChunk + i);
+          }
+          f(x, r, index, term);
+          for (int s = 0; s < sums; s++) {
+            const DoubleLanes sum = load_lanes<DoubleLanes>(own + s * kLanes) + term[s];
+            memcpy(own + s * kLanes, &sum, sizeof(sum));
+          }
+        },
+        [&](uint32_t i, int lane) {
+          float x[kMaxInputs];
+          uint32_t r[kMaxInputs] = {};
+          double term[kMostSums];
+          for (int k = 0; k < inputs; k++) x[k] = in[k * kChunk + i];
+          if constexpr (kUsesWords<Method>) {
+            for (int k = 0; k < inputs; k++) r[k] = words[k * kChunk + i];
+          }
+          f(x, r, static_cast<int32_t>(i), term);
+          for (int s = 0; s < sums; s++) own[s * kLanes + lane] += term[s];
+        });
   }
-  for (int lane = 0; i < n; i++, lane++) {
-    float x[kMaxInputs];
-    uint32_t r[kMaxInputs] = {};
-    double term[kMostSums];
-    for (int k = 0; k < inputs; k++) x[k] = in[k * kChunk + i];
-    if constexpr (kUsesWords<Method>) {
-      for (int k = 0; k < inputs; k++) r[k] = words[k * kChunk + i];
-    }
-    f(x, r, static_cast<int32_t>(i), term);
-    for (int s = 0; s < sums; s++) lanes[s * kLanes + lane] += term[s];
+  for (int s = 0; s < sums; s++) {
+    double all[kSumLanes];
+    for (int g = 0; g < kLaneGroups; g++) memcpy(all + g * kLanes, group_of(g) + s * kLanes, kLanes * sizeof(double));
+    totals[s] += fold_lanes(all);
   }
 }
 
-inline double sum_of_lanes(double* lanes) {
-  for (int step = kLanes / 2; step > 0; step /= 2) {
-    for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
-  }
-  return lanes[0];
-}
-
+/// Sums of [begin, end), of at most kSumBlock elements.
 template <class Method, class Function, class Work, int N>
 void reduce_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, double* sums) {
+  static_assert(kChunk == kSumChunk && kPart % kSumLanes == 0);
   Function f(job);
   const int count = Method::sum_count(job);
-  if constexpr (N > 0 && Function::kSums > 0 && (kLanewise<Function> || !kUsesWords<Method>)) {
-    double lanes[Function::kSums][kLanes] = {};
-    Work* const room = input_room<Work>(scratch, N);
-    for (uint64_t at = begin; at < end; at += kChunk) {
-      const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
-      for (int k = 0; k < N; k++) load_input(job, k, at, n, room);
-      const uint16_t* words = load_words<Method>(job, scratch, at, n);
-      f.at(at);
-      sum_chunk<Method, Work, N>(f, room, words, n, lanes);
-    }
-    for (int s = 0; s < Function::kSums; s++) sums[s] = sum_of_lanes(lanes[s]);
-    return;
-  }
-  scratch.lanes.assign(static_cast<size_t>(count) * kLanes, 0.0);
-  if constexpr (N == 0 && kLanewise<Function> && sizeof(Work) == 4) {
-    Work* const room = input_room<Work>(scratch, job.inputs);
-    for (uint64_t at = begin; at < end; at += kChunk) {
-      const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
+  for (int s = 0; s < count; s++) sums[s] = 0.0;
+  scratch.lanes.resize(static_cast<size_t>(count) * kSumLanes);
+  double* const lanes = scratch.lanes.data();
+  for (uint64_t at = begin; at < end; at += kChunk) {
+    const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
+    constexpr bool known = N > 0 && Function::kSums > 0 && (kLanewise<Function> || !kUsesWords<Method>);
+    if constexpr (known || (N == 0 && kLanewise<Function> && sizeof(Work) == 4)) {
+      Work* const room = input_room<Work>(scratch, job.inputs);
       for (int k = 0; k < job.inputs; k++) load_input(job, k, at, n, room);
       const uint16_t* words = load_words<Method>(job, scratch, at, n);
       f.at(at);
-      sum_chunk_of_many<Method>(f, room, words, n, job.inputs, count, scratch.lanes.data());
+      if constexpr (known) {
+        sum_chunk<Method, Work, N>(f, room, words, n, sums);
+      } else {
+        sum_chunk_of_many<Method>(f, room, words, n, job.inputs, count, lanes, sums);
+      }
+    } else {
+      memset(lanes, 0, static_cast<size_t>(count) * kSumLanes * sizeof(double));
+      const auto add = [&](const double* terms, uint32_t, uint32_t part) {
+        for (int s = 0; s < count; s++) add_to_lanes(terms + s * kPart, part, lanes + s * kSumLanes);
+      };
+      for_terms<Method, Function, Work, N>(f, job, scratch, at, n, count, add);
+      for (int s = 0; s < count; s++) sums[s] += fold_lanes(lanes + s * kSumLanes);
     }
-    for (int s = 0; s < count; s++) sums[s] = sum_of_lanes(scratch.lanes.data() + s * kLanes);
-    return;
   }
-  for (uint64_t at = begin; at < end; at += kChunk) {
-    const uint32_t n = static_cast<uint32_t>(end - at < kChunk ? end - at : kChunk);
-    for_terms<Method, Function, Work, N>(f, job, scratch, at, n, count,
-                                         [&](const double* terms, uint32_t, uint32_t part) {
-                                           for (int s = 0; s < count; s++)
-                                             add_to_lanes(terms + s * kPart, part, scratch.lanes.data() + s * kLanes);
-                                         });
-  }
-  for (int s = 0; s < count; s++) sums[s] = sum_of_lanes(scratch.lanes.data() + s * kLanes);
 }
 
 /// Sums over rows for each position of a row, row after row.

@@ -67,7 +67,7 @@ struct TallyRequest {
   /// Values that each task may collect; at least 1.
   uint64_t room;
   /// Device memory: one DeviceTally, and `room` values of 8 bytes (4 where the job is not wide), for each task of
-  /// kTaskElements elements of the slice.
+  /// kTaskElements elements of the slice. Values of task t begin at number t * room, in no fixed order.
   DeviceTally* tallies;
   void* values;
 };
@@ -88,10 +88,13 @@ class DeviceLane {
   virtual DeviceStatus wait(Queue queue, Mark mark) = 0;
   /// Blocks until the mark is reached. A failure of anything queued before shows here at the latest.
   virtual DeviceStatus reach(Mark mark) = 0;
+  /// What the vendor's libraries take as a stream: a cudaStream_t.
+  virtual void* stream(Queue queue) = 0;
 
   // ---- passes, in the compute queue. `kernel` is what `Device::find` said. ----
 
   /// masks[input] of the slice, whole rows: della's elements that are kept. `limits`: one number per rank, device memory.
+  /// Writes all words of 64 elements, bits behind the last one as 0.
   virtual DeviceStatus rank(int kernel, const Job& job, const Slice& slice, int input, const uint32_t* limits,
                             uint64_t* mask) = 0;
   /// One number per row of the slice (`job.table`), to device memory: arcee_fusion's divergences.
@@ -102,8 +105,10 @@ class DeviceLane {
   /// Grouping::whole: the sums of each block of kSumBlock elements in turn. Grouping::rows: of each row in turn, rows of
   /// more than kSumBlock elements included. `sums`: device memory, `Kernel::sum_count` numbers for each.
   virtual DeviceStatus reduce(int kernel, const Job& job, const Slice& slice, double* sums) = 0;
-  /// Grouping::columns: sum s of position p over the slice's rows to sums[s * positions + p], row after row.
-  virtual DeviceStatus reduce_columns(int kernel, const Job& job, const Slice& slice, double* sums) = 0;
+  /// Grouping::columns: the slice's rows in blocks of `block_rows`, the last one perhaps shorter; sum s of position p over
+  /// the rows of block b, row after row, to sums[(b * sum_count + s) * positions + p]. Blocks run side by side.
+  virtual DeviceStatus reduce_columns(int kernel, const Job& job, const Slice& slice, uint64_t block_rows,
+                                      double* sums) = 0;
   /// Writes the slice as job.out; ors bit i into *non_finite where input i holds a NaN or an infinity. Device memory.
   virtual DeviceStatus map(int kernel, const Job& job, const Slice& slice, void* out, uint64_t* non_finite) = 0;
 };
@@ -114,6 +119,8 @@ class Device {
   virtual ~Device() = default;
 
   virtual DeviceStatus facts(DeviceFacts& facts) = 0;
+  /// Makes this the calling thread's current device, for libraries that ask the runtime for it.
+  virtual DeviceStatus enter() = 0;
   /// What the last call of this thread that was not `ok` had to say.
   virtual const char* message() = 0;
 

@@ -7,6 +7,7 @@
 
 #include "../cpu/dispatch.h"
 #include "sum-tree.h"
+#include "sums.h"
 
 namespace sinter {
 namespace {
@@ -17,13 +18,9 @@ constexpr uint64_t kPieceBytes = 256 << 10;
 /// Rows of gathered inputs that one task adds up for their mean. Results depend on it.
 constexpr uint64_t kGatherRows = 4096;
 
-/// Less of a tensor at once goes through the page cache: its blocks would hardly be whole.
-constexpr uint64_t kLeastDirect = 256 << 10;
-
-/// Partial sums along the first dimension, in all blocks of an op: 32 MiB. Results depend on it.
-constexpr uint64_t kMostColumnSums = 4 << 20;
-
 uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
+
+}  // namespace
 
 void check_sources(const Op& op) {
   const size_t inputs = static_cast<size_t>(op.job.inputs);
@@ -38,8 +35,6 @@ void check_sources(const Op& op) {
                   static_cast<int>(blamed));
   }
 }
-
-}  // namespace
 
 unsigned available_cpus() {
   cpu_set_t set;
@@ -88,48 +83,56 @@ void Engine::configure(unsigned threads, const std::string& target, uint64_t mem
 }
 
 void Engine::submit(std::shared_ptr<Op> op) {
-  op->job.id = next_job_id();
-  op->kernels = kernels_;
+  admit(*op);
+  enqueue(std::move(op));
+}
+
+void Engine::admit(Op& op) {
+  op.job.id = next_job_id();
+  op.kernels = kernels_;
   for (int i = 0; i < kernels_->count; i++) {
-    if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
+    if (op.kernel_name == kernels_->kernels[i].name) op.kernel = &kernels_->kernels[i];
   }
-  if (op->kernel == nullptr) throw Failure("BAD_ARGUMENT", "no kernel is named " + op->kernel_name);
-  if (op->sink != nullptr && !writes_tensor(*op->kernel)) {
-    throw Failure("BAD_ARGUMENT", op->kernel_name + " writes nothing");
+  if (op.kernel == nullptr) throw Failure("BAD_ARGUMENT", "no kernel is named " + op.kernel_name);
+  if (op.sink != nullptr && !writes_tensor(*op.kernel)) {
+    throw Failure("BAD_ARGUMENT", op.kernel_name + " writes nothing");
   }
-  const Job& job = op->job;
-  const InputKind kind = op->kernel->input_kind;
+  const Job& job = op.job;
+  const InputKind kind = op.kernel->input_kind;
   if ((job.inputs == 0) != (kind == InputKind::none)) {
-    throw Failure("BAD_ARGUMENT", op->kernel_name + (kind == InputKind::none ? " takes no inputs" : " takes inputs"));
+    throw Failure("BAD_ARGUMENT", op.kernel_name + (kind == InputKind::none ? " takes no inputs" : " takes inputs"));
   }
   if (kind == InputKind::whole && job.input_count != job.count) {
-    throw Failure("BAD_ARGUMENT", "the inputs of " + op->kernel_name + " have as many elements as its output");
+    throw Failure("BAD_ARGUMENT", "the inputs of " + op.kernel_name + " have as many elements as its output");
   }
-  if (!op->kernel->valid(op->job)) {
-    throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op->kernel_name + " do not fit it");
+  if (!op.kernel->valid(op.job)) {
+    throw Failure("BAD_ARGUMENT", "the numbers or inputs of " + op.kernel_name + " do not fit it");
   }
   std::vector<ByteRange> ranges;
   for (int i = 0; i < job.inputs; i++) {
     const InputSpan& input = job.input[i];
-    if (input.gather != nullptr && op->kernel->map == nullptr && op->sink != nullptr) {
-      throw Failure("BAD_ARGUMENT", op->kernel_name + " takes no gathered rows");
+    if (input.gather != nullptr && op.kernel->map == nullptr && op.sink != nullptr) {
+      throw Failure("BAD_ARGUMENT", op.kernel_name + " takes no gathered rows");
     }
     if (input.gather == nullptr) {
       const uint64_t elements = input.layout == nullptr ? job.input_count : input.layout->extent();
-      ranges.push_back({op->sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
+      ranges.push_back({op.sources[static_cast<size_t>(i)], input.data, elements * element_size(input.dtype)});
     }
   }
   // Gathered rows come in any order: all of each piece is asked for.
   size_t next = static_cast<size_t>(job.inputs);
-  for (const std::unique_ptr<RowGather>& gather : op->gathers) {
+  for (const std::unique_ptr<RowGather>& gather : op.gathers) {
     for (const RowPiece& piece : gather->pieces) {
-      ranges.push_back({op->sources[next++], piece.data, piece.rows * gather->width * element_size(piece.dtype)});
+      ranges.push_back({op.sources[next++], piece.data, piece.rows * gather->width * element_size(piece.dtype)});
     }
   }
   read_ahead_.want(std::move(ranges));
+  if (op.kernel->grouping != nullptr && job.count > 0) op.job.grouping = op.kernel->grouping(job);
+}
+
+void Engine::enqueue(std::shared_ptr<Op> op) {
   {
     const std::lock_guard lock(mutex_);
-    if (op->kernel->grouping != nullptr && op->job.count > 0) op->job.grouping = op->kernel->grouping(op->job);
     enter(*op, Op::Pass::patch);
     op->tasks = op->pass_tasks;
     ops_.push_back(std::move(op));
@@ -262,14 +265,9 @@ void Engine::enter(Op& op, Op::Pass pass) {
       op.partial_sums.resize(ceil_div(job.count, kSumBlock) * sums);
       op.pass_tasks = ceil_div(job.count, kTaskElements);
     } else {
-      // Along the first dimension rows are added in blocks whose number depends on the shape alone.
       const uint64_t width = job.grouping == Grouping::rows ? job.columns : job.groups();
       const uint64_t rows = job.count / width;
-      op.rows_per_task = std::max<uint64_t>(1, kTaskElements / width);
-      if (job.grouping == Grouping::columns) {
-        const uint64_t blocks = std::clamp<uint64_t>(kMostColumnSums / (sums * width), 1, 64);
-        op.rows_per_task = std::max(op.rows_per_task, (rows + blocks - 1) / blocks);
-      }
+      op.rows_per_task = rows_per_part(job, sums);
       op.pass_tasks = ceil_div(rows, op.rows_per_task);
       if (job.grouping == Grouping::columns) op.partial_sums.resize(op.pass_tasks * sums * width);
     }
@@ -284,32 +282,6 @@ void Engine::enter(Op& op, Op::Pass pass) {
     op.crcs.resize(op.pass_tasks);
     if (op.pass_tasks == 0) enter(op, Op::Pass::finished);
   }
-}
-
-/// Adds up the partial sums of a whole tensor or of vectors along its first dimension. Rows have summed themselves.
-void finish_sums(Op& op) {
-  Job& job = op.job;
-  const size_t groups = job.groups();
-  const size_t sums = job.sums.size() / groups;
-  if (job.grouping == Grouping::whole) {
-    const size_t added = sums - static_cast<size_t>(op.kernel->maxima);
-    for (size_t s = 0; s < added; s++) {
-      job.sums[s] = sum_tree(op.partial_sums.data() + s, op.partial_sums.size() / sums, sums);
-    }
-    for (size_t s = added; s < sums; s++) {
-      for (size_t at = s; at < op.partial_sums.size(); at += sums) {
-        job.sums[s] = std::max(job.sums[s], op.partial_sums[at]);
-      }
-    }
-  } else if (job.grouping == Grouping::columns) {
-    const size_t blocks = op.partial_sums.size() / job.sums.size();
-    for (size_t group = 0; group < groups; group++) {
-      for (size_t s = 0; s < sums; s++) {
-        job.sums[group * sums + s] = sum_tree(op.partial_sums.data() + s * groups + group, blocks, sums * groups);
-      }
-    }
-  }
-  op.partial_sums = {};
 }
 
 /// The mean rows of gathered inputs, from the sums of their blocks of rows.
@@ -341,7 +313,8 @@ std::optional<Failure> Engine::leave_pass(Op& op) {
       op.selector->advance();
       enter(op, Op::Pass::select);
     } else if (op.pass == Op::Pass::reduce) {
-      finish_sums(op);
+      finish_sums(*op.kernel, op.job, op.partial_sums);
+      op.partial_sums = {};
       enter(op, Op::Pass::map);
     } else if (op.pass == Op::Pass::map) {
       enter(op, Op::Pass::finished);
@@ -393,7 +366,8 @@ void Engine::run_gather_task(Op& op, uint32_t task) {
   for (size_t g = 0; g < op.gathers.size(); g++) {
     const RowGather& gather = *op.gathers[g];
     if (gather.averaged == 0) continue;
-    op.kernels->add_rows(op.job, gather, begin, end, op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
+    op.kernels->add_rows(op.job, gather, begin, end,
+                         op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
   }
 }
 
@@ -415,17 +389,7 @@ void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {
   if (job.grouping == Grouping::columns) {
     return op.kernel->reduce_columns(job, scratch, begin, end, op.partial_sums.data() + task * sums * width);
   }
-  std::vector<double> blocks(ceil_div(width, kSumBlock) * sums);
-  for (uint64_t row = begin; row < end; row++) {
-    for (uint64_t at = 0; at < width; at += kSumBlock) {
-      const uint64_t first = row * width + at;
-      op.kernel->reduce(job, scratch, first, std::min((row + 1) * width, first + kSumBlock),
-                        blocks.data() + at / kSumBlock * sums);
-    }
-    for (size_t s = 0; s < sums; s++) {
-      op.job.sums[row * sums + s] = sum_tree(blocks.data() + s, blocks.size() / sums, sums);
-    }
-  }
+  sum_rows(*op.kernel, job, scratch, begin, end, op.job.sums.data() + begin * sums);
 }
 
 /// Computes, checksums and, where there is a sink, writes one digest block of the output, piece by piece.
@@ -462,7 +426,7 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
       map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
-    digest.update(bytes, count);
+    if (checksums_) digest.update(bytes, count);
     if (op.want_crc32) crc = crc32(crc, bytes, count);
     if (!direct && op.sink != nullptr) op.sink->write(op.sink_offset + at * width, bytes, count);
     at = to;

@@ -36,6 +36,9 @@ struct Op {
   std::shared_ptr<Sink> sink;
   uint64_t sink_offset = 0;
   bool want_crc32 = false;
+  /// Whether an accelerator is to compute it, where one can.
+  bool wants_device = false;
+  std::atomic<bool> cancelled{false};
   /// Called once, on a worker thread, when `result` or `failure` is there.
   std::function<void(Op&)> done;
 
@@ -45,6 +48,9 @@ struct Op {
   /// Bit i: input i holds a NaN or an infinity.
   std::atomic<uint64_t> non_finite{0};
   std::optional<Failure> failure;
+  /// The accelerator that computed it, if one did; and why one that was to do so did not.
+  std::string device;
+  std::string returned;
 
   // under way; guarded by the engine's mutex unless said otherwise
   enum class Pass { patch, gather, prepare, select, reduce, map, finished };
@@ -77,8 +83,15 @@ class Engine {
   /// `threads` 0: one per CPU. `target` empty: the best this CPU runs. `memory`: bytes of scratch that may grow with
   /// tensors, beyond kFreeScratch. Throws Failure BAD_ARGUMENT, also while busy.
   void configure(unsigned threads, const std::string& target, uint64_t memory);
+  /// Off only to measure what checksums cost: all results then have the same. While no op is running.
+  void set_checksums(bool on) { checksums_ = on; }
   /// Queues an op. Throws Failure BAD_ARGUMENT where kernel, numbers and inputs do not fit.
   void submit(std::shared_ptr<Op> op);
+  /// The two halves of it: finds the kernel and checks that all fits, and begins to read ahead; then queues.
+  void admit(Op& op);
+  void enqueue(std::shared_ptr<Op> op);
+  /// Makes the result of what an op's passes left, lets go of what it holds, and calls `done`: the end of an op.
+  void settle(Op& op);
   /// Makes every op that has not finished fail with CANCELLED.
   void cancel();
   /// Ends all threads; ops that have not finished are dropped without a call.
@@ -100,18 +113,24 @@ class Engine {
   void write_later(const std::shared_ptr<Op>& op, uint64_t offset, std::byte* bytes, uint64_t count);
   void enter(Op& op, Op::Pass pass);
   std::optional<Failure> leave_pass(Op& op);
-  void settle(Op& op);
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::shared_ptr<Op>> ops_;
   std::vector<std::thread> workers_;
   bool stopping_ = false;
+  bool checksums_ = true;
   const KernelSet* kernels_;
   Budget budget_{kFreeScratch};
   ReadAhead read_ahead_;
   WritePool write_pool_;
 };
+
+/// Less of a tensor at once goes through the page cache: its blocks would hardly be whole.
+constexpr uint64_t kLeastDirect = 256 << 10;
+
+/// Throws Failure SOURCE_FAILED where a file that the op reads shrank or failed.
+void check_sources(const Op& op);
 
 /// A number that no other job of the process has.
 uint64_t next_job_id();

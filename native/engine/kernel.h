@@ -70,6 +70,15 @@ struct Kernel {
   bool (*make_room)(Job&, Budget&);
   /// Looks at rows [begin, end) of the last dimension. Ranges start at multiples of kPrepareRows.
   void (*prepare)(Job&, Scratch&, uint64_t begin, uint64_t end);
+  /// Whether what `prepare` finds of an input are ranks of elements within their rows, as masks; null where the method has
+  /// no masks.
+  bool (*needs_ranks)(const Job&, int input);
+  /// A random word below the number that stands at an element's rank (from 0, smallest magnitude first) keeps it.
+  std::vector<uint32_t> (*rank_limits)(const Job&, int input);
+  /// Numbers of each group that element functions read besides the inputs, and how many of them; null where the method has
+  /// none. Of the whole tensor they are not read.
+  int (*group_values)(const Job&);
+  const double* (*group_table)(const Job&);
   /// Which selections this op needs; null where the method has none.
   void (*selections)(const Job&, std::vector<Selection>&);
   SelectFunctions<uint32_t> select32;

@@ -47,8 +47,8 @@ struct State {
 template <class Bits>
 class BracketSelector final : public Selector {
  public:
-  BracketSelector(const Kernel& kernel, const Job& job, const SelectFunctions<Bits>& functions)
-      : job_(job), functions_(functions) {
+  BracketSelector(const Kernel& kernel, const Job& job, const SelectFunctions<Bits>& functions, uint64_t slice)
+      : job_(job), functions_(functions), slice_(std::min(slice, job.count)) {
     kernel.selections(job, selections_);
     states_ = std::vector<State<Bits>>(selections_.size());
     for (size_t s = 0; s < selections_.size(); s++) {
@@ -57,7 +57,10 @@ class BracketSelector final : public Selector {
       states_[s].settled = k == 0 || k >= job.count;
       states_[s].threshold = k == 0 ? kKeepNone : kKeepAll;
     }
-    tally_tasks_ = static_cast<uint32_t>((job.count + kTaskElements - 1) / kTaskElements);
+    tasks_per_slice_ = (slice_ + kTaskElements - 1) / kTaskElements;
+    const uint64_t rest = job.count % slice_;
+    tally_tasks_ =
+        static_cast<uint32_t>(job.count / slice_ * tasks_per_slice_ + (rest + kTaskElements - 1) / kTaskElements);
     start(Step::sample);
   }
 
@@ -98,8 +101,35 @@ class BracketSelector final : public Selector {
     return result;
   }
 
+  bool tallies() const override { return step_ == Step::tally; }
+
+  std::vector<TallyWish> wishes() const override {
+    std::vector<TallyWish> list;
+    for (const size_t s : active_) {
+      const State<Bits>& state = states_[s];
+      list.push_back({s, selections_[s], state.bracket.low, state.bracket.high, state.collected.load() < kCollectRoom});
+    }
+    return list;
+  }
+
+  void put(size_t number, uint32_t task, const Tally<uint64_t>& counts, const void* values,
+           uint64_t collected) override {
+    State<Bits>& state = states_[number];
+    const Bits* const first = static_cast<const Bits*>(values);
+    state.tallies[task] = {counts.above,  counts.equal_high, counts.equal_low,
+                           counts.inside, counts.zeros,      std::vector<Bits>(first, first + collected)};
+    state.collected += collected;
+  }
+
  private:
   enum class Step { sample, tally, locate, done };
+
+  /// The elements of a tally's task.
+  std::pair<uint64_t, uint64_t> range_of(uint32_t task) const {
+    const uint64_t slice = task / tasks_per_slice_ * slice_;
+    const uint64_t begin = slice + task % tasks_per_slice_ * kTaskElements;
+    return {begin, std::min({job_.count, begin + kTaskElements, slice + slice_})};
+  }
 
   /// Begins a step on the selections it concerns: those unsettled, for `locate` those whose value is known.
   void start(Step step) {
@@ -182,8 +212,7 @@ class BracketSelector final : public Selector {
   }
 
   void tally(uint32_t task, Scratch& scratch) {
-    const uint64_t begin = task * kTaskElements;
-    const uint64_t end = std::min(job_.count, begin + kTaskElements);
+    const auto [begin, end] = range_of(task);
     std::vector<Bracket<Bits>> brackets(states_.size());
     std::vector<Tally<Bits>*> tallies(states_.size(), nullptr);
     for (const size_t s : active_) {
@@ -295,8 +324,7 @@ class BracketSelector final : public Selector {
 
   void locate(size_t s, Scratch& scratch) {
     State<Bits>& state = states_[s];
-    const uint64_t begin = state.locate_task * kTaskElements;
-    const uint64_t end = std::min(job_.count, begin + kTaskElements);
+    const auto [begin, end] = range_of(state.locate_task);
     uint64_t left = state.locate_rank;
     Bits bits[kReadChunk];
     for (uint64_t at = begin; at < end; at += kReadChunk) {
@@ -327,15 +355,17 @@ class BracketSelector final : public Selector {
   std::vector<State<Bits>> states_;
   /// Indices of the selections that the step at hand works on.
   std::vector<size_t> active_;
+  const uint64_t slice_;
+  uint64_t tasks_per_slice_ = 1;
   uint32_t tally_tasks_ = 0;
   Step step_ = Step::done;
 };
 
 }  // namespace
 
-std::unique_ptr<Selector> Selector::create(const Kernel& kernel, const Job& job) {
-  if (job.wide) return std::make_unique<BracketSelector<uint64_t>>(kernel, job, kernel.select64);
-  return std::make_unique<BracketSelector<uint32_t>>(kernel, job, kernel.select32);
+std::unique_ptr<Selector> Selector::create(const Kernel& kernel, const Job& job, uint64_t slice) {
+  if (job.wide) return std::make_unique<BracketSelector<uint64_t>>(kernel, job, kernel.select64, slice);
+  return std::make_unique<BracketSelector<uint32_t>>(kernel, job, kernel.select32, slice);
 }
 
 }  // namespace sinter

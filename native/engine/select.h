@@ -16,10 +16,21 @@
 
 namespace sinter {
 
+/// What a tally is to count of one selection.
+struct TallyWish {
+  /// Names the selection.
+  size_t number;
+  Selection selection;
+  uint64_t low, high;
+  /// Whether values between `low` and `high` are worth collecting.
+  bool collect;
+};
+
 class Selector {
  public:
   /// For the selections that `kernel` asks of `job`; those that keep all or none are settled at once.
-  static std::unique_ptr<Selector> create(const Kernel& kernel, const Job& job);
+  /// @param slice tasks of a tally do not reach across multiples of this many elements.
+  static std::unique_ptr<Selector> create(const Kernel& kernel, const Job& job, uint64_t slice = UINT64_MAX);
   virtual ~Selector() = default;
 
   /// Tasks of the step at hand; 0 when every threshold is known.
@@ -29,6 +40,16 @@ class Selector {
   /// Called once after all tasks of a step: decides the next step.
   virtual void advance() = 0;
   virtual std::vector<Threshold> thresholds() const = 0;
+
+  // ---- for whoever tallies without `run` ----
+
+  /// Whether the tasks at hand are a tally: of kTaskElements elements each, but for the last one of each slice.
+  virtual bool tallies() const = 0;
+  virtual std::vector<TallyWish> wishes() const = 0;
+  /// What a task found for a selection: `counts`, and `collected` of the values inside, each as wide as `magnitudes` of the
+  /// job's work type. Different tasks may be put at the same time.
+  virtual void put(size_t number, uint32_t task, const Tally<uint64_t>& counts, const void* values,
+                   uint64_t collected) = 0;
 };
 
 }  // namespace sinter

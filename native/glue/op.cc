@@ -88,6 +88,7 @@ std::shared_ptr<Op> read_op(const Napi::Object& from, const Handles& handles) {
   job.input_count = elements.IsUndefined() ? job.count : whole(elements, "elements");
   job.out = dtype_of(from.Get("dtype"));
   job.wide = job.out == Dtype::F64;
+  op->wants_device = from.Get("device").ToBoolean();
   read_inputs(from, *op, handles);
   job.params = numbers(from.Get("params"));
   const std::string tensor = text(from.Get("tensor"), "tensor");
@@ -141,6 +142,8 @@ Napi::Value result_of(Napi::Env env, const Op& op) {
     non_finite.Set(static_cast<uint32_t>(i), Napi::Boolean::New(env, (op.non_finite.load() >> i & 1) != 0));
   }
   result.Set("nonFinite", non_finite);
+  if (!op.device.empty()) result.Set("device", op.device);
+  if (!op.returned.empty()) result.Set("returned", op.returned);
   return result;
 }
 

@@ -13,6 +13,7 @@
 #include "../engine/job.h"
 #include "../numeric/convert.h"
 #include "../numeric/exponential.h"
+#include "../numeric/lanes.h"
 #include "../numeric/target.h"
 #include "task-vector.h"
 
@@ -24,7 +25,6 @@ struct ArceeFusion {
   static constexpr int kMostInputs = 2;
   static constexpr bool kSelects = true;
   static constexpr double kLeastProbability = 1e-8;
-  static constexpr int kSumLanes = 8;
 
   static bool valid(const Job& job) { return job.inputs == 2 && job.params.empty(); }
   static Grouping grouping(const Job&) { return Grouping::rows; }
@@ -50,7 +50,7 @@ struct ArceeFusion {
       const double qi = q[i] / sum_q + kLeastProbability;
       p[i] = pi * logarithm(pi / qi);
     }
-    return sum_lanes(p, n);
+    return sum_row(p, n);
   }
 
   static void selections(const Job& job, std::vector<Selection>& out) {
@@ -108,17 +108,23 @@ struct ArceeFusion {
     // A NaN, which is not below infinity either, or an infinity leaves no softmax.
     if (ordered != n) return NAN;
     for (uint64_t i = 0; i < n; i++) out[i] = exponential(static_cast<double>(x[i]) - static_cast<double>(largest));
-    return sum_lanes(out, n);
+    return sum_row(out, n);
   }
 
-  static double sum_lanes(const double* __restrict values, uint64_t n) {
-    double lanes[kSumLanes] = {};
-    uint64_t i = 0;
-    for (; i + kSumLanes <= n; i += kSumLanes) {
-      for (int lane = 0; lane < kSumLanes; lane++) lanes[lane] += values[i + lane];
+  /// Chunks as those of all sums (numeric/lanes.h), added in their order, however many.
+  static double sum_row(const double* values, uint64_t n) {
+    double sum = 0;
+    for (uint64_t begin = 0; begin < n; begin += kSumChunk) {
+      const uint64_t end = n - begin < kSumChunk ? n : begin + kSumChunk;
+      double lanes[kSumLanes] = {};
+      uint64_t i = begin;
+      for (; i + kSumLanes <= end; i += kSumLanes) {
+        for (int lane = 0; lane < kSumLanes; lane++) lanes[lane] += values[i + lane];
+      }
+      for (int lane = 0; i < end; i++, lane++) lanes[lane] += values[i];
+      sum += fold_lanes(lanes);
     }
-    for (int lane = 0; i < n; i++, lane++) lanes[lane] += values[i];
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    return sum;
   }
 };
 

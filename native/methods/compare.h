@@ -29,7 +29,8 @@ struct Compare {
     explicit Reduce(const Job& job) : inputs(job.inputs) {}
     void at(uint64_t) {}
 
-    SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, double* sums) const {
+    template <class Sums>
+    SINTER_HD void operator()(const Work* x, const uint32_t*, int32_t, Sums sums) const {
       const int n = N > 0 ? N : inputs;
       const double first = static_cast<double>(x[1] - x[0]);
       Work positive = 0;

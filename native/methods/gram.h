@@ -61,10 +61,10 @@ struct GramReduce {
   explicit GramReduce(const Job& job) : vectors(job.inputs - (kBase ? 1 : 0)) {}
   void at(uint64_t) {}
 
-  template <class Value, class Word, class Index, class Sum>
-  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
+  template <class Value, class Word, class Index, class Sums>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sums sums) const {
     const int n = N > 0 ? kVectors : vectors;
-    Sum v[kVectors];
+    DoubleOf<Value> v[kVectors];
     for (int i = 0; i < n; i++) v[i] = to_double(vector_element<kBase>(x, i));
     int next = 0;
     for (int i = 0; i < n; i++) {
@@ -88,10 +88,10 @@ struct CombinationNorm {
 
   static constexpr bool kLanewise = true;
 
-  template <class Value, class Word, class Index, class Sum>
-  SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
+  template <class Value, class Word, class Index, class Sums>
+  SINTER_HD void operator()(const Value* x, const Word*, Index, Sums sums) const {
     const int n = N > 0 ? kVectors : vectors;
-    Sum sum = {};
+    DoubleOf<Value> sum = {};
     for (int k = 0; k < n; k++) sum += coefficient[k] * to_double(vector_element<kBase>(x, k));
     sums[0] = sum * sum;
   }

@@ -55,8 +55,8 @@ struct RamOf {
 
     static constexpr bool kLanewise = true;
 
-    template <class Value, class Word, class Index, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
+    template <class Value, class Word, class Index, class Sums>
+    SINTER_HD void operator()(const Value* x, const Word*, Index, Sums sums) const {
       const int n = N > 0 ? N : this->inputs;
       const Value zero = {};
       Value difference[Changes<Work, N>::kRoom];

@@ -83,12 +83,12 @@ struct Sce {
 
     static constexpr bool kLanewise = true;
 
-    template <class Value, class Word, class Index, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word*, Index i, Sum* sums) const {
+    template <class Value, class Word, class Index, class Sums>
+    SINTER_HD void operator()(const Value* x, const Word*, Index i, Sums sums) const {
       const int n = N > 0 ? N : this->inputs;
       const Value selected = this->selected(x, i);
       for (int m = 1; m < n; m++) {
-        const Sum difference = to_double((x[m] - x[0]) * selected);
+        const auto difference = to_double((x[m] - x[0]) * selected);
         sums[m - 1] = difference * difference;
       }
     }

@@ -33,10 +33,10 @@ struct Slerp {
     static constexpr int kSums = 3;
     static constexpr bool kLanewise = true;
 
-    template <class Value, class Word, class Index, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word*, Index, Sum* sums) const {
-      const Sum a = to_double(x[0]);
-      const Sum b = to_double(x[1]);
+    template <class Value, class Word, class Index, class Sums>
+    SINTER_HD void operator()(const Value* x, const Word*, Index, Sums sums) const {
+      const auto a = to_double(x[0]);
+      const auto b = to_double(x[1]);
       sums[0] = a * b;
       sums[1] = a * a;
       sums[2] = b * b;

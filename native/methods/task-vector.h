@@ -223,8 +223,8 @@ struct TaskVector {
     explicit Reduce(const Job& job) : inputs(job.inputs), keep(job) {}
     void at(uint64_t begin) { keep.at(begin, inputs); }
 
-    template <class Value, class Word, class Index, class Sum>
-    SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sum* sums) const {
+    template <class Value, class Word, class Index, class Sums>
+    SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sums sums) const {
       const int n = N > 0 ? N : inputs;
       for (int m = 1; m < n; m++) {
         const Value difference = x[m] - x[0];

@@ -11,8 +11,15 @@
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
-/// Lanes of a partial sum: element i of a block belongs to lane i mod kLanes. Results depend on it.
+/// Elements that CPU code takes side by side: one register of AVX-512, two of AVX2.
 constexpr int kLanes = 8;
+
+/// The leaf of the fixed tree of sums: of each kSumChunk elements, element i belongs to lane i mod kSumLanes. Each lane is
+/// added up in the order of its elements, lanes are added as a tree (16, 8, 4, 2, 1), chunks in their order, up to
+/// kSumBlock elements. As many lanes as a GPU's warp has, so that a warp takes a chunk and reads memory in order; a CPU
+/// takes kLanes of them at a time. Results depend on both numbers.
+constexpr int kSumLanes = 32;
+constexpr uint32_t kSumChunk = 1024;
 
 /// The scalar type of a value: one of its lanes, or itself.
 template <class Value>
@@ -22,6 +29,14 @@ struct LaneOf {
 
 SINTER_HD double to_double(float x) { return x; }
 SINTER_HD double to_double(double x) { return x; }
+
+/// The sum of kSumLanes lanes; overwrites them.
+SINTER_HD double fold_lanes(double* lanes) {
+  for (int step = kSumLanes / 2; step > 0; step /= 2) {
+    for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
+  }
+  return lanes[0];
+}
 
 #if !defined(__CUDACC__)
 
@@ -61,6 +76,13 @@ SINTER_HD Group load_lanes(const Work* from) {
   return group;
 }
 
+/// 0, 1, 2 and so on.
+SINTER_HD IndexLanes first_lanes() {
+  IndexLanes index;
+  for (int lane = 0; lane < kLanes; lane++) index[lane] = lane;
+  return index;
+}
+
 SINTER_HD DoubleLanes to_double(DoubleLanes x) { return x; }
 SINTER_HD DoubleLanes to_double(FloatLanes x) { return __builtin_convertvector(x, DoubleLanes); }
 
@@ -71,6 +93,10 @@ SINTER_HD Group load_mask_words(const uint16_t* from) {
 }
 
 #endif
+
+/// Float64 beside a value: as many lanes as it has.
+template <class Value>
+using DoubleOf = decltype(to_double(Value{}));
 
 /// Whether an element function runs on whole groups of lanes: its value type is a template parameter of its call.
 template <class Function>

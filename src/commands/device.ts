@@ -1,13 +1,95 @@
 import { type Problem, SinterError } from "../errors.ts";
+import { native } from "../native.ts";
+import { type DeviceRequest, requireDevices } from "../run/devices.ts";
+import { type Options, size, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
-/** The problem of an option that asks for a GPU. */
-export function gpuNotYet(option: string): Problem {
-  return {
-    code: "not-yet",
-    message: `${option} asks for a GPU, which this version of Sinter does not use yet`,
-    hint: "leave it out: on the CPU Sinter merges about as fast as the disk reads and writes",
+const MEMORY_GPU_OPTION = {
+  kind: "value",
+  name: "memory-gpu",
+  metavar: "SIZE",
+  read: size,
+  default: undefined,
+  shownDefault: "most of what is free",
+  doc: "Memory that may be taken of each GPU. Tensors that do not fit are merged in slices.",
+  group: "Computation",
+} as const;
+
+/** Where to compute: shared by the commands that merge. None of it changes a byte of the output. */
+export const DEVICE_OPTIONS = {
+  device: {
+    kind: "value",
+    name: "device",
+    metavar: "auto|cpu|cuda|cuda:N",
+    read: text,
+    default: undefined,
+    shownDefault: "auto",
+    doc:
+      "Where to compute: cpu; cuda, or cuda:1 for the second GPU; or auto, a GPU for what sinter doctor --measure found to " +
+      "be faster there. Same bytes with each.",
+    group: "Computation",
+  },
+  multiGpu: {
+    kind: "flag",
+    name: "multi-gpu",
+    negatable: false,
+    default: false,
+    doc: "Spread tensors over all GPUs.",
+    group: "Computation",
+  },
+  memoryGpu: MEMORY_GPU_OPTION,
+  lowCpuMemory: {
+    kind: "flag",
+    name: "low-cpu-memory",
+    negatable: false,
+    default: false,
+    doc: "With a GPU: 16 MB of host memory for copies to each instead of 192 MB.",
+    group: "Computation",
+  },
+} as const satisfies Options;
+
+export interface DeviceValues {
+  device?: string | undefined;
+  multiGpu: boolean;
+  lowCpuMemory: boolean;
+  memoryGpu?: number | undefined;
+}
+
+/**
+ * What the options ask for; undefined: the CPU alone.
+ * @throws SinterError where a GPU is asked for and there is none; UsageError for what is no device, or two of them.
+ */
+export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
+  const { device, multiGpu, memoryGpu: memory, lowCpuMemory: lowMemory } = values;
+  if (multiGpu && device !== undefined && !/^(auto|cuda)$/.test(device)) {
+    throw new UsageError({
+      code: "option-value",
+      message: `--multi-gpu takes all GPUs, and --device ${device} does not`,
+    });
+  }
+  // Who asks for all GPUs and says no more wants them.
+  const named = device ?? (multiGpu ? "cuda" : "auto");
+  if (named === "cpu") return undefined;
+  const request: DeviceRequest = {
+    mode: named === "auto" ? "auto" : "cuda",
+    device: multiGpu ? "all" : deviceNumber(named),
+    memory,
+    lowMemory,
   };
+  if (request.mode === "cuda") requireDevices(request, native());
+  return request;
+}
+
+function deviceNumber(device: string): number {
+  if (device === "auto") return 0;
+  const match = /^cuda(?::(\d{1,3}))?$/.exec(device);
+  if (match) return Number(match[1] ?? 0);
+  if (isAccelerator(device)) {
+    const hint = "use cuda, cpu or auto";
+    throw new SinterError({ code: "no-device", message: `Sinter does not compute on ${device}`, hint });
+  }
+  const hint = "use auto, cpu, cuda or cuda:N";
+  throw new UsageError({ code: "option-value", message: `Invalid value for --device: "${device}" is no device`, hint });
 }
 
 /** Whether a `--device` value names an accelerator: `cuda`, `cuda:1`, `xpu` … */
@@ -15,13 +97,22 @@ export function isAccelerator(device: string | undefined): boolean {
   return device !== undefined && /^(cuda|xpu|mps|hip|npu)(:\d+)?$/.test(device);
 }
 
+/** The problem of an option that asks for a GPU where a command does not use one. */
+export function gpuUnused(option: string): Problem {
+  return {
+    code: "not-yet",
+    message: `${option} asks for a GPU, which this command does not use`,
+    hint: "leave it out: it computes on the CPU",
+  };
+}
+
 /**
- * Accepts `auto` and `cpu`.
+ * For commands that compute on the CPU alone: accepts `auto` and `cpu`.
  * @throws SinterError for an accelerator, UsageError for what is no device at all.
  */
 export function refuseDevice(device: string | undefined): void {
   if (device === undefined || device === "auto" || device === "cpu") return;
-  if (isAccelerator(device)) throw new SinterError(gpuNotYet(`--device ${device}`));
+  if (isAccelerator(device)) throw new SinterError(gpuUnused(`--device ${device}`));
   const hint = "use auto or cpu";
   throw new UsageError({ code: "option-value", message: `Invalid value for --device: "${device}" is no device`, hint });
 }

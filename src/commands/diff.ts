@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { EVENTS_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, choice, decimal, integer, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -64,6 +64,7 @@ const OPTIONS = {
   threads: THREADS_OPTION,
   quiet: QUIET_OPTION,
   json: JSON_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

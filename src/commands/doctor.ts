@@ -1,24 +1,43 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import pkg from "../../package.json" with { type: "json" };
-import { type NativeInfo, native } from "../native.ts";
+import { type NativeDevices, type NativeInfo, native } from "../native.ts";
+import type { Rates } from "../run/device-cost.ts";
+import { fingerprintOf, readRates } from "../run/device-rates.ts";
+import { deviceLibrary } from "../run/devices.ts";
 import { formatBytes } from "../run/units.ts";
 import { columns } from "./columns.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
+import { cudaRows, rateRows } from "./doctor-devices.ts";
 import { findGpu, type GpuReport } from "./gpu.ts";
 import { COMMANDS } from "./index.ts";
 import { JSON_OPTION } from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { print } from "./terminal.ts";
 
-const OPTIONS = { json: JSON_OPTION } as const satisfies Options;
+const OPTIONS = {
+  measure: {
+    kind: "flag",
+    name: "measure",
+    negatable: false,
+    default: false,
+    doc:
+      "Measure how fast this machine reads, copies and merges, on the CPU and on the first GPU, and keep that for --device " +
+      "auto. Takes some seconds.",
+    group: "Computation",
+  },
+  json: JSON_OPTION,
+} as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter doctor",
   summary: COMMANDS.doctor.summary,
   positionals: [],
   options: OPTIONS,
-  examples: [{ command: "sinter doctor", doc: "What this machine offers" }],
+  examples: [
+    { command: "sinter doctor", doc: "What this machine offers" },
+    { command: "sinter doctor --measure", doc: "Once on a machine with a GPU: from then on --device auto can choose" },
+  ],
 };
 
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
@@ -33,15 +52,23 @@ interface Findings {
   memory: { total: number; available: number | undefined };
   gpu: GpuReport;
   addon: NativeInfo | { failure: string };
+  /** The library for CUDA devices, and what it offers; undefined where the addon does not load. */
+  cuda: NativeDevices | undefined;
+  /** What was measured, now or before. */
+  rates?: Rates | undefined;
 }
 
-async function run({ json }: OptionValues<typeof OPTIONS>): Promise<number> {
+async function run({ json, measure }: OptionValues<typeof OPTIONS>): Promise<number> {
   const findings = examine();
+  if (measure) findings.rates = await (await import("./execute-measure.ts")).executeMeasure(json);
   await print(json ? `${JSON.stringify(findings, undefined, 2)}\n` : `${columns(report(findings))}\n`);
   return 0;
 }
 
 function examine(): Findings {
+  const addon = addonInfo();
+  const cuda = "failure" in addon ? undefined : native().devices(deviceLibrary());
+  const threads = "failure" in addon ? 0 : addon.threads;
   return {
     sinter: pkg.version,
     bun: Bun.version,
@@ -50,7 +77,9 @@ function examine(): Findings {
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", count: availableParallelism() },
     memory: { total: totalmem(), available: availableMemory() },
     gpu: findGpu(),
-    addon: addonInfo(),
+    addon,
+    cuda,
+    rates: cuda && cuda.devices.length > 0 ? readRates(fingerprintOf(cuda.devices, threads)) : undefined,
   };
 }
 
@@ -84,7 +113,9 @@ function report(found: Findings): string[][] {
     ["System", found.platform],
     ["CPU", `${found.cpu.model}, ${found.cpu.count} usable`],
     ["Memory", formatBytes(memory.total) + available],
-    ["GPU", `${found.gpu.text}${found.gpu.present ? "; not used: CUDA is not part of this version" : ""}`],
+    ["GPU", found.gpu.text],
+    ...(found.cuda === undefined ? [] : cudaRows(found.cuda)),
+    ...(found.rates === undefined ? [] : rateRows(found.rates)),
   ];
   if ("failure" in addon) {
     const [reason = "", ...advice] = addon.failure.split("\n");

@@ -10,13 +10,13 @@ import type { DiffResult, Pairing } from "../diff/types.ts";
 import { readVocabularies } from "../diff/vocabulary.ts";
 import { Report, SinterError } from "../errors.ts";
 import { onFile } from "../run/file-error.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { fetchNamed, refOf } from "./fetch-named.ts";
 import { checkPageFile } from "./page-file.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { printProblems, printSummary, writeError } from "./terminal.ts";
 
 export interface DiffRequest {
   left: string;
@@ -49,16 +49,15 @@ export async function executeDiff(request: DiffRequest): Promise<number> {
   printProblems("warning", report.warnings);
   const pairing = filtered(pairTensors(models, readVocabularies(models)), request.filter);
   const addon = loadAddon({ threads: request.threads, target: "auto" });
-  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const events = shownProgress(quiet);
   const result = await withSignals(
     (signal) =>
       runDiff(pairing, { left, right, base }, request.thresholds, addon, signal, events).finally(() => events.end()),
     undefined,
     "the models were not compared",
   );
-  await print(
-    request.json ? diffJson(result, request.top) : diffText(result, { by: request.by, top: request.top ?? 10 }),
-  );
+  const text = diffText(result, { by: request.by, top: request.top ?? 10 });
+  await printSummary(diffJson(result, request.top), text, request.json);
   const rate = formatBytes(result.bytesRead / Math.max(result.seconds, 1e-3));
   if (!quiet && !request.json) {
     writeError(`${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`);

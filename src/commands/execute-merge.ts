@@ -3,19 +3,21 @@ import type { MergeConfig } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
-import type { MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
+import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
-import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
+import type { ProgressDisplay } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import type { Beginning } from "../run/unfinished.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
-import type { EventLog } from "./event-log.ts";
+import { events } from "./events.ts";
 import type { LoraCache } from "./lora-cache.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { print, printProblems, printSummary, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
 export interface MergeRequest extends PlanSource, RunRequest {
@@ -27,8 +29,8 @@ export interface MergeRequest extends PlanSource, RunRequest {
 export interface RunRequest {
   out: string;
   run: Pick<RunOptions, "force" | "resume" | "nan" | "sync">;
-  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. */
-  engine: { threads: number; target: CpuTarget | "auto"; memory?: number };
+  /** `threads` 0: one per CPU. `memory`: bytes of scratch beyond what is free. `device`: what may compute besides the CPU. */
+  engine: { threads: number; target: CpuTarget | "auto"; memory?: number; device?: DeviceRequest | undefined };
   messages: {
     /** Neither progress nor summary. */
     quiet: boolean;
@@ -37,10 +39,10 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Whether it is one of several merges of a command. */
+  isPart?: boolean | undefined;
   /** The file of a page on what the merge did. */
   report?: string | undefined;
-  /** Where a program reads what goes on. */
-  events?: EventLog | undefined;
   /** Run a text through the result and its parents, opened with these options. */
   checkWith?: MergeOptions | undefined;
 }
@@ -50,20 +52,15 @@ export interface RunRequest {
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
-  const { events } = request;
   if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
-  events?.event("phase", { phase: "planning" });
   const models = {
     download: true,
     quiet: request.messages.quiet,
-    watch: events && ((reading: MeterReading) => events.progress("downloading", reading)),
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
   const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
   const name = basename(resolve(request.out));
   const plan = await planMerge(request, name, models, new Report(), prepare);
-  events?.warnings(plan.warnings);
-  events?.event("plan", planFacts(plan));
   return await carryOut(plan, request);
 }
 
@@ -76,18 +73,20 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
+  events()?.event("plan", planFacts(plan));
   const { checkWith } = request;
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
+  const { device } = request.engine;
+  const use = device && (await import("../run/devices.ts")).useDevices(device, addon);
   const display = displayOf(request);
+  const run = { ...request.run, toDevice: use && ((op: MergeOp) => use.choose(op).device) };
   const result = await withSignals((signal) =>
-    runPlan(plan, request.out, { ...request.run, signal }, addon, display).finally(() => display.end()),
-  );
+    runPlan(plan, request.out, { ...run, signal }, addon, display).finally(() => display.end()),
+  ).finally(() => addon.useDevices());
   printProblems("warning", result.warnings);
-  request.events?.warnings(result.warnings);
-  const { json } = request.messages;
-  const quiet = request.messages.quiet || request.events?.onStandardOutput === true;
+  const { json, quiet } = request.messages;
   if (!json && !quiet) await print(summaryText(plan, result));
   if (request.report !== undefined) await report(plan, request.report, request, result, addon);
   const outcome =
@@ -98,8 +97,8 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
       "the merge is done, but was not checked",
     ));
   const summary = summaryOf(plan, result, outcome);
-  request.events?.event("done", { summary });
-  if (json) await print(`${JSON.stringify(summary, undefined, 2)}\n`);
+  if (request.isPart) events()?.event("output", { summary });
+  await printSummary(summary, "", json);
   if (outcome === undefined) return 0;
   if (!json) writeError(outcome.text);
   if (outcome.broken) printProblems("warning", [outcome.broken]);
@@ -131,20 +130,9 @@ async function report(
   await writeReport({ plan, folder, html, quiet: messages.quiet, speed }, addon);
 }
 
-/** A bar or lines, and events for a program. */
-function displayOf({ messages, events }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
-  const shown = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+function displayOf({ messages }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
   const begun = (beginning: Beginning) => tellBeginning(beginning, messages.quiet);
-  if (events === undefined) return { ...shown, begun };
-  return {
-    ...shown,
-    begun,
-    progress(progress) {
-      shown.progress(progress);
-      const { phase, bytes, totalBytes, earlierBytes, tensor } = progress;
-      events.progress(phase, { bytes, totalBytes, earlierBytes, item: tensor, waiting: undefined });
-    },
-  };
+  return { ...shownProgress(messages.quiet), begun };
 }
 
 /** Applies adapters to their models in the cache that was asked for. */
@@ -181,8 +169,14 @@ function summaryText(plan: MergePlan, result: RunResult): string {
   const rate = formatBytes(bytes / Math.max(result.seconds, 1e-3));
   return (
     `${result.folder}: ${plan.totals.tensors} tensors, ${formatBytes(result.bytesWritten)} written and ` +
-    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)\n`
+    `${formatBytes(result.bytesRead)} read in ${formatSeconds(result.seconds)} (${rate}/s)${devicesText(result)}\n`
   );
+}
+
+/** What the devices did, where any did. */
+function devicesText({ computedOn }: RunResult): string {
+  const devices = [...computedOn].filter(([name]) => name !== "cpu");
+  return devices.map(([name, tensors]) => `; ${tensors} on ${name}`).join("");
 }
 
 function planFacts(plan: MergePlan) {
@@ -209,6 +203,7 @@ function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | und
     seconds: result.seconds,
     bytes_read: result.bytesRead,
     bytes_written: result.bytesWritten,
+    computed_on: Object.fromEntries(result.computedOn),
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),

@@ -5,8 +5,10 @@ import { gatesFromPrompts } from "../moe/gates.ts";
 import { withGates } from "../moe/routers.ts";
 import type { MixtureOptions } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
+import { forwardDevice } from "../run/devices.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { withSignals } from "../run/signals.ts";
+import { events } from "./events.ts";
 import { carryOut, loadAddon, type MergeRequest } from "./execute-merge.ts";
 import { planMixtureFile } from "./plan-moe.ts";
 import { printProblems, writeError } from "./terminal.ts";
@@ -55,6 +57,8 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
   if (!messages.quiet && config.gateMode !== "cheap_embed") {
     writeError(`running ${models.base.model.name} on the prompts\n`);
   }
-  const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal));
+  events()?.event("phase", { phase: "routing" });
+  const device = forwardDevice(request.engine.device);
+  const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal, device));
   return { ...withGates(mixture.plan, routers, gates, config.experts.length), warnings: [...report.warnings] };
 }

@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
 import { basename, resolve } from "node:path";
 import { Report, SinterError } from "../errors.ts";
+import { native } from "../native.ts";
 import { gatherCounts } from "../plan/gather.ts";
 import { planJson, planText } from "../plan/print.ts";
 import type { MergeOp, MergePlan, RowGather } from "../plan/types.ts";
+import { chooseDevices, type DeviceRequest, deviceSummary } from "../run/devices.ts";
 import { peakMemory } from "../run/memory.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
@@ -19,7 +21,11 @@ export interface PlanRequest extends PlanSource {
   threads: number;
   /** Bytes of scratch that merge would get beyond what is free. */
   memory: number;
+  /** What may compute besides the CPU. */
+  device?: DeviceRequest | undefined;
   ops: boolean;
+  /** No progress of downloads. */
+  quiet?: boolean | undefined;
   json: boolean;
 }
 
@@ -31,15 +37,17 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const check = (into: Report) => {
       if (out !== undefined) checkOutput(out, force, into);
     };
-    const models = { download: request.download ?? false, quiet: request.json, check };
+    const models = { download: request.download ?? false, quiet: request.json || request.quiet === true, check };
     const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
     const memory = peakMemory(plan, threads, request.memory);
+    const devices = deviceLines(plan, request);
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
-    if (!request.json) await print(planText(plan, memory) + (request.ops ? `\n${opsText(plan)}` : ""));
+    if (!request.json) await print(planText(plan, memory, devices));
+    if (!request.json && request.ops) for (const piece of opsText(plan)) await print(piece);
     report.throwIfErrors();
-    if (request.json) await print(planJson(plan, memory));
+    if (request.json) for (const piece of planJson(plan, memory, devices)) await print(piece);
     return 0;
   } catch (error) {
     if (request.json && error instanceof SinterError) {
@@ -49,13 +57,25 @@ export async function executePlan(request: PlanRequest): Promise<number> {
   }
 }
 
-function opsText(plan: MergePlan): string {
-  const lines: string[] = [];
-  for (const shard of plan.shards) {
-    lines.push(`${shard.file}:`);
-    for (const index of shard.ops) lines.push(...opLines(plan.ops[index] as MergeOp));
+/** Where merge would compute: as far as that can be said without using a device. */
+function deviceLines(plan: MergePlan, { device, threads }: PlanRequest): string[] {
+  if (device === undefined) return ["CPU: asked for"];
+  try {
+    const addon = native();
+    return deviceSummary(plan, chooseDevices(device, addon, threads === 0 ? addon.info().cpus : threads));
+  } catch (error) {
+    if (error instanceof SinterError) throw error;
+    // Planning needs no addon.
+    return ["unknown: the native addon does not load"];
   }
-  return `${lines.join("\n")}\n`;
+}
+
+/** For each file of the output a piece. */
+function* opsText(plan: MergePlan): Generator<string> {
+  for (const [index, shard] of plan.shards.entries()) {
+    const lines = shard.ops.flatMap((op) => opLines(plan.ops[op] as MergeOp));
+    yield `${index === 0 ? "\n" : ""}${[`${shard.file}:`, ...lines].join("\n")}\n`;
+  }
 }
 
 function opLines(op: MergeOp): string[] {

@@ -10,12 +10,12 @@ import { measureMerge } from "../report/measure.ts";
 import type { MergeSpeed } from "../report/sections.ts";
 import { onFile } from "../run/file-error.ts";
 import { type Manifest, readManifest } from "../run/manifest.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunEvents } from "../run/types.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { otherPlan } from "./other-plan.ts";
 import { checkPageFile } from "./page-file.ts";
+import { shownProgress } from "./progress.ts";
 import { writeError } from "./terminal.ts";
 
 export interface ReportRequest {
@@ -123,7 +123,7 @@ export async function writePage(
   quiet: boolean,
   render: (signal: AbortSignal, events: RunEvents) => Promise<string>,
 ): Promise<void> {
-  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const events = shownProgress(quiet);
   const page = await withSignals(
     (signal) => render(signal, events).finally(() => events.end()),
     undefined,

@@ -196,7 +196,7 @@ export const DEVICE_OPTION = {
   read: text,
   default: "auto",
   shownDefault: "auto",
-  doc: "Where to compute. CUDA devices are not supported yet.",
+  doc: "Where to compute: the CPU, in this command.",
   group: "Computation",
 } as const;
 
@@ -217,6 +217,17 @@ export const QUIET_OPTION = {
   negatable: false,
   default: false,
   doc: "No progress.",
+  group: "Messages",
+} as const;
+
+/** `runCommandLine` sees to it, for every command that has it. */
+export const EVENTS_OPTION = {
+  kind: "value",
+  name: "events",
+  metavar: "FILE",
+  read: text,
+  default: undefined,
+  doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
   group: "Messages",
 } as const;
 

@@ -2,7 +2,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
 import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, REPORT_OPTION, rawChoice } from "./merge-options.ts";
-import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
@@ -21,15 +21,6 @@ const OPTIONS = {
     group: "Checks",
   },
   report: REPORT_OPTION,
-  events: {
-    kind: "value",
-    name: "events",
-    metavar: "FILE",
-    read: text,
-    default: undefined,
-    doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
-    group: "Messages",
-  },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -65,8 +56,5 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
   const checkWith = options.check ? request.options : undefined;
   const { executeMerge } = await import("./execute-merge.ts");
-  const { withEvents } = await import("./event-log.ts");
-  return await withEvents(options.events, options.json, (events) =>
-    executeMerge({ ...request, checkWith, events, loraCache: loraCacheOf(options), report: options.report }),
-  );
+  return await executeMerge({ ...request, checkWith, loraCache: loraCacheOf(options), report: options.report });
 }

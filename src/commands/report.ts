@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { INTERMEDIATE_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { EVENTS_OPTION, INTERMEDIATE_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 
 const OPTIONS = {
@@ -19,6 +19,7 @@ const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
   threads: THREADS_OPTION,
   quiet: QUIET_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -3,6 +3,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import {
   DEVICE_OPTION,
+  EVENTS_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
   PLANNING_OPTIONS,
@@ -32,6 +33,7 @@ const OPTIONS = {
   report: REPORT_OPTION,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -1,4 +1,4 @@
-import { SinterError } from "../errors.ts";
+import { type Problem, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeForwardResult, NativeLayer } from "../native.ts";
 import { nativeTensor } from "../run/native-inputs.ts";
@@ -42,6 +42,7 @@ export async function runDecoder(
     const native = nativeDecoder(decoder, files);
     let first = 0;
     let done = 0;
+    let device = options.device;
     for (const chunk of chunksOf(decoder, sequences)) {
       options.signal?.throwIfAborted();
       const result = await addon.forward({
@@ -51,7 +52,12 @@ export async function runDecoder(
         ids: joined(chunk),
         lengths: chunk.sequences.map((ids) => ids.length),
         ...wanted,
+        device,
       });
+      if (result.deviceFailure !== undefined) {
+        options.onDeviceFailure?.(result.deviceFailure);
+        device = undefined;
+      }
       use(result, first, chunk.sequences);
       first += chunk.sequences.length;
       done += chunk.tokens;
@@ -142,6 +148,11 @@ class OpenFiles {
   }
 }
 
+/** The warning of a pass whose device failed. */
+export function onTheCpu(reason: string): Problem {
+  return { code: "device-failed", message: `the CPU multiplies with the weights: ${reason}` };
+}
+
 function forwardFailure(error: unknown, model: string): SinterError {
   const reason = error instanceof Error ? error.message : String(error);
   if (error instanceof Error && (error as { code?: unknown }).code === "SOURCE_FAILED") {
@@ -150,6 +161,14 @@ function forwardFailure(error: unknown, model: string): SinterError {
       message: reason,
       model,
       hint: "leave the model's files as they are while it runs, check the disk, and run again",
+    });
+  }
+  if (error instanceof Error && (error as { code?: unknown }).code === "DEVICE_FAILED") {
+    return new SinterError({
+      code: "device-failed",
+      message: `the forward pass failed on the device: ${reason}`,
+      model,
+      hint: "run it with --device auto, which goes on on the CPU where a device fails, or with --device cpu",
     });
   }
   return new SinterError({ code: "internal", message: `the forward pass failed: ${reason}`, model });

@@ -3,8 +3,12 @@ import { gatherCounts } from "./gather.ts";
 import { gatherHash, planHash } from "./hash.ts";
 import type { MergeOp, MergePlan, RowGather, VocabularySummary } from "./types.ts";
 
-/** What a plan does, in a page of text. @param peakMemory most bytes of memory that running it takes, where known. */
-export function planText(plan: MergePlan, peakMemory?: number): string {
+/**
+ * What a plan does, in a page of text.
+ * @param peakMemory most bytes of memory that running it takes, where known.
+ * @param devices where it would be computed, a line each.
+ */
+export function planText(plan: MergePlan, peakMemory?: number, devices: readonly string[] = []): string {
   const { tensors, parameters, bytesRead, bytesWritten } = plan.totals;
   const rows: [string, string][] = [
     ["method", plan.method],
@@ -21,17 +25,34 @@ export function planText(plan: MergePlan, peakMemory?: number): string {
     ...(plan.vocabulary === undefined ? [] : vocabularyRows(plan.vocabulary)),
     ...plan.tied.map(({ tensor, follows }): [string, string] => ["tied", `${tensor} follows ${follows}: not stored`]),
     ...(peakMemory === undefined ? [] : [["memory", `at most ${byteText(peakMemory)}`] as [string, string]]),
+    ...devices.map((line, i): [string, string] => [i === 0 ? "device" : "", line]),
     ["seed", String(plan.seed)],
     ["hash", planHash(plan)],
   ];
   return rows.map(([label, value]) => `${label.padEnd(8)} ${value}\n`).join("");
 }
 
-/** The whole plan as one JSON value, with its hash; texts of side files included. */
-export function planJson(plan: MergePlan, peakMemory?: number): string {
+/** Tensors in one piece of `planJson`. */
+const PIECE_OPS = 256;
+
+/**
+ * The whole plan as one JSON value, with its hash; texts of side files included. In pieces of some hundred kilobytes, to
+ * be printed one after the other: the JSON of 45,000 tensors as one text takes more memory than the plan.
+ */
+export function* planJson(plan: MergePlan, peakMemory?: number, devices?: readonly string[]): Generator<string> {
   const { ops, ...rest } = plan;
-  const memory = peakMemory === undefined ? {} : { peakMemory };
-  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...memory, ops }, shortened, 2)}\n`;
+  const running = {
+    ...(peakMemory === undefined ? {} : { peakMemory }),
+    ...(devices === undefined ? {} : { devices }),
+  };
+  const head = JSON.stringify({ hash: planHash(plan), ...rest, ...running }, shortened, 2);
+  yield `${head.slice(0, -"\n}".length)},\n  "ops": [`;
+  for (let begin = 0; begin < ops.length; begin += PIECE_OPS) {
+    // A list's own brackets go; what is left is one level too far out.
+    const list = JSON.stringify(ops.slice(begin, begin + PIECE_OPS), shortened, 2);
+    yield `${begin === 0 ? "" : ","}${list.slice(1, -"\n]".length).replaceAll("\n", "\n  ")}`;
+  }
+  yield `${ops.length === 0 ? "" : "\n  "}]\n}\n`;
 }
 
 /** An index list has a number for each row: in JSON it is its counts and its hash. */

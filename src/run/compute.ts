@@ -146,6 +146,7 @@ class Computation {
       sink,
       offset: op.offset,
       crc32: this.#plan.shards[op.shard]?.format === "torch",
+      device: this.#options.toDevice?.(op) ?? false,
     };
   }
 

@@ -12,7 +12,7 @@ import { asJournalHeader, changesSince, type JournalHeader, journalHeader } from
  *
  * A line is JSON, a space, and the XXH3-64 of the JSON in 16 hexadecimal digits, so that a line that the disk has only in
  * part is no line. The first is the header; then `[op, bytes, checksum, crc32, "01"]` (last: which inputs hold a NaN or
- * an infinity); `"finish"` once every temporary file is complete and on the disk and files begin to get their names.
+ * an infinity; and, where it was not the CPU, the device that computed it); `"finish"` once every temporary file is complete and on the disk and files begin to get their names.
  */
 export const JOURNAL_NAME = "sinter_journal.tmp";
 
@@ -81,10 +81,15 @@ function payload(line: string): unknown {
   }
 }
 
-function readEntry([op, bytes, checksum, crc32, flags]: readonly unknown[], done: Map<number, JournalEntry>): void {
+function readEntry(
+  [op, bytes, checksum, crc32, flags, device]: readonly unknown[],
+  done: Map<number, JournalEntry>,
+): void {
   if (!Number.isSafeInteger(op) || typeof bytes !== "number" || typeof checksum !== "string") return;
   if (typeof crc32 !== "number" || typeof flags !== "string") return;
-  done.set(op as number, { bytes, result: { checksum, crc32, nonFinite: [...flags].map((flag) => flag === "1") } });
+  const nonFinite = [...flags].map((flag) => flag === "1");
+  const result = { checksum, crc32, nonFinite, ...(typeof device === "string" ? { device } : {}) };
+  done.set(op as number, { bytes, result });
 }
 
 function openJournal(folder: string, flags: "w" | "a"): number {
@@ -97,7 +102,7 @@ function openJournal(folder: string, flags: "w" | "a"): number {
  * A disk that takes no more lines does not stop the merge: there is less to go on from then (`failure`).
  */
 export class Journal {
-  readonly #file: number;
+  readonly #file: number | undefined;
   readonly #sync: boolean;
   #failure: unknown;
   #ops = 0;
@@ -107,7 +112,7 @@ export class Journal {
   #dirty = false;
   #syncing: Promise<void> | undefined;
 
-  private constructor(file: number, sync: boolean) {
+  private constructor(file: number | undefined, sync: boolean) {
     this.#file = file;
     this.#sync = sync;
   }
@@ -119,6 +124,11 @@ export class Journal {
     return journal;
   }
 
+  /** One that notes nothing. */
+  static none(): Journal {
+    return new Journal(undefined, false);
+  }
+
   /** Goes on with the one that is there. Its last line may be one in part: a new one begins after a line break. */
   static append(folder: string, sync: boolean): Journal {
     const journal = new Journal(openJournal(folder, "a"), sync);
@@ -126,9 +136,10 @@ export class Journal {
     return journal;
   }
 
-  opDone(op: number, bytes: number, { checksum, crc32, nonFinite }: NativeResult): void {
+  opDone(op: number, bytes: number, { checksum, crc32, nonFinite, device }: NativeResult): void {
     this.#ops++;
-    this.#append([op, bytes, checksum, crc32, nonFinite.map((flag) => (flag ? "1" : "0")).join("")]);
+    const flags = nonFinite.map((flag) => (flag ? "1" : "0")).join("");
+    this.#append([op, bytes, checksum, crc32, flags, ...(device === undefined ? [] : [device])]);
     if (performance.now() - this.#syncedAt > SYNC_MS) void this.sync();
   }
 
@@ -142,11 +153,13 @@ export class Journal {
 
   /** Waits until the disk has all lines so far. */
   async sync(): Promise<void> {
-    if (!this.#sync || !this.#dirty || this.#closed || this.#syncing !== undefined) return await this.#syncing;
+    const file = this.#file;
+    if (file === undefined || !this.#sync || !this.#dirty || this.#closed || this.#syncing !== undefined)
+      return await this.#syncing;
     this.#dirty = false;
     this.#syncedAt = performance.now();
     this.#syncing = new Promise((resolve) => {
-      fdatasync(this.#file, (error) => {
+      fdatasync(file, (error) => {
         if (error) this.#failure ??= error;
         this.#syncing = undefined;
         resolve();
@@ -157,7 +170,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.#syncing;
-    if (!this.#closed) closeSync(this.#file);
+    if (!this.#closed && this.#file !== undefined) closeSync(this.#file);
     this.#closed = true;
   }
 
@@ -177,11 +190,13 @@ export class Journal {
   }
 
   #append(value: unknown): void {
+    if (this.#file === undefined) return;
     const json = JSON.stringify(value);
     this.#write(`${json} ${shortHash(json)}\n`);
   }
 
   #write(text: string): void {
+    if (this.#file === undefined) return;
     this.#dirty = true;
     try {
       const bytes = Buffer.from(text);

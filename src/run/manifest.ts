@@ -12,10 +12,16 @@ export const MANIFEST_NAME = "sinter_manifest.json";
 
 /**
  * What lets others verify a merge: the recipe's hash and a checksum of every tensor. It holds no time, no path and
- * nothing about the machine, so two runs of one recipe write the same bytes.
+ * nothing about the machine but which devices computed, if any did: else two runs of one recipe write the same bytes.
  * @param checksums XXH3-128 in hexadecimal, by op.
+ * @param computedOn by device, and `cpu`: how many tensors it computed.
  */
-export function manifestText(plan: MergePlan, checksums: readonly string[]): string {
+export function manifestText(
+  plan: MergePlan,
+  checksums: readonly string[],
+  computedOn: ReadonlyMap<string, number> = new Map(),
+): string {
+  const onDevices = [...computedOn.keys()].some((name) => name !== "cpu");
   const head = {
     sinter_version: pkg.version,
     plan: planHash(plan),
@@ -24,6 +30,7 @@ export function manifestText(plan: MergePlan, checksums: readonly string[]): str
     ...(plan.varies === undefined ? {} : { varies_by_machine: plan.varies }),
     ...(plan.recipe === undefined ? {} : { recipe: plan.recipe }),
     ...(plan.madeInputs === undefined ? {} : { made_inputs: plan.madeInputs }),
+    ...(onDevices ? { computed_on: Object.fromEntries(computedOn) } : {}),
     checksum: "XXH3-128 of the XXH3-128 digests of the tensor's 4 MiB blocks",
   };
   const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`);

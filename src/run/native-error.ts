@@ -56,6 +56,15 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         path: context.path,
         tensor: op?.tensor,
       };
+    case "DEVICE_FAILED":
+      return {
+        code: "device-failed",
+        message: `the GPU failed: ${reason}`,
+        tensor: op?.tensor,
+        hint:
+          "run again, and what is done is kept: with --device auto the CPU goes on where a GPU fails, --memory-gpu takes " +
+          "less of its memory, --device cpu none",
+      };
     case "NO_MEMORY":
       return {
         code: "no-memory",

@@ -4,6 +4,7 @@ import { type Problem, Report, SinterError } from "../errors.ts";
 import type { Addon, NativeResult } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { computeShards } from "./compute.ts";
+import { computedOn, returnedWarnings } from "./computed-on.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { finishSteps, performStep } from "./finish.ts";
 import { JOURNAL_NAME, type Journal } from "./journal.ts";
@@ -52,9 +53,11 @@ export async function runPlan(
       bytesWritten: bytesToWrite(plan),
       warnings: [
         ...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []),
+        ...returnedWarnings(results),
         ...leftoverWarnings(plan, folder),
         ...journalWarnings(journal, folder.path),
       ],
+      computedOn: computedOn(results),
       checksums: new Map(plan.ops.map((op, i) => [op.tensor, results[i]?.checksum ?? ""])),
     };
   } finally {
@@ -109,7 +112,8 @@ async function writeStaged(
   if (failed) throw failed.error;
 
   const checksums = results.map((result) => result.checksum);
-  const closing = [{ name: MANIFEST_NAME, text: manifestText(plan, checksums) }, ...(plan.index ? [plan.index] : [])];
+  const manifest = options.records === false ? "" : manifestText(plan, checksums, computedOn(results));
+  const closing = [{ name: MANIFEST_NAME, text: manifest }, ...(plan.index ? [plan.index] : [])];
   for (const file of closing) stageFile(file, folder);
   await sync(closing.map((file) => file.name));
   options.signal?.throwIfAborted();

@@ -1,4 +1,5 @@
 import type { Problem } from "../errors.ts";
+import type { MergeOp } from "../plan/types.ts";
 import type { Beginning } from "./unfinished.ts";
 
 /** What to do about a NaN or an infinity in an input. */
@@ -12,12 +13,16 @@ export interface RunOptions {
   /** Wait for the disk to have every byte before a file gets its name. Off in benchmarks only. */
   sync: boolean;
   /**
-   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `never`: and leave nothing
-   * to go on from, because the inputs will not be there again.
+   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `only`: and where there is
+   * nothing of it, that is an error. `never`: and leave nothing to go on from, because the inputs will not be there again.
    */
-  resume: boolean | "never";
+  resume: boolean | "only" | "never";
+  /** `false` only to measure what they cost: no journal, no look at whether inputs changed, no manifest. */
+  records?: boolean;
   /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
   opsInFlight?: number | undefined;
+  /** Whether an op is for a device that the addon uses; by default none is. */
+  toDevice?: ((op: MergeOp) => boolean) | undefined;
   /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */
   signal?: AbortSignal | undefined;
 }
@@ -50,6 +55,8 @@ export interface RunResult {
   bytesWritten: number;
   /** What was found on the way: NaN or infinity in an input, files of an older model left in place. */
   warnings: readonly Problem[];
+  /** What computed, by how many tensors: devices as `cuda:0 (name)`, and `cpu`. */
+  computedOn: ReadonlyMap<string, number>;
   /** XXH3-128 of each output tensor (of its blocks' digests), by output name. */
   checksums: ReadonlyMap<string, string>;
 }

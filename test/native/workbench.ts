@@ -29,6 +29,8 @@ export interface WorkOp {
   seed?: number;
   tensor?: string;
   crc32?: boolean;
+  /** On the devices that are in use. */
+  device?: boolean;
 }
 
 export interface Outcome {
@@ -94,6 +96,7 @@ export async function runOps(ops: readonly WorkOp[]): Promise<Outcome[]> {
           offset: outputs[i] as number,
           dtype: op.dtype,
           crc32: op.crc32 ?? false,
+          device: op.device ?? false,
         }),
       ),
     );

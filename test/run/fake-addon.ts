@@ -82,6 +82,7 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       calls.push(`open ${base(path)}`);
       return { handle: add(path, openSync(path, "r")), size: statSync(path).size + (options.grown ?? 0) };
     },
+    openSolver: () => "none",
     createSink(path, size) {
       if (existsSync(path)) throw nativeError("SINK_EXISTS", path);
       calls.push(`create ${base(path)}`);
@@ -159,6 +160,11 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
     },
     peakRate: () => 0,
+    devices: () => ({ path: "", devices: [], lack: { what: "library", message: "there is none" } }),
+    useDevices() {},
+    measureTransfers() {
+      throw nativeError("DEVICE_FAILED", "there is no device");
+    },
     cancel() {
       calls.push("cancel");
       cancelled = true;

@@ -4,7 +4,7 @@ import { loraCacheOf } from "../lora-cache-options.ts";
 import { ALLOW_SAME } from "../moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
-import { refuseGpu } from "./refuse-gpu.ts";
+import { mergekitDevice } from "./mergekit-request.ts";
 
 function loadIn(bits: 4 | 8) {
   return {
@@ -47,7 +47,6 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
 async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]: readonly string[]): Promise<number> {
-  refuseGpu(values);
   const { executeMixture } = await import("../execute-moe.ts");
   const { outShardSize, copyTokenizer, writeModelCard, safeSerialization, allowSame } = values;
   return await executeMixture({
@@ -66,7 +65,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     allowSame,
     loraCache: loraCacheOf(values),
     run: { force: true, resume: true, nan: "warn", sync: true },
-    engine: { threads: values.numThreads, target: "auto" },
+    engine: { threads: values.numThreads, target: "auto", device: mergekitDevice(values) },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },
   });
 }

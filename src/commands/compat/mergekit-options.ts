@@ -29,7 +29,7 @@ export const MERGEKIT_OPTIONS = {
     group: "Storage",
   },
   ...LORA_CACHE_OPTIONS,
-  cuda: flag("cuda", false, "Performance", "Not yet: ends in an error. Merges run on the CPU."),
+  cuda: flag("cuda", false, "Performance", "Compute on the first CUDA GPU, as --device cuda does."),
   device: {
     kind: "value",
     name: "device",
@@ -37,14 +37,14 @@ export const MERGEKIT_OPTIONS = {
     read: text,
     default: undefined,
     shownDefault: "cpu",
-    doc: "cpu or auto. Others are not supported yet and end in an error.",
+    doc: "cpu, cuda, cuda:1 …; or auto, a GPU for what sinter doctor --measure found to be faster there.",
     group: "Performance",
   },
   lowCpuMemory: flag(
     "low-cpu-memory",
     false,
     "Performance",
-    "No effect: memory is constant, a few hundred megabytes at most, whatever the size of the models.",
+    "With a GPU: little host memory for copies. Memory is constant in any case, whatever the size of the models.",
   ),
   outShardSize: {
     kind: "value",
@@ -109,8 +109,8 @@ export const MERGEKIT_OPTIONS = {
     group: "Miscellaneous",
   },
   quiet: flag("quiet", false, "Miscellaneous", "No progress and no summary: warnings and errors only."),
-  readToGpu: flag("read-to-gpu", false, "Performance", "No effect on a CPU."),
-  multiGpu: flag("multi-gpu", false, "Performance", "Not yet: ends in an error. Merges run on the CPU."),
+  readToGpu: flag("read-to-gpu", false, "Performance", "No effect: a GPU that computes is given its inputs at once."),
+  multiGpu: flag("multi-gpu", false, "Performance", "Compute on all CUDA GPUs."),
   numThreads: {
     kind: "value",
     name: "num-threads",
@@ -127,7 +127,7 @@ export const MERGEKIT_OPTIONS = {
     name: "gpu-rich",
     negatable: false,
     default: false,
-    doc: "Not yet: ends in an error. Merges run on the CPU.",
+    doc: "The same as --cuda --low-cpu-memory --read-to-gpu --multi-gpu.",
     group: "Performance",
   },
   asyncWrite: flag(

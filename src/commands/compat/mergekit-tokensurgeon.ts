@@ -3,6 +3,7 @@ import type { CommandSpec, Options, OptionValues } from "../option.ts";
 import { TRANSPLANT_OPTIONS, transplantOptions } from "../transplant-options.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { mergekitRequest } from "./mergekit-request.ts";
+import { refuseGpu } from "./refuse-gpu.ts";
 
 const OPTIONS = {
   ...TRANSPLANT_OPTIONS,
@@ -35,6 +36,7 @@ async function run(
   values: OptionValues<typeof OPTIONS>,
   [model = "", donor = "", out = ""]: readonly string[],
 ): Promise<number> {
+  refuseGpu(values);
   const { options, ...request } = mergekitRequest(values);
   const { executeTransplant } = await import("../execute-transplant.ts");
   return await executeTransplant({

@@ -1,0 +1,130 @@
+#include "inflow.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sinter {
+namespace {
+
+/// Rows from wherever they lie.
+void read_rows(const RowGather& gather, size_t width, uint64_t begin, uint64_t count, std::byte* to) {
+  while (count > 0) {
+    const uint64_t row = begin / gather.width;
+    const uint64_t column = begin % gather.width;
+    const uint64_t n = std::min(count, gather.width - column);
+    const int32_t code = gather.rows[row];
+    if (code == RowGather::kZeros) {
+      std::memset(to, 0, n * width);
+    } else {
+      std::memcpy(to, gather.at(code).data + column * width, n * width);
+    }
+    begin += n;
+    count -= n;
+    to += n * width;
+  }
+}
+
+}  // namespace
+
+bool is_stored(const InputSpan& span) {
+  if (span.patches != nullptr) return false;
+  if (span.gather == nullptr) return true;
+  const RowGather& gather = *span.gather;
+  const auto alike = [&](const RowPiece& piece) { return piece.dtype == gather.pieces[0].dtype; };
+  const auto plain = [](int32_t code) { return code >= RowGather::kZeros; };
+  return !gather.pieces.empty() && std::all_of(gather.pieces.begin(), gather.pieces.end(), alike) &&
+         std::all_of(gather.rows.begin(), gather.rows.end(), plain);
+}
+
+void read_elements(const Op& op, int input, uint64_t begin, uint64_t count, std::byte* to) {
+  const InputSpan& span = op.job.input[input];
+  const size_t width = element_size(span.dtype);
+  if (span.gather != nullptr) {
+    read_rows(*span.gather, width, begin, count, to);
+  } else {
+    const std::byte* const from = elements_of(span, begin, count, to);
+    if (from != to) std::memcpy(to, from, count * width);
+  }
+  check_sources(op);
+}
+
+UploadRing::UploadRing(Device& device, int buffers, uint64_t bytes) : bytes_(bytes) {
+  buffers_.resize(static_cast<size_t>(buffers));
+  for (Buffer& buffer : buffers_) buffer.memory = DeviceMemory::pinned(device, bytes);
+}
+
+void UploadRing::forget() {
+  for (Buffer& buffer : buffers_) buffer.mark = 0;
+}
+
+Inflow::Inflow(const Op& op, const Lane& lane, HostPool& pool, UploadRing& ring)
+    : op_(op), lane_(lane), pool_(pool), ring_(ring) {}
+
+Inflow::~Inflow() {
+  std::unique_lock lock(ring_.mutex_);
+  ring_.read_.wait(lock, [this] {
+    return std::all_of(ring_.buffers_.begin(), ring_.buffers_.end(), [](const auto& buffer) { return buffer.read; });
+  });
+}
+
+void Inflow::add(int input, uint64_t begin, uint64_t end, std::byte* to) {
+  const uint64_t width = element_size(op_.job.input[input].dtype);
+  const uint64_t most = ring_.bytes_ / width;
+  while (begin < end) {
+    const uint64_t count = std::min(most, end - begin);
+    pieces_.push_back({input, begin, count, to});
+    begin += count;
+    to += count * width;
+  }
+}
+
+Mark Inflow::load(Mark after) {
+  const size_t end = groups_[group_++];
+  if (uploaded_ == end) return 0;
+  lane_.wait(Queue::upload, after);
+  while (uploaded_ < end) {
+    read_on();
+    upload_next();
+  }
+  return lane_.mark(Queue::upload);
+}
+
+void Inflow::read_on() {
+  while (begun_ < pieces_.size() && begun_ - uploaded_ < ring_.buffers_.size()) read_next();
+}
+
+void Inflow::read_next() {
+  UploadRing::Buffer& buffer = ring_.buffers_[begun_ % ring_.buffers_.size()];
+  lane_.reach(buffer.mark);
+  buffer.mark = 0;
+  buffer.read = false;
+  buffer.failure.reset();
+  pool_.run([this, &buffer, piece = pieces_[begun_]] {
+    std::optional<Failure> failure;
+    try {
+      read_elements(op_, piece.input, piece.begin, piece.count, buffer.memory.data());
+    } catch (const Failure& caught) {
+      failure = caught;
+    }
+    const std::lock_guard lock(ring_.mutex_);
+    buffer.failure = failure;
+    buffer.read = true;
+    ring_.read_.notify_all();
+  });
+  begun_++;
+}
+
+void Inflow::upload_next() {
+  UploadRing::Buffer& buffer = ring_.buffers_[uploaded_ % ring_.buffers_.size()];
+  {
+    std::unique_lock lock(ring_.mutex_);
+    ring_.read_.wait(lock, [&] { return buffer.read; });
+  }
+  if (buffer.failure) throw *buffer.failure;
+  const Piece& piece = pieces_[uploaded_++];
+  const uint64_t bytes = piece.count * element_size(op_.job.input[piece.input].dtype);
+  lane_.require(lane_->upload(piece.to, buffer.memory.data(), bytes));
+  buffer.mark = lane_.mark(Queue::upload);
+}
+
+}  // namespace sinter

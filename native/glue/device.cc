@@ -1,0 +1,95 @@
+#include "device.h"
+
+#include "../device/measure.h"
+#include "values.h"
+
+namespace sinter {
+namespace {
+
+const char* name_of(Lack lack) {
+  switch (lack) {
+    case Lack::library:
+      return "library";
+    case Lack::version:
+      return "version";
+    default:
+      return "device";
+  }
+}
+
+/// 12040 is 12.4.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+Napi::Object device_of(Napi::Env env, const DeviceLibrary& library, int index) {
+  Napi::Object result = Napi::Object::New(env);
+  std::string reason;
+  DeviceFacts facts{};
+  Device* const device = open_device(library, index, reason);
+  if (device != nullptr) {
+    const DeviceStatus status = device->facts(facts);
+    if (status != DeviceStatus::ok) reason = status_text(*device, status);
+  }
+  if (!reason.empty()) {
+    result.Set("failure", reason);
+    return result;
+  }
+  result.Set("name", std::string(facts.name));
+  result.Set("memory", static_cast<double>(facts.memory));
+  result.Set("free", static_cast<double>(facts.free));
+  result.Set("capability", std::to_string(facts.major) + "." + std::to_string(facts.minor));
+  result.Set("driver", version_text(facts.driver));
+  result.Set("runtime", version_text(facts.runtime));
+  result.Set("directStorage", facts.direct_storage);
+  return result;
+}
+
+}  // namespace
+
+Napi::Value devices_of(Napi::Env env, const FoundLibrary& found) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("path", found.path);
+  Napi::Array devices = Napi::Array::New(env);
+  if (found.library != nullptr) {
+    for (int i = 0; i < found.library->count; i++) devices.Set(devices.Length(), device_of(env, *found.library, i));
+  } else {
+    Napi::Object lack = Napi::Object::New(env);
+    lack.Set("what", name_of(found.lack));
+    lack.Set("message", found.message);
+    result.Set("lack", lack);
+  }
+  result.Set("devices", devices);
+  return result;
+}
+
+Napi::Value transfers_of(Napi::Env env, const FoundLibrary& found, int index) {
+  std::string reason = found.message;
+  Device* const device = found.library == nullptr ? nullptr : open_device(*found.library, index, reason);
+  if (device == nullptr) throw Failure("DEVICE_FAILED", reason);
+  try {
+    const TransferRates rates = measure_transfers(*device);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("upload", rates.upload);
+    result.Set("download", rates.download);
+    result.Set("copy", rates.copy);
+    return result;
+  } catch (const DeviceTrouble& trouble) {
+    throw Failure("DEVICE_FAILED", trouble.what());
+  }
+}
+
+DeviceOptions read_device_options(const Napi::Object& from) {
+  DeviceOptions options;
+  for (const double index : numbers(from.Get("devices"))) {
+    if (!(index >= 0) || index > 1024) bad_argument("a device is a whole number");
+    options.devices.push_back(static_cast<int>(index));
+  }
+  if (options.devices.empty()) bad_argument("devices are missing");
+  if (!from.Get("memory").IsUndefined()) options.memory = whole(from.Get("memory"), "memory");
+  if (!from.Get("pinned").IsUndefined()) options.pinned = whole(from.Get("pinned"), "pinned");
+  options.strict = from.Get("strict").ToBoolean();
+  return options;
+}
+
+}  // namespace sinter

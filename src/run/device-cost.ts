@@ -1,0 +1,112 @@
+import { DTYPE_BYTES } from "../model/dtype.ts";
+import { elementCount } from "../model/types.ts";
+import { gatherCounts } from "../plan/gather.ts";
+import type { MergeOp } from "../plan/types.ts";
+
+/*
+ * Whether the CPU or a device computes an op sooner, from what was measured on this machine. Pure arithmetic.
+ *
+ * CPU:    bytes / cpu[kernel]
+ * device: overhead + max(bytes / device[kernel], read again / min(upload, read), written / download)
+ *
+ * `bytes` are all inputs and the output, once. Rates of kernels are those of whole ops whose inputs lie in the page cache:
+ * reading, every pass, checksums. Inputs that do not fit into the device's memory are read and uploaded in each pass.
+ */
+
+/** Bytes a second, but for the overhead. */
+export interface Rates {
+  /** What all threads read of files in the page cache and checksum. */
+  read: number;
+  /** From one part of the host's memory to another, on one thread. */
+  copy: number;
+  /** From pinned memory to a device, and back. */
+  upload: number;
+  download: number;
+  /** By kernel, of whole ops. */
+  cpu: Readonly<Record<string, number>>;
+  device: Readonly<Record<string, number>>;
+  /** Seconds that an op takes on a device whatever its size. */
+  overhead: number;
+}
+
+/** What is measured, and the kernels that go through their inputs in the same passes with about the same work. */
+export const MEASURED_KERNELS = {
+  linear: ["task_arithmetic", "nearswap", "ram"],
+  slerp: ["nuslerp", "nuslerp_base", "ramplus_tl"],
+  karcher: ["model_stock", "multislerp", "multislerp_base"],
+  ties: ["ties_count", "breadcrumbs", "breadcrumbs_ties"],
+  dare_ties: ["dare_linear"],
+  della: ["della_linear"],
+  sce: [],
+  arcee_fusion: [],
+} as const;
+
+/** How often a kernel goes through its inputs: to rank rows, to tally, to add up, to compute. */
+export const PASSES: Readonly<Record<keyof typeof MEASURED_KERNELS, number>> = {
+  linear: 1,
+  slerp: 2,
+  karcher: 2,
+  ties: 2,
+  dare_ties: 1,
+  della: 2,
+  sce: 3,
+  arcee_fusion: 3,
+};
+
+/** The measured kernel that stands for another one. */
+export function measuredKernel(kernel: string): keyof typeof MEASURED_KERNELS | undefined {
+  for (const [measured, kin] of Object.entries(MEASURED_KERNELS)) {
+    if (measured === kernel || (kin as readonly string[]).includes(kernel)) {
+      return measured as keyof typeof MEASURED_KERNELS;
+    }
+  }
+  return undefined;
+}
+
+/** Why no device computes an op, whatever it costs; undefined where one may. */
+export function notForDevices(op: MergeOp): string | undefined {
+  if (op.inputs.length === 0) return "made without an input";
+  if (measuredKernel(op.kernel) === undefined) return "copied: nothing is computed";
+  if (elementCount(op.shape) === 0) return "empty";
+  if (op.inputs.some(({ view }) => (view.patches ?? []).length > 0)) return "adapters are applied on the CPU";
+  const gathers = op.inputs.flatMap(({ gather }) => gather ?? []);
+  const mixed = (pieces: (typeof gathers)[number]["pieces"]) =>
+    new Set(pieces.map(({ view }) => view.dtype)).size !== 1;
+  if (gathers.some((gather) => gatherCounts(gather).means > 0 || mixed(gather.pieces))) {
+    return "means of rows are made on the CPU";
+  }
+  return undefined;
+}
+
+export interface Estimate {
+  /** Seconds. */
+  cpu: number;
+  device: number;
+}
+
+/**
+ * @param memory bytes of the device's memory that the op may take.
+ * @returns undefined where its kernel was not measured.
+ */
+export function estimate(op: MergeOp, rates: Rates, memory: number): Estimate | undefined {
+  const kernel = measuredKernel(op.kernel);
+  const cpu = kernel && rates.cpu[kernel];
+  const device = kernel && rates.device[kernel];
+  if (kernel === undefined || !cpu || !device) return undefined;
+  const written = elementCount(op.shape) * DTYPE_BYTES[op.dtype];
+  const read = op.inputs.reduce((sum, { view }) => sum + elementCount(op.shape) * DTYPE_BYTES[view.dtype], 0);
+  const fits = read + written <= memory;
+  const uploads = fits ? 1 : PASSES[kernel];
+  const transfer = Math.max((uploads * read) / Math.min(rates.upload, rates.read), written / rates.download);
+  return {
+    cpu: (read + written) / cpu,
+    device: rates.overhead + Math.max((read + written) / device, transfer),
+  };
+}
+
+/** A device is taken only where it is faster by more than measurements differ from run to run. */
+const CLEARLY = 0.9;
+
+export function isFasterOnDevice({ cpu, device }: Estimate): boolean {
+  return device < CLEARLY * cpu;
+}

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mergekitDevice } from "../../src/commands/compat/mergekit-request.ts";
+import { deviceRequest } from "../../src/commands/device.ts";
+import { native } from "../../src/native.ts";
+import { MEASURED_KERNELS } from "../../src/run/device-cost.ts";
+import { fingerprintOf, keepRates } from "../../src/run/device-rates.ts";
+import type { DeviceRequest } from "../../src/run/devices.ts";
+import { HOST_LIBRARY, tell } from "../native/host-device.ts";
+import { startIn } from "./start.ts";
+import { writeTinyModels } from "./tiny-models.ts";
+
+let folder = "";
+let library: string | undefined;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-gpu-"));
+  writeTinyModels(folder);
+  library = process.env.SINTER_DEVICE_LIBRARY;
+  process.env.SINTER_DEVICE_LIBRARY = HOST_LIBRARY;
+  tell("devices=2");
+});
+afterAll(() => {
+  tell("");
+  if (library === undefined) delete process.env.SINTER_DEVICE_LIBRARY;
+  else process.env.SINTER_DEVICE_LIBRARY = library;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A command line where `devices` in host memory do what `orders` say. */
+function start(line: string, orders = "") {
+  return startIn(folder, line, {
+    SINTER_DEVICE_LIBRARY: HOST_LIBRARY,
+    SINTER_HOST_DEVICE: orders,
+    XDG_CACHE_HOME: folder,
+  });
+}
+
+const request = (mode: "cuda" | "auto", device: number | "all", more: Partial<DeviceRequest> = {}) => ({
+  mode,
+  device,
+  lowMemory: false,
+  memory: undefined,
+  ...more,
+});
+
+describe("options ask for", () => {
+  const asked = { multiGpu: false, lowCpuMemory: false };
+
+  test.each([
+    [{}, request("auto", 0)],
+    [{ device: "cpu" }, undefined],
+    [{ device: "cuda" }, request("cuda", 0)],
+    [{ device: "cuda:1" }, request("cuda", 1)],
+    [{ device: "auto", multiGpu: true }, request("auto", "all")],
+    [{ multiGpu: true }, request("cuda", "all")],
+    [{ device: "cuda", memoryGpu: 5, lowCpuMemory: true }, request("cuda", 0, { memory: 5, lowMemory: true })],
+  ])("%j", (values, wanted) => expect(deviceRequest({ ...asked, ...values })).toEqual(wanted as DeviceRequest));
+
+  test.each([
+    [{ device: "cuda:1", multiGpu: true }, "--multi-gpu takes all GPUs"],
+    [{ device: "cpu", multiGpu: true }, "--multi-gpu takes all GPUs"],
+    [{ device: "gpu" }, "is no device"],
+    [{ device: "cuda:x" }, "is no device"],
+    [{ device: "xpu" }, "Sinter does not compute on xpu"],
+    [{ device: "cuda:2" }, "there is no device cuda:2"],
+  ])("what is no device, or none that there is: %j", (values, message) => {
+    expect(() => deviceRequest({ ...asked, ...values })).toThrow(message);
+  });
+});
+
+describe("mergekit's options ask for", () => {
+  const none = { cuda: false, gpuRich: false, multiGpu: false, lowCpuMemory: false, device: undefined };
+
+  test.each([
+    [{}, undefined],
+    [{ device: "" }, undefined],
+    [{ cuda: true }, request("cuda", 0)],
+    [{ cuda: true, device: "cpu" }, undefined],
+    [{ device: "auto" }, request("auto", 0)],
+    [{ device: "cuda:1" }, request("cuda", 1)],
+    [{ device: "cuda:1", multiGpu: true }, request("cuda", "all")],
+    [{ multiGpu: true }, request("cuda", "all")],
+    [{ gpuRich: true }, request("cuda", "all", { lowMemory: true })],
+    [{ gpuRich: true, device: "cpu" }, undefined],
+  ])("%j", (values, wanted) => expect(mergekitDevice({ ...none, ...values })).toEqual(wanted as DeviceRequest));
+});
+
+describe("a merge on a GPU", () => {
+  const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
+  const manifest = (name: string) => JSON.parse(readFileSync(join(folder, name, "sinter_manifest.json"), "utf8"));
+
+  test("writes the CPU's bytes, and the manifest says what computed", () => {
+    expect(start("sinter merge linear.yml cpu --device cpu").code).toBe(0);
+    for (const [line, out] of [
+      ["sinter merge linear.yml one --device cuda", "one"],
+      ["sinter merge linear.yml two --multi-gpu --low-cpu-memory --memory-gpu 50M", "two"],
+      ["mergekit-yaml linear.yml three --gpu-rich", "three"],
+    ] as const) {
+      const { code, out: said, err } = start(line, "devices=2");
+      expect([code, err]).toEqual([0, ""]);
+      if (out !== "three") expect(said).toContain(" on cuda:0 (host memory 0)");
+      expect(weights(out).equals(weights("cpu"))).toBe(true);
+      expect(manifest(out).plan).toBe(manifest("cpu").plan);
+      expect(Object.keys(manifest(out).computed_on)[0]).toBe("cuda:0 (host memory 0)");
+    }
+    expect(manifest("cpu").computed_on).toBeUndefined();
+    expect(Object.keys(manifest("two").computed_on)).toContain("cuda:1 (host memory 1)");
+    expect(start("sinter verify one").code).toBe(0);
+  });
+
+  test("that fails is an error without a folder, and a warning where the CPU may go on", () => {
+    const { code, err } = start("sinter merge linear.yml failed --device cuda", "fail=40");
+    expect(code).toBe(1);
+    expect(err).toContain("error: the GPU failed: cuda:0 (host memory 0): failed: told to fail (tensor ");
+    expect(existsSync(join(folder, "failed", "model.safetensors"))).toBe(false);
+    // Measured as it never is: so that auto takes the device for tensors of a few bytes.
+    const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
+    const rates = {
+      read: 1e12,
+      copy: 1,
+      upload: 1e12,
+      download: 1e12,
+      overhead: 1e-12,
+      cpu: every(1),
+      device: every(1e12),
+    };
+    tell("");
+    const fingerprint = fingerprintOf(native().devices(HOST_LIBRARY).devices, native().info().cpus);
+    keepRates({ fingerprint, rates }, { XDG_CACHE_HOME: folder });
+    const warned = start("sinter merge linear.yml warned", "fail=40");
+    expect(warned.code).toBe(0);
+    expect(warned.err).toMatch(
+      /^warning: cuda:0 \(host memory 0\): failed: told to fail: 1 tensor was computed elsewhere/m,
+    );
+    expect(weights("warned").equals(weights("cpu"))).toBe(true);
+    expect(manifest("warned").computed_on.cpu).toBe(1);
+  });
+
+  test("is planned with its reason, and doctor names driver and devices", () => {
+    const { out } = start("sinter plan linear.yml --device cuda:1", "devices=2");
+    expect(out).toMatch(/^device {3}cuda:1 \(host memory 1\): asked for {2}\(\d+ tensors: linear\)$/m);
+    expect(JSON.parse(start("sinter plan linear.yml --json --device cpu").out).devices).toEqual(["CPU: asked for"]);
+    const doctor = start("sinter doctor", "devices=2").out;
+    expect(doctor).toMatch(
+      /^CUDA .*libsinter_host_device\.so, built with CUDA 12\.4, needs driver 525\.60\.13 or newer$/m,
+    );
+    expect(doctor).toMatch(/^cuda:1 .*host memory 1, .* free, compute capability 9\.0, driver for CUDA 12\.4$/m);
+    expect(start("sinter doctor", "absent=no-driver").out).toMatch(/^CUDA +not used: no-driver$/m);
+  });
+});

@@ -1,0 +1,59 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { dirname, join } from "node:path";
+import { native } from "../../src/native.ts";
+
+/** The library for accelerators that works in host memory, of the same build as the addon. */
+export const HOST_LIBRARY = join(
+  process.env.SINTER_ADDON ? dirname(process.env.SINTER_ADDON) : join(import.meta.dir, "../../build/Release"),
+  "libsinter_host_device.so",
+);
+
+const { symbols } = dlopen(HOST_LIBRARY, {
+  sinter_host_device_tell: { args: [FFIType.cstring], returns: FFIType.void },
+  sinter_host_device_count: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.void },
+});
+
+/** Says what the devices are to do from now on, as native/device/host-device.cc lists; counts begin anew. */
+export function tell(text: string): void {
+  symbols.sinter_host_device_tell(Buffer.from(`${text}\0`));
+}
+
+/** What a device did since it was told something. */
+export function counts(device = 0) {
+  const numbers = new BigUint64Array(5);
+  symbols.sinter_host_device_count(device, ptr(numbers));
+  const [memory = 0, pinned = 0, held = 0, calls = 0, passes = 0] = Array.from(numbers, Number);
+  return { memory, pinned, held, calls, passes };
+}
+
+export interface Use {
+  devices?: number[];
+  memory?: number;
+  pinned?: number;
+  strict?: boolean;
+}
+
+/** Runs something while ops may go to devices in host memory that were told `orders`. */
+export async function onDevices<T>(orders: string, use: Use, run: () => Promise<T>): Promise<T> {
+  const addon = native();
+  tell(orders);
+  addon.useDevices({ library: HOST_LIBRARY, devices: [0], pinned: 20_000_000, strict: true, ...use });
+  try {
+    return await run();
+  } finally {
+    await leaveDevices();
+    tell("");
+  }
+}
+
+/** Of several ops a test hears of the first that fails: the others may still be under way. */
+async function leaveDevices(): Promise<void> {
+  for (let left = 500; left > 0; left--) {
+    try {
+      return native().useDevices();
+    } catch {
+      await Bun.sleep(10);
+    }
+  }
+  throw new Error("ops on devices do not end");
+}

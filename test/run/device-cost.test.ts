@@ -1,0 +1,110 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Dtype } from "../../src/model/dtype.ts";
+import { native } from "../../src/native.ts";
+import type { MergeOp, OpInput } from "../../src/plan/types.ts";
+import {
+  estimate,
+  isFasterOnDevice,
+  MEASURED_KERNELS,
+  measuredKernel,
+  notForDevices,
+  PASSES,
+  type Rates,
+} from "../../src/run/device-cost.ts";
+
+const GB = 1e9;
+
+/** A machine whose device computes everything at 40 GB/s and is fed at 20, and whose CPU is slow at what is hard. */
+const RATES: Rates = {
+  read: 30 * GB,
+  copy: 10 * GB,
+  upload: 20 * GB,
+  download: 20 * GB,
+  cpu: { linear: 10 * GB, ties: 4 * GB, della: 1 * GB, slerp: 8 * GB },
+  device: { linear: 40 * GB, ties: 40 * GB, della: 40 * GB, slerp: 40 * GB },
+  overhead: 1e-4,
+};
+
+function op(kernel: string, elements: number, models = 3, change: Partial<OpInput> = {}): MergeOp {
+  const view = { file: "f", offset: 0, dtype: "BF16" as Dtype, shape: [elements] };
+  const inputs = Array.from(
+    { length: models },
+    (_, position): OpInput => ({
+      view,
+      model: "m",
+      tensor: "t",
+      position,
+      ...change,
+    }),
+  );
+  return { tensor: "t", dtype: "BF16", shape: [elements], shard: 0, offset: 0, kernel, inputs, params: [] };
+}
+
+describe("an estimate", () => {
+  test("is bytes over rates: the CPU's, and the slowest of what the device does", () => {
+    // Three inputs and the output: 8 GB.
+    const { cpu, device } = estimate(op("ties", 1e9), RATES, 100 * GB) ?? { cpu: 0, device: 0 };
+    expect(cpu).toBeCloseTo(8 / 4, 9);
+    expect(device).toBeCloseTo(1e-4 + 6 / 20, 9);
+  });
+
+  test("reads inputs again in each pass where they do not fit the device's memory", () => {
+    const whole = estimate(op("ties", 1e9), RATES, 8 * GB)?.device ?? 0;
+    const slices = estimate(op("ties", 1e9), RATES, 8 * GB - 1)?.device ?? 0;
+    expect(slices - 1e-4).toBeCloseTo(PASSES.ties * (whole - 1e-4), 9);
+  });
+
+  test("is none for kernels that were not measured", () => {
+    expect(estimate(op("karcher", 1e6), RATES, GB)).toBeUndefined();
+    expect(estimate(op("copy", 1e6, 1), RATES, GB)).toBeUndefined();
+  });
+
+  test("grows with the tensor, and falls with every rate", () => {
+    const rate = fc.double({ min: 1e6, max: 1e12, noNaN: true });
+    fc.assert(
+      fc.property(rate, rate, rate, rate, fc.integer({ min: 1, max: 1e9 }), (read, upload, cpu, device, elements) => {
+        const rates = { ...RATES, read, upload, cpu: { ties: cpu }, device: { ties: device } };
+        const faster = { ...rates, upload: 2 * upload, device: { ties: 2 * device } };
+        const at = (n: number, given: Rates) => estimate(op("ties", n), given, GB) ?? { cpu: 0, device: 0 };
+        expect(at(2 * elements, rates).device).toBeGreaterThan(at(elements, rates).device);
+        expect(at(2 * elements, rates).cpu).toBeCloseTo(2 * at(elements, rates).cpu, 6);
+        expect(at(elements, faster).device).toBeLessThanOrEqual(at(elements, rates).device);
+      }),
+    );
+  });
+});
+
+test("small tensors stay with the CPU, and so does what it computes as fast", () => {
+  const takes = (one: MergeOp, rates = RATES) => isFasterOnDevice(estimate(one, rates, 10 * GB) as never);
+  expect(takes(op("ties", 1e8))).toBe(true);
+  expect(takes(op("ties", 1000))).toBe(false);
+  expect(takes(op("linear", 1e8))).toBe(true);
+  expect(takes(op("linear", 1e8), { ...RATES, cpu: { linear: 25 * GB } })).toBe(false);
+  // Not by less than measurements differ.
+  expect(isFasterOnDevice({ cpu: 1, device: 0.95 })).toBe(false);
+});
+
+test("what no device computes is named with its reason", () => {
+  const gather = {
+    pieces: [{ view: op("ties", 9).inputs[0]?.view, model: "m", tensor: "t" }],
+    mixes: new Int32Array(),
+  };
+  const rows = (...codes: number[]) => ({ gather: { ...gather, rows: Int32Array.from(codes) } as never });
+  expect(notForDevices(op("ties", 9))).toBeUndefined();
+  expect(notForDevices(op("ties", 9, 3, rows(0, -1, 3)))).toBeUndefined();
+  expect(notForDevices(op("ties", 9, 3, rows(0, -2, 3)))).toBe("means of rows are made on the CPU");
+  expect(notForDevices(op("copy", 9, 1))).toBe("copied: nothing is computed");
+  expect(notForDevices(op("constant", 9, 0))).toBe("made without an input");
+  expect(notForDevices(op("ties", 0))).toBe("empty");
+  const patched = { view: { ...op("ties", 9).inputs[0]?.view, patches: [{}] } as never };
+  expect(notForDevices(op("ties", 9, 3, patched))).toBe("adapters are applied on the CPU");
+});
+
+test("every kernel that merges is measured, or stands in for one that is", () => {
+  const made = ["copy", "assemble", "constant", "literal", "normal", "uniform"];
+  const { kernels } = native().info();
+  expect(kernels.filter((kernel) => measuredKernel(kernel) === undefined).toSorted()).toEqual(made.toSorted());
+  const known = Object.entries(MEASURED_KERNELS).flatMap(([kernel, kin]) => [kernel, ...kin]);
+  expect(known.toSorted()).toEqual(kernels.filter((kernel) => !made.includes(kernel)).toSorted());
+});
