@@ -58,6 +58,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
+                             InstanceMethod("openSolver", &Addon::Guarded<&Addon::OpenSolver>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
@@ -75,6 +76,7 @@ class Addon : public Napi::Addon<Addon> {
       engine_.reset();
       waiter_.stop();
       decompositions_.stop();
+      solver_.reset();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
       watch_->cancelled = true;
@@ -250,8 +252,8 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value GatherRows(const Napi::CallbackInfo& info) {
-    const Napi::Object from = object(info[0]);
-    return gather_rows_of(info.Env(), from, *find(sources_, from.Get("source"), "source"));
+    const KernelSet& kernels = engine_ == nullptr ? best_kernels() : engine_->kernels();
+    return gather_rows_of(info.Env(), object(info[0]), handles(), kernels);
   }
 
   Napi::Value Route(const Napi::CallbackInfo& info) { return route_of(info.Env(), object(info[0])); }
@@ -274,8 +276,19 @@ class Addon : public Napi::Addon<Addon> {
     return report->promise.Promise();
   }
 
+  Napi::Value OpenSolver(const Napi::CallbackInfo& info) {
+    const uint64_t device = whole(info[1], "device");
+    if (device > 1024) bad_argument("device is out of range");
+    solver_ = Cusolver::open(text(info[0], "folder"), static_cast<int>(device));
+    return Napi::String::New(info.Env(), solver_->name());
+  }
+
   Napi::Value Decompose(const Napi::CallbackInfo& info) {
     const auto task = std::make_shared<LowRankTask>(read_low_rank(object(info[0]), handles()));
+    if (object(info[0]).Get("onDevice").ToBoolean()) {
+      if (solver_ == nullptr) bad_argument("no device was opened");
+      task->device = solver_;
+    }
     if (decomposing_ == 0) *cancelled_ = false;
     decomposing_++;
     auto result = std::make_shared<LowRankResult>();
@@ -295,6 +308,7 @@ class Addon : public Napi::Addon<Addon> {
       }
       task->source.reset();
       task->sink.reset();
+      task->device.reset();
       Report(report);
     });
     return report->promise.Promise();
@@ -302,8 +316,7 @@ class Addon : public Napi::Addon<Addon> {
 
   /// Forward passes run one after the other, each on threads of its own.
   Napi::Value Forward(const Napi::CallbackInfo& info) {
-    const auto job =
-        read_forward(object(info[0]), [this](const Napi::Value& handle) { return find(sources_, handle, "source"); });
+    const auto job = read_forward(object(info[0]), handles(), engine().kernels());
     forwards_.push_back(job);
     auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
       forwards_.remove(job);
@@ -460,6 +473,7 @@ class Addon : public Napi::Addon<Addon> {
   std::unique_ptr<Engine> engine_;
   Waiter waiter_;
   JobThreads decompositions_;
+  std::shared_ptr<Cusolver> solver_;
   uint32_t decomposing_ = 0;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   Waiter calculator_;

@@ -1,5 +1,5 @@
 /**
- * `bun scripts/check.ts [--write] [types] [biome] [clang-format]`: static checks, all of them unless some are named.
+ * `bun scripts/check.ts [--write] [types] [site-types] [biome] [clang-format]`: static checks, all of them unless some are named.
  * With `--write` the formatters rewrite files. Exit code 1 where a check fails; a missing clang-format is only said.
  */
 import { readdirSync } from "node:fs";
@@ -10,7 +10,9 @@ import { ROOT } from "./paths.ts";
 const MODULES = join(ROOT, "node_modules");
 
 const CHECKS: Record<string, (write: boolean) => string[] | undefined> = {
-  types: () => [process.execPath, join(MODULES, "typescript", "bin", "tsc"), "--noEmit", "-p", "."],
+  types: () => typesOf("."),
+  // By itself, because browsers have other types, and so has what is highlighted with.
+  "site-types": () => typesOf("scripts/site"),
   biome: (write) => [
     process.execPath,
     join(MODULES, "@biomejs", "biome", "bin", "biome"),
@@ -23,6 +25,10 @@ const CHECKS: Record<string, (write: boolean) => string[] | undefined> = {
     return [program, ...(write ? ["-i"] : ["--dry-run", "--Werror"]), ...nativeSources()];
   },
 };
+
+function typesOf(project: string): string[] {
+  return [process.execPath, join(MODULES, "typescript", "bin", "tsc"), "--noEmit", "-p", project];
+}
 
 function nativeSources(): string[] {
   return ["native", join("test", "fuzz", "native")]

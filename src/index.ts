@@ -1,5 +1,5 @@
 /**
- * Sinter as a library, for Bun: `import { merge, plan } from "sinter"`. docs/library.md has examples.
+ * Sinter as a library, for Bun and Node: `import { merge, plan } from "sinter"`. docs/library.md has examples.
  * What goes wrong is a `SinterError` with every problem that was found; nothing is printed.
  */
 import { basename, resolve } from "node:path";

@@ -39,6 +39,8 @@ export interface NativeFactor {
 /** A change to rows [begin, end) of an input as a matrix of `columns`; native/engine/patch.h says which. */
 export interface NativePatch {
   input: number;
+  /** Which of the pieces that the input's rows are gathered from; undefined: the input is a tensor of its own. */
+  piece?: number | undefined;
   columns: number;
   begin: number;
   end: number;
@@ -67,7 +69,7 @@ export interface NativeGather {
 export interface NativeOp {
   kernel: string;
   inputs: NativeInput[];
-  /** Those of one input follow each other, in the order of their rows. */
+  /** Those of one input or piece follow each other, in the order of their rows. */
   patches?: NativePatch[] | undefined;
   /** Elements of the tensor, its first dimension and its last (1 for a 0-d tensor): what kernels of vectors split by. */
   count: number;
@@ -118,6 +120,8 @@ export interface NativeDecomposition {
   distribute: boolean;
   seed: number;
   threads: number;
+  /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
+  onDevice?: boolean | undefined;
   sink: number;
   /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
   aOffset: number;
@@ -135,6 +139,9 @@ export interface NativeFactors {
   smallest: number;
   /** Power iterations; 0 where the decomposition is exact. */
   iterations: number;
+  /** Whether a device found the subspace; and why not, where it was asked to and could not. */
+  onDevice: boolean;
+  refused?: string;
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
@@ -182,11 +189,15 @@ export interface NativeTransplant {
   offset: number;
 }
 
-/** A stored tensor of floats, row-major. The sizes follow from what it is for. */
+/** A stored tensor of floats. The sizes follow from what it is for. */
 export interface NativeWeight {
   source: number;
   offset: number;
   dtype: Dtype;
+  /** As in `NativeInput`. */
+  layout?: NativeInput["layout"];
+  /** What an adapter changes in it; all of input 0. */
+  patches?: NativePatch[] | undefined;
 }
 
 /** A weight of outputs x inputs, one of each kind; biases and norms are vectors. See native/forward/decoder.h. */
@@ -332,6 +343,13 @@ export interface Addon {
     rows: number;
     thresholds: readonly number[];
   }): Promise<Float64Array>;
+  /**
+   * Opens cuSOLVER for decompositions.
+   * @param folder where its libraries are looked for before the places that the system's loader knows; may be empty.
+   * @param device counted from 0.
+   * @returns versions and device, for people. @throws `NO_SOLVER` where there is none, `SOLVER_FAILED` where it does not open.
+   */
+  openSolver(folder: string, device: number): string;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
@@ -345,17 +363,11 @@ export interface Addon {
   /** @returns by row of the embedding: 1 where it looks trained. `unused`: rows that no token has, or none is used. */
   wellTrained(embedding: NativeRows, head: NativeRows | undefined, unused: Uint32Array): Promise<Uint8Array>;
   /**
-   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts.
+   * Rows of a matrix of floats as float32, row-major, in the order of `ids`. At once: for the rows of a few prompts (a
+   * matrix whose columns an adapter gives lengths is read as a whole).
    * @throws `SOURCE_FAILED` where the file shrank.
    */
-  gatherRows(matrix: {
-    source: number;
-    offset: number;
-    dtype: Dtype;
-    rows: number;
-    columns: number;
-    ids: Int32Array;
-  }): Float32Array;
+  gatherRows(matrix: NativeWeight & { rows: number; columns: number; ids: Int32Array }): Float32Array;
   /**
    * Routing vectors of experts (native/numeric/routing.h): [layers, experts, width] `gates` of norm 1, the `cosines`
    * between those of a layer, [layers, experts, experts], and the `condition` of each layer.
@@ -392,6 +404,8 @@ export interface NativeError extends Error {
     | "LOCKED"
     | "NO_MEMORY"
     | "NO_SPACE"
+    | "NO_SOLVER"
+    | "SOLVER_FAILED"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"
     | "CANCELLED";

@@ -1,6 +1,7 @@
 // What patches need before they can be applied: factors in the work type, and DoRA's norms.
 #pragma once
 
+#include "../engine/gather.h"
 #include "chunks.h"
 #include "reduce.h"
 
@@ -44,7 +45,7 @@ template <class Work, class Use>
 void for_patched_row(const Job& job, const InputPatches& own, const Patch& patch, uint64_t row, const Use& use) {
   Work values[kChunk];
   std::byte strided[kChunk * sizeof(uint64_t)];
-  const InputSpan& span = job.input[own.input];
+  const InputSpan span = own.piece == nullptr ? job.input[own.input] : InputSpan{own.piece->data, own.piece->dtype, 0};
   for (uint64_t column = 0; column < own.columns; column += kChunk) {
     const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(kChunk, own.columns - column));
     widen_chunk(span.dtype, elements_of(span, row * own.columns + column, n, strided), n, values);

@@ -112,7 +112,7 @@ void product_group(const Patch& patch, uint64_t first, uint64_t stride, std::vec
   }
 }
 
-/// Products of rows [first, first + rows), of one input of one op.
+/// Products of rows [first, first + rows), of one input or piece of one op.
 template <class Work>
 struct ProductBlock {
   uint64_t job = 0;
@@ -123,16 +123,17 @@ struct ProductBlock {
 };
 
 template <class Work>
-ProductBlock<Work>& product_block(int input) {
-  thread_local std::vector<ProductBlock<Work>> blocks(kMaxInputs);
-  return blocks[static_cast<size_t>(input)];
+ProductBlock<Work>& product_block(size_t number) {
+  thread_local std::vector<ProductBlock<Work>> blocks;
+  if (blocks.size() <= number) blocks.resize(number + 1);
+  return blocks[number];
 }
 
 /// The products of one row, from the block that holds it: made where the thread has another one.
 template <class Work>
 const Work* block_row(const Job& job, const InputPatches& own, const Patch& patch, uint64_t row) {
   const uint64_t stride = own.stride();
-  ProductBlock<Work>& block = product_block<Work>(own.input);
+  ProductBlock<Work>& block = product_block<Work>(own.number);
   if (block.job != job.id || row < block.first || row >= block.first + block.rows) {
     const uint64_t groups = std::max<uint64_t>(1, 1024 / (stride * kGroupRows));
     const uint64_t height = groups * kGroupRows;
@@ -192,7 +193,7 @@ void scale_segment(const Patch& patch, uint64_t row, uint64_t column, uint32_t n
   }
 }
 
-/// Changes elements [begin, begin + n) of an input. @returns whether one of them is a NaN or an infinity now.
+/// Changes elements [begin, begin + n) of an input or piece. @returns whether one of them is a NaN or an infinity now.
 template <class Work>
 bool apply_patches(const Job& job, const InputPatches& own, uint64_t begin, uint32_t n, Work* to) {
   using Bits = typename BitsOf<Work>::type;

@@ -72,6 +72,7 @@ const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGE
                                                         static_cast<int>(sizeof(kKernels) / sizeof(kKernels[0])),
                                                         has_non_finite,
                                                         add_rows,
+                                                        load_floats,
                                                         make_patch,
                                                         sum_patch_squares,
                                                         magnitude_of};

@@ -47,6 +47,11 @@ unsigned available_cpus() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+uint64_t next_job_id() {
+  static std::atomic<uint64_t> next{1};
+  return next++;
+}
+
 Engine::Engine() : kernels_(&best_kernels()) { start(available_cpus()); }
 
 Engine::~Engine() { stop(); }
@@ -83,8 +88,7 @@ void Engine::configure(unsigned threads, const std::string& target, uint64_t mem
 }
 
 void Engine::submit(std::shared_ptr<Op> op) {
-  static std::atomic<uint64_t> next_id{1};
-  op->job.id = next_id++;
+  op->job.id = next_job_id();
   op->kernels = kernels_;
   for (int i = 0; i < kernels_->count; i++) {
     if (op->kernel_name == kernels_->kernels[i].name) op->kernel = &kernels_->kernels[i];
@@ -389,7 +393,8 @@ void Engine::run_gather_task(Op& op, uint32_t task) {
   for (size_t g = 0; g < op.gathers.size(); g++) {
     const RowGather& gather = *op.gathers[g];
     if (gather.averaged == 0) continue;
-    op.kernels->add_rows(gather, begin, end, op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
+    op.kernels->add_rows(op.job, gather, begin, end,
+                         op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
   }
 }
 

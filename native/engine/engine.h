@@ -116,6 +116,9 @@ class Engine {
   WritePool write_pool_;
 };
 
+/// A number that no other job of the process has.
+uint64_t next_job_id();
+
 /// CPUs that this process may run on.
 unsigned available_cpus();
 

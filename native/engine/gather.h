@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../numeric/dtype.h"
+#include "patch.h"
 
 namespace sinter {
 
@@ -15,6 +16,16 @@ struct RowPiece {
   const std::byte* data;
   Dtype dtype;
   uint64_t rows;
+  /// What is changed in them as they are read; null where nothing is.
+  const InputPatches* patches = nullptr;
+};
+
+/// One row of a piece: where its elements lie, and which row of the piece it is.
+struct GatheredRow {
+  const std::byte* data;
+  Dtype dtype;
+  uint64_t row;
+  const InputPatches* patches;
 };
 
 struct RowGather {
@@ -36,12 +47,12 @@ struct RowGather {
   /// Found before the other passes where it is wanted.
   std::vector<double> mean;
 
-  RowPiece at(int32_t row) const {
+  GatheredRow at(int32_t row) const {
     uint64_t left = static_cast<uint64_t>(row);
     size_t piece = 0;
     while (left >= pieces[piece].rows) left -= pieces[piece++].rows;
     const RowPiece& found = pieces[piece];
-    return {found.data + left * width * element_size(found.dtype), found.dtype, 1};
+    return {found.data + left * width * element_size(found.dtype), found.dtype, left, found.patches};
   }
 };
 

@@ -103,7 +103,9 @@ struct KernelSet {
   /// Whether any element of a float tensor is a NaN or an infinity.
   bool (*has_non_finite)(const std::byte* data, Dtype dtype, uint64_t count);
   /// Adds rows [begin, end) of a gathered input to one sum per column; rows that stand for the mean are left out.
-  void (*add_rows)(const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
+  void (*add_rows)(const Job&, const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
+  /// Elements [begin, end) of an input in float32, its patches applied.
+  void (*load_floats)(const Job&, int input, uint64_t begin, uint64_t end, float* to);
   /// Makes what applying a patch needs, its ratios aside.
   void (*make_patch)(const Job&, const InputPatches&, Patch&);
   /// Sums of squares of the patched rows [begin, end): one for each row, or one for each column.

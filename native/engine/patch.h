@@ -48,9 +48,16 @@ struct Patch {
   std::vector<double> ratio;
 };
 
-/// All patches of one input: in the order of their rows, no row in two of them.
+struct RowPiece;
+
+/// All patches of one input, or of one piece that its rows are gathered from: in the order of their rows, no row in two
+/// of them.
 struct InputPatches {
   int input = 0;
+  /// Owned by the input's gather; null where the input is its own tensor.
+  const RowPiece* piece = nullptr;
+  /// Which of the op's this is.
+  size_t number = 0;
   uint64_t columns = 1;
   std::vector<Patch> patches;
 

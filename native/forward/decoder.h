@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "../engine/patched-tensor.h"
 #include "../io/source.h"
 #include "../linear/gemm.h"
 
@@ -19,14 +20,17 @@ namespace sinter {
 /// A stored tensor, row-major: a matrix, or a vector of one row. Absent where `source` is null.
 struct Weight {
   std::shared_ptr<Source> source;
+  /// Null where the elements do not lie one after another.
   const std::byte* data = nullptr;
   Dtype dtype = Dtype::F32;
   uint64_t rows = 0;
   uint64_t columns = 0;
+  /// Reads the weight where an adapter changes it, or its elements do not lie one after another; else null.
+  std::shared_ptr<PatchedTensor> patched = nullptr;
 
   explicit operator bool() const { return source != nullptr; }
   uint64_t bytes() const { return rows * columns * element_size(dtype); }
-  /// As the right operand of a product: its rows are outputs.
+  /// As the right operand of a product: its rows are outputs. Only of what is read as it is stored.
   Matrix matrix() const { return Matrix::stored(data, dtype, rows, columns, columns).transposed(); }
 };
 
@@ -84,7 +88,8 @@ struct ForwardResult {
 
 /// Runs a batch through a decoder. Throws Failure SOURCE_FAILED where an input file shrank or failed, CANCELLED where
 /// `cancelled` became true. Memory: some (4 width + heads head_size + 2 intermediate) floats a token, scores of 64 tokens
-/// against all a thread, and no weights beyond the packed panels of `gemm`; pages of the files are given back.
+/// against all a thread, and no weights beyond the packed panels of `gemm` (with an adapter: 8 MiB of one, and the
+/// factors of one layer); pages of the files are given back.
 ForwardResult forward(const Decoder& decoder, const Batch& batch, States states, bool log_probabilities, Team& team,
                       const ProductKernels& products, const std::atomic<bool>& cancelled);
 

@@ -16,6 +16,12 @@ constexpr uint64_t kRowsPerTask = 8;
 /// Tokens whose intermediate activations are in memory at a time.
 constexpr uint64_t kMlpRows = 1024;
 
+/// Floats of a weight with an adapter's changes that are in memory at a time: 8 MiB.
+constexpr uint64_t kPatchedFloats = 2 << 20;
+
+/// Those that one task makes: a multiple of the 1024 that are made at once.
+constexpr uint64_t kPatchedTask = 64 << 10;
+
 /// Floats of logits that are in memory at a time: 32 MiB.
 constexpr uint64_t kLogits = 8 << 20;
 
@@ -44,6 +50,7 @@ class Pass {
   }
 
   void embed() {
+    prepare(decoder_.embedding, team_);
     rows([this](uint64_t row) {
       widen_row(decoder_.embedding, static_cast<uint64_t>(batch_.ids[row]), x_.data() + row * decoder_.width);
     });
@@ -51,6 +58,7 @@ class Pass {
   }
 
   void layer(const DecoderLayer& layer) {
+    prepare(layer, team_);
     normalise(layer.attention_norm);
     apply(layer.query, normed_.data(), tokens_, query_.data(), 0.0f);
     apply(layer.key, normed_.data(), tokens_, key_.data(), 0.0f);
@@ -83,19 +91,17 @@ class Pass {
 
   /// Logits of all tokens, some of the vocabulary at a time.
   std::vector<double> log_probabilities(const std::atomic<bool>& cancelled) {
-    normalise(decoder_.norm);
     const Weight& head = decoder_.head;
+    prepare(decoder_.norm, team_);
+    prepare(head, team_);
+    normalise(decoder_.norm);
     const uint64_t chunk = std::clamp<uint64_t>(kLogits / tokens_, 256, 16384);
     std::vector<float> logits(tokens_ * std::min(chunk, head.rows));
     std::vector<double> max(tokens_, -1e300), sum(tokens_, 0.0), own(tokens_, 0.0);
     for (uint64_t begin = 0; begin < head.rows; begin += chunk) {
       if (cancelled) throw Failure("CANCELLED", "cancelled");
       const uint64_t end = std::min(begin + chunk, head.rows), count = end - begin;
-      Weight part = head;
-      part.data += begin * head.columns * element_size(head.dtype);
-      part.rows = count;
-      gemm(team_, Matrix::stored(normed_.data(), tokens_, decoder_.width), part.matrix(), logits.data(), count, 1.0f,
-           0.0f, products_);
+      multiply(Matrix::stored(normed_.data(), tokens_, decoder_.width), head, begin, end, logits.data(), count, 0.0f);
       rows([&](uint64_t row) {
         const float* of_row = logits.data() + row * count;
         loops_.log_sum_exp(of_row, count, max[row], sum[row]);
@@ -130,11 +136,35 @@ class Pass {
     });
   }
 
+  /// out = keep out + the product with rows [begin, end) of a weight, rows of `out` `stride` floats apart.
+  void multiply(const Matrix& in, const Weight& weight, uint64_t begin, uint64_t end, float* out, uint64_t stride,
+                float keep) {
+    const uint64_t columns = weight.columns;
+    if (weight.patched == nullptr) {
+      Weight part = weight;
+      part.data += begin * columns * element_size(weight.dtype);
+      part.rows = end - begin;
+      return gemm(team_, in, part.matrix(), out, stride, 1.0f, keep, products_);
+    }
+    const uint64_t some = std::max<uint64_t>(1, kPatchedFloats / columns);
+    patched_.resize(std::min(some, end - begin) * columns);
+    for (uint64_t row = begin; row < end; row += some) {
+      const uint64_t count = std::min(some, end - row);
+      const uint64_t elements = count * columns;
+      team_.run((elements + kPatchedTask - 1) / kPatchedTask, [&](uint64_t task) {
+        const uint64_t from = task * kPatchedTask;
+        weight.patched->read(row * columns + from, row * columns + std::min(from + kPatchedTask, elements),
+                             patched_.data() + from);
+      });
+      const Matrix part = Matrix::stored(patched_.data(), count, columns).transposed();
+      gemm(team_, in, part, out + (row - begin), stride, 1.0f, keep, products_);
+    }
+  }
+
   /// out = keep out + weight in + bias.
   void apply(const Linear& linear, const float* in, uint64_t count, float* out, float keep) {
     const uint64_t width = linear.weight.rows;
-    gemm(team_, Matrix::stored(in, count, linear.weight.columns), linear.weight.matrix(), out, width, 1.0f, keep,
-         products_);
+    multiply(Matrix::stored(in, count, linear.weight.columns), linear.weight, 0, width, out, width, keep);
     if (!linear.bias) return;
     const std::vector<float> bias = widen(linear.bias);
     team_.run(count, [&](uint64_t row) { loops_.add(out + row * width, bias.data(), width); });
@@ -174,6 +204,8 @@ class Pass {
   RotaryTable rotary_;
   /// The residual stream, tokens x width, and other activations.
   std::vector<float> x_, normed_, query_, key_, value_, gate_, up_;
+  /// Some rows of a weight that an adapter changes.
+  std::vector<float> patched_;
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ void widen_elements(const std::byte* from, uint64_t count, float* out) {
 }
 
 void advise(const Weight& weight, uint64_t begin, uint64_t end, int advice) {
-  if (!weight || begin >= end) return;
+  if (weight.data == nullptr || begin >= end) return;
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uint64_t row_bytes = weight.columns * element_size(weight.dtype);
   const uintptr_t from = (reinterpret_cast<uintptr_t>(weight.data) + begin * row_bytes) / page * page;
@@ -40,9 +40,21 @@ void for_matrices(const DecoderLayer& layer, Use use) {
   }
 }
 
+/// All of them.
+template <class Use>
+void for_weights(const DecoderLayer& layer, Use use) {
+  for_matrices(layer, use);
+  for (const Linear* linear :
+       {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+    use(linear->bias);
+  }
+  for (const Weight* norm : {&layer.attention_norm, &layer.query_norm, &layer.key_norm, &layer.mlp_norm}) use(*norm);
+}
+
 }  // namespace
 
 void widen_row(const Weight& weight, uint64_t row, float* out) {
+  if (weight.patched != nullptr) return weight.patched->read(row * weight.columns, (row + 1) * weight.columns, out);
   const std::byte* from = weight.data + row * weight.columns * element_size(weight.dtype);
   switch (weight.dtype) {
     case Dtype::F64:
@@ -62,26 +74,36 @@ std::vector<float> widen(const Weight& weight) {
   return values;
 }
 
+void prepare(const Weight& weight, Team& team) {
+  if (weight.patched != nullptr) weight.patched->prepare(team);
+}
+
+void prepare(const DecoderLayer& layer, Team& team) {
+  for_weights(layer, [&team](const Weight& weight) { prepare(weight, team); });
+}
+
 void want(const DecoderLayer& layer) {
   for_matrices(layer, [](const Weight& weight) { advise(weight, 0, weight.rows, MADV_WILLNEED); });
 }
 
 void release(const DecoderLayer& layer) {
+  for_weights(layer, [](const Weight& weight) {
+    if (weight.patched != nullptr) weight.patched->release();
+  });
   for_matrices(layer, [](const Weight& weight) { advise(weight, 0, weight.rows, MADV_DONTNEED); });
 }
 
 void release(const Weight& weight, uint64_t begin, uint64_t end) { advise(weight, begin, end, MADV_DONTNEED); }
 
 void check(const Weight& weight) {
+  if (weight.patched != nullptr) weight.patched->check();
   if (weight && weight.source->failed()) {
     throw Failure("SOURCE_FAILED", weight.source->path() + " shrank or failed while it was read");
   }
 }
 
 void check(const DecoderLayer& layer) {
-  for_matrices(layer, [](const Weight& weight) { check(weight); });
-  check(layer.attention_norm);
-  check(layer.mlp_norm);
+  for_weights(layer, [](const Weight& weight) { check(weight); });
 }
 
 }  // namespace sinter

@@ -13,10 +13,14 @@ void widen_row(const Weight& weight, uint64_t row, float* out);
 /// A vector in float32.
 std::vector<float> widen(const Weight& weight);
 
+/// Makes what the weights of a layer need that an adapter changes; `release` gives it back.
+void prepare(const DecoderLayer& layer, Team& team);
+void prepare(const Weight& weight, Team& team);
+
 /// Asks for the bytes of a layer before they are needed: a cold disk works while the cores compute.
 void want(const DecoderLayer& layer);
 
-/// Gives the mapped pages of a layer back. They stay in the system's cache.
+/// Gives the mapped pages of a layer back, and what `prepare` made. They stay in the system's cache.
 void release(const DecoderLayer& layer);
 
 /// The same for rows [begin, end) of a weight.

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "op.h"
 #include "values.h"
 
 namespace sinter {
 namespace {
-
-using FindSource = std::function<std::shared_ptr<Source>(const Napi::Value&)>;
 
 /// Most of any dimension: keeps products of two of them within 64 bits.
 constexpr uint64_t kMostSize = uint64_t{1} << 31;
@@ -21,7 +20,8 @@ uint64_t size_of(const Napi::Value& value, const char* name) {
 /// Reads the weights of one object, each by its name.
 class WeightReader {
  public:
-  WeightReader(const Napi::Object& from, const FindSource& find) : from_(from), find_(find) {}
+  WeightReader(const Napi::Object& from, const Handles& handles, const KernelSet& kernels)
+      : from_(from), handles_(handles), kernels_(kernels) {}
 
   /// A weight of `rows` x `columns`; absent where it may be and is.
   Weight weight(const char* name, uint64_t rows, uint64_t columns, bool optional = false) const {
@@ -33,7 +33,12 @@ class WeightReader {
     if (!is_float(weight.dtype)) bad_argument(std::string(name) + " must be of a float dtype");
     weight.rows = rows;
     weight.columns = columns;
-    weight.source = find_(view.Get("source"));
+    weight.source = handles_.source(view.Get("source"));
+    const bool is_plain = view.Get("layout").IsUndefined();
+    if (!is_plain || !view.Get("patches").IsUndefined()) {
+      weight.patched = std::make_shared<PatchedTensor>(read_tensor(view, rows * columns, handles_), kernels_);
+    }
+    if (!is_plain) return weight;
     const uint64_t offset = whole(view.Get("offset"), "offset");
     check_range(offset, weight.bytes(), weight.source->size(), "source");
     weight.data = weight.source->data() + offset;
@@ -46,11 +51,13 @@ class WeightReader {
 
  private:
   const Napi::Object& from_;
-  const FindSource& find_;
+  const Handles& handles_;
+  const KernelSet& kernels_;
 };
 
-DecoderLayer read_layer(const Decoder& decoder, const Napi::Object& from, const FindSource& find) {
-  const WeightReader read(from, find);
+DecoderLayer read_layer(const Decoder& decoder, const Napi::Object& from, const Handles& handles,
+                        const KernelSet& kernels) {
+  const WeightReader read(from, handles, kernels);
   const uint64_t queries = decoder.heads * decoder.head_size, keys = decoder.key_heads * decoder.head_size;
   DecoderLayer layer;
   layer.attention_norm = read.weight("attentionNorm", 1, decoder.width);
@@ -96,7 +103,7 @@ States states_of(const Napi::Value& value) {
 
 }  // namespace
 
-std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const FindSource& find) {
+std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles& handles, const KernelSet& kernels) {
   auto job = std::make_shared<ForwardJob>();
   Decoder& decoder = job->decoder;
   decoder.width = size_of(from.Get("width"), "width");
@@ -119,12 +126,12 @@ std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const FindSou
 
   job->states = states_of(from.Get("states"));
   job->log_probabilities = from.Get("logProbabilities").ToBoolean();
-  const WeightReader read(from, find);
+  const WeightReader read(from, handles, kernels);
   decoder.embedding = read.weight("embedding", vocabulary, decoder.width);
   if (!from.Get("layers").IsArray()) bad_argument("layers must be a list");
   const Napi::Array layers = from.Get("layers").As<Napi::Array>();
   for (uint32_t i = 0; i < layers.Length(); i++) {
-    decoder.layers.push_back(read_layer(decoder, object(layers.Get(i)), find));
+    decoder.layers.push_back(read_layer(decoder, object(layers.Get(i)), handles, kernels));
   }
   if (job->log_probabilities) {
     decoder.norm = read.weight("norm", 1, decoder.width);

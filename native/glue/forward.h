@@ -4,13 +4,13 @@
 #include <napi.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 
 #include "../forward/decoder.h"
 #include "../io/error.h"
 #include "../io/source.h"
+#include "handles.h"
 
 namespace sinter {
 
@@ -27,10 +27,9 @@ struct ForwardJob {
   void run(unsigned threads, const std::string& target);
 };
 
-/// @param find gives the source of a handle. Throws Failure BAD_ARGUMENT where shapes, handles or ids do not fit together:
+/// @param kernels read the weights that adapters change. Throws Failure BAD_ARGUMENT where shapes, handles or ids do not fit together:
 /// whatever this accepts reads and writes within its bounds.
-std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from,
-                                         const std::function<std::shared_ptr<Source>(const Napi::Value&)>& find);
+std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles& handles, const KernelSet& kernels);
 
 Napi::Value forward_result(Napi::Env env, const ForwardJob& job);
 

@@ -48,7 +48,7 @@ void read_input(const Napi::Object& from, Op& op, int i, const Handles& handles)
   const uint64_t elements = layout == nullptr ? op.job.input_count : std::min(layout->extent(), kMostElements);
   if (!gathers) check_range(offset, elements * element_size(dtype), source->size(), "source");
   if (op.kernel_name != "copy" && !is_float(dtype)) bad_argument("only copy reads integers");
-  op.job.input[i] = {source->data() + offset, dtype, static_cast<uint32_t>(whole(from.Get("stream"), "stream"))};
+  op.job.input[i] = {source->data() + offset, dtype, 0};
   op.job.input[i].layout = std::move(layout);
   op.job.wide |= dtype == Dtype::F64 && op.kernel_name != "copy" && !gathers;
   op.sources.push_back(source);
@@ -62,7 +62,11 @@ void read_inputs(const Napi::Object& from, Op& op, const Handles& handles) {
     bad_argument("an op takes at most " + std::to_string(kMaxInputs) + " inputs");
   }
   op.job.inputs = static_cast<int>(inputs.Length());
-  for (int i = 0; i < op.job.inputs; i++) read_input(object(inputs.Get(static_cast<uint32_t>(i))), op, i, handles);
+  for (int i = 0; i < op.job.inputs; i++) {
+    const Napi::Object input = object(inputs.Get(static_cast<uint32_t>(i)));
+    read_input(input, op, i, handles);
+    op.job.input[i].stream = static_cast<uint32_t>(whole(input.Get("stream"), "stream"));
+  }
   read_gathers(from, op, handles);
   read_patches(from, op, handles);
 }
@@ -109,6 +113,17 @@ std::shared_ptr<Op> read_measurement(const Napi::Object& from, const char* kerne
   const Napi::Value thresholds = from.Get("thresholds");
   if (!thresholds.IsUndefined()) op->job.params = numbers(thresholds);
   read_inputs(from, *op, handles);
+  return op;
+}
+
+std::shared_ptr<Op> read_tensor(const Napi::Object& from, uint64_t count, const Handles& handles) {
+  auto op = std::make_shared<Op>();
+  op->kernel_name = "none";
+  op->job.count = count;
+  op->job.input_count = count;
+  op->job.inputs = 1;
+  read_input(from, *op, 0, handles);
+  read_patches(from, *op, handles);
   return op;
 }
 

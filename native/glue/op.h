@@ -19,6 +19,9 @@ void read_output(const Napi::Object& from, Op& op, const Handles& handles);
 /// An op that only measures its inputs: `compare` and `difference`.
 std::shared_ptr<Op> read_measurement(const Napi::Object& from, const char* kernel, const Handles& handles);
 
+/// A tensor of `count` elements with its layout and patches, to be read outside of ops: an op that is never queued.
+std::shared_ptr<Op> read_tensor(const Napi::Object& from, uint64_t count, const Handles& handles);
+
 /// `NativeResult`.
 Napi::Value result_of(Napi::Env env, const Op& op);
 

@@ -22,12 +22,15 @@ Factor read_factor(const Napi::Object& from, Op& op, uint64_t rows, uint64_t col
   return factor;
 }
 
-Patch read_patch(const Napi::Object& from, Op& op, uint64_t columns, uint64_t after, const Handles& handles) {
+/// @param elements of the input or piece.
+Patch read_patch(const Napi::Object& from, Op& op, const InputPatches& own, uint64_t elements, const Handles& handles) {
+  const uint64_t columns = own.columns;
+  const uint64_t after = own.patches.empty() ? 0 : own.patches.back().end;
   Patch patch{};
   patch.begin = whole(from.Get("begin"), "begin");
   patch.end = whole(from.Get("end"), "end");
   const uint64_t rows = patch.end - patch.begin;
-  if (patch.begin < after || patch.end <= patch.begin || patch.end > op.job.input_count / columns) {
+  if (patch.begin < after || patch.end <= patch.begin || patch.end > elements / columns) {
     bad_argument("rows of a patch must lie in the input, one patch after the other");
   }
   const uint64_t rank = whole(from.Get("rank"), "rank");
@@ -45,6 +48,32 @@ Patch read_patch(const Napi::Object& from, Op& op, uint64_t columns, uint64_t af
   return patch;
 }
 
+/// What patches change: an input, or a piece that its rows are gathered from.
+struct Patched {
+  const RowPiece* piece;
+  const InputPatches** patches;
+  uint64_t elements;
+};
+
+Patched find_patched(const Napi::Object& from, Op& op, uint64_t input) {
+  Job& job = op.job;
+  if (input >= static_cast<uint64_t>(job.inputs)) bad_argument("a patch is of an input that there is not");
+  InputSpan& span = job.input[input];
+  const Napi::Value piece = from.Get("piece");
+  if (span.gather == nullptr) {
+    if (!piece.IsUndefined()) bad_argument("a patch is of a piece, and the input gathers no rows");
+    return {nullptr, &span.patches, job.input_count};
+  }
+  const uint64_t number = whole(piece, "piece");
+  for (const std::unique_ptr<RowGather>& gather : op.gathers) {
+    if (gather.get() != span.gather) continue;
+    if (number >= gather->pieces.size()) break;
+    RowPiece& found = gather->pieces[number];
+    return {&found, &found.patches, found.rows * gather->width};
+  }
+  bad_argument("a patch is of a piece that there is not");
+}
+
 }  // namespace
 
 void read_patches(const Napi::Object& from, Op& op, const Handles& handles) {
@@ -57,22 +86,22 @@ void read_patches(const Napi::Object& from, Op& op, const Handles& handles) {
     const Napi::Object one = object(patches.Get(i));
     const uint64_t input = whole(one.Get("input"), "input");
     const uint64_t columns = whole(one.Get("columns"), "columns");
-    if (input >= static_cast<uint64_t>(job.inputs)) bad_argument("a patch is of an input that there is not");
-    if (columns == 0 || job.input_count % columns != 0) bad_argument("columns of a patch must divide the input");
-    InputSpan& span = job.input[input];
-    if (span.gather != nullptr) bad_argument("gathered rows take no patches");
-    if (span.patches == nullptr) {
-      job.patches.push_back(std::make_unique<InputPatches>());
-      job.patches.back()->input = static_cast<int>(input);
-      job.patches.back()->columns = columns;
-      span.patches = job.patches.back().get();
+    const Patched patched = find_patched(one, op, input);
+    if (columns == 0 || patched.elements % columns != 0) bad_argument("columns of a patch must divide what it changes");
+    if (*patched.patches == nullptr) {
+      auto own = std::make_unique<InputPatches>();
+      own->input = static_cast<int>(input);
+      own->piece = patched.piece;
+      own->number = job.patches.size();
+      own->columns = columns;
+      *patched.patches = own.get();
+      job.patches.push_back(std::move(own));
     }
     InputPatches& own = *job.patches.back();
-    if (own.input != static_cast<int>(input) || own.columns != columns) {
-      bad_argument("patches of one input must follow each other and have the same columns");
+    if (&own != *patched.patches || own.columns != columns) {
+      bad_argument("patches of one input or piece must follow each other and have the same columns");
     }
-    const uint64_t after = own.patches.empty() ? 0 : own.patches.back().end;
-    own.patches.push_back(read_patch(one, op, columns, after, handles));
+    own.patches.push_back(read_patch(one, op, own, patched.elements, handles));
   }
 }
 

@@ -2,8 +2,10 @@
 
 #include <vector>
 
+#include "../engine/patched-tensor.h"
 #include "../numeric/gather.h"
 #include "../numeric/routing.h"
+#include "op.h"
 #include "values.h"
 
 namespace sinter {
@@ -28,7 +30,8 @@ std::vector<uint32_t> indices(const Napi::Value& value, uint64_t below) {
 
 }  // namespace
 
-Napi::Value gather_rows_of(Napi::Env env, const Napi::Object& from, const Source& source) {
+Napi::Value gather_rows_of(Napi::Env env, const Napi::Object& from, const Handles& handles, const KernelSet& kernels) {
+  const std::shared_ptr<Source> source = handles.source(from.Get("source"));
   const uint64_t offset = whole(from.Get("offset"), "offset");
   const Dtype dtype = dtype_of(from.Get("dtype"));
   if (!is_float(dtype)) bad_argument("rows are gathered of floats only");
@@ -36,14 +39,26 @@ Napi::Value gather_rows_of(Napi::Env env, const Napi::Object& from, const Source
   const uint64_t columns = whole(from.Get("columns"), "columns");
   // Their product in bytes stays below 2^63.
   if (rows > UINT32_MAX || columns > (1u << 28)) bad_argument("no matrix is that large");
-  check_range(offset, rows * columns * element_size(dtype), source.size(), "source");
+  const bool is_plain = from.Get("layout").IsUndefined() && from.Get("patches").IsUndefined();
+  if (is_plain) check_range(offset, rows * columns * element_size(dtype), source->size(), "source");
   const Napi::Int32Array ids = int32s(from.Get("ids"), "ids");
   for (size_t i = 0; i < ids.ElementLength(); i++) {
     if (ids[i] < 0 || static_cast<uint64_t>(ids[i]) >= rows) bad_argument("an id lies beyond the last row");
   }
   Napi::Float32Array out = Napi::Float32Array::New(env, ids.ElementLength() * columns);
-  gather_rows(source.data() + offset, dtype, columns, ids.Data(), ids.ElementLength(), out.Data());
-  if (source.failed()) throw Failure("SOURCE_FAILED", source.path() + " shrank or failed while it was read", 0);
+  if (is_plain) {
+    gather_rows(source->data() + offset, dtype, columns, ids.Data(), ids.ElementLength(), out.Data());
+    if (source->failed()) throw Failure("SOURCE_FAILED", source->path() + " shrank or failed while it was read", 0);
+    return out;
+  }
+  PatchedTensor tensor(read_tensor(from, rows * columns, handles), kernels);
+  Team team(1);
+  tensor.prepare(team);
+  for (size_t i = 0; i < ids.ElementLength(); i++) {
+    const uint64_t first = static_cast<uint64_t>(ids[i]) * columns;
+    tensor.read(first, first + columns, out.Data() + i * columns);
+  }
+  tensor.check();
   return out;
 }
 

@@ -3,12 +3,13 @@
 
 #include <napi.h>
 
-#include "../io/source.h"
+#include "../engine/kernel.h"
+#include "handles.h"
 
 namespace sinter {
 
 /// `gatherRows` of src/native.ts. Throws Failure BAD_ARGUMENT and SOURCE_FAILED.
-Napi::Value gather_rows_of(Napi::Env env, const Napi::Object& from, const Source& source);
+Napi::Value gather_rows_of(Napi::Env env, const Napi::Object& from, const Handles& handles, const KernelSet& kernels);
 
 /// `route` of src/native.ts. Throws Failure BAD_ARGUMENT.
 Napi::Value route_of(Napi::Env env, const Napi::Object& from);

@@ -1,34 +1,55 @@
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { NapiCli } from "@napi-rs/cli";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
-import { ARCHITECTURES, type Architecture, platformPackage, VERSION } from "./paths.ts";
+import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
+import { ARCHITECTURES, type Architecture, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
+
+/** One file for both runtimes; no other is promised to work. */
+const LIBRARY = { types: "./lib/types/index.d.ts", bun: "./lib/index.js", node: "./lib/index.js" };
 
 /** What both packages say of themselves. */
 const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
 
-/** Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter. */
-export function layPlatformPackage(
+/**
+ * Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter.
+ * The manifest is @napi-rs/cli's, of the targets in package.json, so that names, `os`, `cpu` and `libc` are what package
+ * managers and bundlers know of addons.
+ */
+export async function layPlatformPackage(
   folder: string,
   executable: string,
   addon: string,
   architecture: Architecture,
-): void {
-  copyProgram(executable, join(folder, "bin", "sinter"));
-  copyProgram(addon, join(folder, "sinter.node"));
+): Promise<void> {
+  // All in one folder: the addon and the executable look for the library for GPUs beside themselves.
+  const cuda = cudaLibrary(architecture);
+  const { engines: _, ...manifest } = await conventionalManifest(`${folder}-names`, architecture);
+  copyProgram(executable, join(folder, "sinter"));
+  if (cuda !== undefined) copyProgram(cuda, join(folder, CUDA_LIBRARY));
+  copyProgram(addon, join(folder, manifest.main));
   copyInto(folder, "LICENSE");
   writeManifest(folder, {
-    ...ABOUT,
-    name: platformPackage(architecture),
+    ...manifest,
     description: `The native parts of sinter for Linux on ${architecture}, with glibc`,
-    os: ["linux"],
-    cpu: [architecture],
-    libc: ["glibc"],
-    main: "sinter.node",
-    files: ["bin", "sinter.node"],
+    files: [...manifest.files, "sinter", ...(cuda === undefined ? [] : [CUDA_LIBRARY])],
   });
+}
+
+/** @param scratch a folder for @napi-rs/cli, which reads package.json and writes below it. */
+async function conventionalManifest(
+  scratch: string,
+  architecture: Architecture,
+): Promise<{ main: string; files: string[]; engines?: object }> {
+  mkdirSync(scratch);
+  writeManifest(scratch, pkg);
+  await new NapiCli().createNpmDirs({ cwd: scratch, npmDir: "npm" });
+  const made = readFileSync(join(scratch, "npm", platformName(architecture), "package.json"), "utf8");
+  rmSync(scratch, { recursive: true });
+  return JSON.parse(made);
 }
 
 /**
@@ -46,16 +67,15 @@ export async function layMainPackage(folder: string, tree: string): Promise<void
     name: pkg.name,
     type: "module",
     bin: pkg.bin,
-    exports: { ".": { types: "./lib/types/index.d.ts", bun: "./lib/index.js" }, "./package.json": "./package.json" },
+    exports: { ".": LIBRARY, "./package.json": "./package.json" },
     files: ["bin", "lib", "architectures", "schemas", ...documents],
-    engines: pkg.engines,
     optionalDependencies: Object.fromEntries(ARCHITECTURES.map((one) => [platformPackage(one), VERSION])),
   });
 }
 
-/** One module beside its declarations. The addon stays outside, in the platform's package. */
+/** One module for Bun and Node beside its declarations. The addon stays outside, in the platform's package. */
 async function bundleLibrary(lib: string, tree: string): Promise<void> {
-  const shape = ["--target=bun", "--format=esm", "--minify-whitespace", "--external=*.node"];
+  const shape = ["--target=node", "--format=esm", "--minify-whitespace", "--external=*.node"];
   await run([process.execPath, "build", "src/index.ts", ...shape, "--outfile", join(lib, "index.js")], tree);
   const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const project = join(lib, "tsconfig.json");

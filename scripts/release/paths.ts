@@ -11,7 +11,12 @@ export const DIST = join(ROOT, "dist");
 export const ARCHITECTURES = ["x64", "arm64"] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 
+/** A platform's name, as @napi-rs/cli and what loads addons call it. */
+export function platformName(architecture: Architecture): string {
+  return `linux-${architecture}-gnu`;
+}
+
 /** The package with the native parts for a processor: `src/native.ts` looks for it by this name. */
 export function platformPackage(architecture: Architecture): string {
-  return `sinter-linux-${architecture}-gnu`;
+  return `${pkg.name}-${platformName(architecture)}`;
 }

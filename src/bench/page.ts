@@ -1,7 +1,7 @@
 import { type BarChart, barChart } from "../report/bar-chart.ts";
 import { cosineText, normText, rateText, secondsText, shareText } from "../report/figures.ts";
 import { shortNames } from "../report/names.ts";
-import { type Figure, renderPage } from "../report/page.ts";
+import { type Chart, renderPage, type Section } from "../report/page.ts";
 import { formatBytes } from "../run/units.ts";
 import { benchNotes, total } from "./table.ts";
 import { type BenchResult, type Effect, gigabytesPerSecond } from "./types.ts";
@@ -17,7 +17,7 @@ export function benchPage(result: BenchResult): string {
   const names = shortNames(result.models);
   const models: Row[] = result.modelEffects.map(({ effects }, i) => ({ name: names[i] ?? "", effects }));
   const methods: Row[] = result.measured.map(({ method, effects }) => ({ name: method, effects }));
-  const figures = [
+  const sections = [
     speed(result),
     change([...models, ...methods]),
     cosines([...models, ...methods], names),
@@ -28,22 +28,22 @@ export function benchPage(result: BenchResult): string {
   return renderPage({
     title: "Merge methods compared",
     intro: [`Models: ${result.models.join(", ")}. Base: ${result.base ?? "none"}.`, ...benchNotes(result)],
-    figures,
-    lists: [
+    sections: [
+      ...sections,
       ...(skipped.length === 0 ? [] : [{ title: "Skipped", items: skipped }]),
       { title: "Recipes", items: result.measured.map(({ recipe }) => JSON.stringify(recipe)) },
     ],
   });
 }
 
-function speed({ measured }: BenchResult): Figure {
+function speed({ measured }: BenchResult): Section {
   const chart = (
     title: string,
     value: (row: (typeof measured)[number]) => number,
     text: (value: number) => string,
   ) => ({
     caption: title,
-    svg: barChart({
+    drawing: barChart({
       title: `${title} by method`,
       series: [title],
       groups: measured.map((row) => ({ label: row.method, bars: [{ value: value(row), text: text(value(row)) }] })),
@@ -53,20 +53,22 @@ function speed({ measured }: BenchResult): Figure {
     title: "Speed",
     text: "A whole merge, from the first input to the finished folder. GB/s counts bytes read and written.",
     charts: [chart("Seconds", (row) => row.seconds, secondsText), chart("GB/s", gigabytesPerSecond, rateText)],
-    head: ["Method", "Device", "Seconds", "Every run", "GB/s", "Read", "Written"],
-    rows: measured.map((row) => [
-      row.method,
-      row.device,
-      secondsText(row.seconds),
-      row.runs.map(secondsText).join(", "),
-      rateText(gigabytesPerSecond(row)),
-      formatBytes(row.bytesRead),
-      formatBytes(row.bytesWritten),
-    ]),
+    table: {
+      head: ["Method", "Device", "Seconds", "Every run", "GB/s", "Read", "Written"],
+      rows: measured.map((row) => [
+        row.method,
+        row.device,
+        secondsText(row.seconds),
+        row.runs.map(secondsText).join(", "),
+        rateText(gigabytesPerSecond(row)),
+        formatBytes(row.bytesRead),
+        formatBytes(row.bytesWritten),
+      ]),
+    },
   };
 }
 
-function change(rows: readonly Row[]): Figure {
+function change(rows: readonly Row[]): Section {
   const relative = (effect: Effect) => effect.relativeChange;
   return {
     title: "Size of the change",
@@ -74,16 +76,18 @@ function change(rows: readonly Row[]): Figure {
       "Norm of the difference from the reference, as a share of the reference's own norm; for the models, too. The table " +
       "ends with the norm itself.",
     charts: byPart(rows, "Relative change", [{ name: "", value: relative }], shareText),
-    head: ["", ...partNames(rows), "norm"],
-    rows: rows.map(({ name, effects }) => [
-      name,
-      ...effects.map((effect) => shareText(effect.relativeChange)),
-      normText(total(effects).changeNorm),
-    ]),
+    table: {
+      head: ["Model or method", ...partNames(rows), "norm"],
+      rows: rows.map(({ name, effects }) => [
+        name,
+        ...effects.map((effect) => shareText(effect.relativeChange)),
+        normText(total(effects).changeNorm),
+      ]),
+    },
   };
 }
 
-function cosines(rows: readonly Row[], models: readonly string[]): Figure {
+function cosines(rows: readonly Row[], models: readonly string[]): Section {
   const series = models.map((name, i) => ({ name, value: (effect: Effect) => effect.cosines[i] ?? Number.NaN }));
   return {
     title: "Direction of the change",
@@ -91,25 +95,29 @@ function cosines(rows: readonly Row[], models: readonly string[]): Figure {
       "Cosine between the output's difference from the reference and each model's: 1 is the same direction, 0 a right " +
       "angle. The table has the models in the order of the legend.",
     charts: byPart(rows, "Cosine", series, cosineText),
-    head: ["", ...partNames(rows)],
-    rows: rows.map(({ name, effects }) => [
-      name,
-      ...effects.map((effect) => effect.cosines.map(cosineText).join("  ")),
-    ]),
+    table: {
+      head: ["Model or method", ...partNames(rows)],
+      rows: rows.map(({ name, effects }) => [
+        name,
+        ...effects.map((effect) => effect.cosines.map(cosineText).join("  ")),
+      ]),
+    },
   };
 }
 
-function density(rows: readonly Row[]): Figure {
+function density(rows: readonly Row[]): Section {
   return {
     title: "Density of the change",
     text: "Share of the elements that differ from the reference at all.",
     charts: byPart(rows, "Density", [{ name: "", value: (effect) => effect.density }], shareText),
-    head: ["", ...partNames(rows)],
-    rows: rows.map(({ name, effects }) => [name, ...effects.map((effect) => shareText(effect.density))]),
+    table: {
+      head: ["Model or method", ...partNames(rows)],
+      rows: rows.map(({ name, effects }) => [name, ...effects.map((effect) => shareText(effect.density))]),
+    },
   };
 }
 
-function conflicts({ effects }: Row): Figure {
+function conflicts({ effects }: Row): Section {
   const chart: BarChart = {
     title: "Sign conflicts by part",
     series: ["share"],
@@ -123,9 +131,11 @@ function conflicts({ effects }: Row): Figure {
     text:
       "Of the elements that some model changed, the share in which two models went in opposite directions. It is a " +
       "property of the models, the same for every method.",
-    charts: [{ svg: barChart(chart) }],
-    head: ["Part", "Sign conflicts", "Elements"],
-    rows: effects.map(({ part, signConflicts, elements }) => [part, shareText(signConflicts), String(elements)]),
+    charts: [{ drawing: barChart(chart) }],
+    table: {
+      head: ["Part", "Sign conflicts", "Elements"],
+      rows: effects.map(({ part, signConflicts, elements }) => [part, shareText(signConflicts), String(elements)]),
+    },
   };
 }
 
@@ -135,7 +145,7 @@ function byPart(
   what: string,
   series: readonly { name: string; value: (effect: Effect) => number }[],
   text: (value: number) => string,
-): Figure["charts"] {
+): Chart[] {
   const parts = partNames(rows);
   return parts.toSpliced(0, 0, ...parts.splice(-1)).map((part) => {
     const groups = rows.map(({ name, effects }) => {
@@ -145,7 +155,7 @@ function byPart(
     });
     return {
       caption: part,
-      svg: barChart({ title: `${what}, ${part}`, series: series.map(({ name }) => name), groups }),
+      drawing: barChart({ title: `${what}, ${part}`, series: series.map(({ name }) => name), groups }),
     };
   });
 }

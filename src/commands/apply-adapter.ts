@@ -4,6 +4,7 @@ import type { Report } from "../errors.ts";
 import { type FloatDtype, torchName } from "../model/dtype.ts";
 import { formatModelPath, type ModelRef } from "../model/ref.ts";
 import { buildPlan } from "../plan/build.ts";
+import { buildRawPlan } from "../plan/raw.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 
 /** The recipe that writes a model as it is with its adapter. @param dtype undefined: the model's own. */
@@ -19,15 +20,20 @@ export function appliedRecipe(ref: ModelRef, dtype: FloatDtype | undefined, repo
   return readMergeConfig(`${lines.join("\n")}\n`, "adapter.yml", { strict: true }, report);
 }
 
-/** A plan of that recipe. @throws SinterError with everything that is wrong. */
+/**
+ * A plan of that recipe. @param raw the model's tensors go by their names, and nothing but them is written. @throws SinterError
+ * with everything that is wrong.
+ */
 export function planApplied(
   ref: ModelRef,
   dtype: FloatDtype | undefined,
   options: MergeOptions,
   name: string,
   report: Report,
+  raw = false,
 ): MergePlan {
-  const plan = buildPlan(appliedRecipe(ref, dtype, report), options, name, report);
+  const recipe = appliedRecipe(ref, dtype, report);
+  const plan = raw ? buildRawPlan(recipe, options, "all", report) : buildPlan(recipe, options, name, report);
   report.throwIfErrors();
   return plan;
 }

@@ -2,13 +2,24 @@ import { Report } from "../errors.ts";
 import { type ExtractRequest, prepareExtraction, runExtraction } from "../extract/extract.ts";
 import { summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
+import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
-import { print, printProblems } from "./terminal.ts";
+import type { LoraCache } from "./lora-cache.ts";
+import { shownProgress } from "./progress.ts";
+import { openSolver } from "./solver.ts";
+import { printProblems, printSummary } from "./terminal.ts";
+
+/** Where an extraction finds its models' adapters applied, and where it computes. */
+export interface ExtractPlaces {
+  /** Where models that have adapters are written with them first; undefined: nowhere. */
+  loraCache?: LoraCache | undefined;
+  /** The device that decomposes, counted from 0; undefined: the CPU. */
+  device?: number | undefined;
+}
 
 /** How an extraction talks. */
 export interface ExtractMessages {
@@ -18,11 +29,15 @@ export interface ExtractMessages {
   verbose: boolean;
 }
 
-/** Extracts an adapter, and prints what it keeps. @returns the exit code. @throws SinterError */
+/**
+ * Extracts an adapter, and prints what it keeps.
+ * @param loraCache where models that have adapters are written with them first, if anywhere. @returns the exit code. @throws SinterError
+ */
 export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
+  { loraCache, device }: ExtractPlaces = {},
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -37,21 +52,27 @@ export async function executeExtract(
       policy,
       report,
     );
-    prepared = prepareExtraction(request, report);
+    const cached = {
+      loraCache,
+      options: { ...DEFAULT_OPTIONS, cacheDir: request.cacheDir, architectures: request.architectures },
+      engine,
+    };
+    const open = loraCache && (await (await import("./lora-cache.ts")).openThroughCache(refs, cached));
+    prepared = prepareExtraction(request, report, open);
   } finally {
     printProblems("warning", report.warnings);
   }
   const addon = loadAddon(engine);
-  const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
-  const { summary, result } = await withSignals((signal) =>
-    runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+  const solver = device === undefined ? undefined : openSolver(addon, device);
+  const events = shownProgress(messages.quiet);
+  const { summary, result } = await withSignals(
+    (signal) => runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
+    "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);
   const seconds = (performance.now() - start) / 1000;
-  if (messages.json) await print(`${JSON.stringify({ folder: result.folder, seconds, ...summary }, undefined, 2)}\n`);
-  else if (!messages.quiet) {
-    const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
-    await print(summaryText(summary, messages.verbose) + written);
-  }
+  const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
+  const text = messages.quiet ? "" : summaryText(summary, messages.verbose) + written;
+  await printSummary({ folder: result.folder, seconds, ...summary }, text, messages.json);
   return 0;
 }

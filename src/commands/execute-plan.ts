@@ -20,6 +20,8 @@ export interface PlanRequest extends PlanSource {
   /** Bytes of scratch that merge would get beyond what is free. */
   memory: number;
   ops: boolean;
+  /** No progress of downloads. */
+  quiet?: boolean | undefined;
   json: boolean;
 }
 
@@ -31,7 +33,7 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const check = (into: Report) => {
       if (out !== undefined) checkOutput(out, force, into);
     };
-    const models = { download: request.download ?? false, quiet: request.json, check };
+    const models = { download: request.download ?? false, quiet: request.json || request.quiet === true, check };
     const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;

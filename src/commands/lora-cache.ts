@@ -1,15 +1,18 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Report } from "../errors.ts";
-import { openReference } from "../lora/open.ts";
+import { crc32 } from "../hash.ts";
+import { type OpenNamed, openRawReference, openReference } from "../lora/open.ts";
 import type { FloatDtype } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
+import { openRawModel } from "../model/raw.ts";
 import { formatModelPath, formatModelRef, type ModelPath, type ModelRef } from "../model/ref.ts";
 import type { Addon } from "../native.ts";
-import type { OpenModel } from "../plan/models.ts";
 import type { MergeOptions } from "../plan/types.ts";
 import { runPlan } from "../run/run.ts";
+import { withSignals } from "../run/signals.ts";
 import { planApplied } from "./apply-adapter.ts";
+import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { printProblems } from "./terminal.ts";
 
 /** Where models with their adapters applied are kept, and in which dtype; undefined: the model's own. */
@@ -19,40 +22,64 @@ export interface LoraCache {
 }
 
 /**
- * Writes every model that has an adapter into the cache, unless it is there, and opens it from there.
- * @returns how a plan opens its models.
+ * Writes every model that has an adapter into the cache that was asked for, unless it is there.
+ * @param raw the models are tensors that go by their names.
+ * @returns how models are opened: those from there; undefined where nothing is cached.
  */
-export async function fillLoraCache(
+export async function openThroughCache(
+  refs: readonly ModelRef[],
+  {
+    loraCache,
+    options,
+    engine,
+  }: { loraCache?: LoraCache | undefined; options: MergeOptions } & Pick<RunRequest, "engine">,
+  raw = false,
+): Promise<OpenNamed | undefined> {
+  const adapted = refs.filter(({ lora }) => lora !== undefined);
+  if (loraCache === undefined || adapted.length === 0) return undefined;
+  const addon = loadAddon(engine);
+  return await withSignals((signal) => fillLoraCache(adapted, loraCache, options, raw, { addon, signal }));
+}
+
+async function fillLoraCache(
   refs: readonly ModelRef[],
   { folder, dtype }: LoraCache,
   options: MergeOptions,
+  raw: boolean,
   { addon, signal }: { addon: Addon; signal: AbortSignal },
-): Promise<OpenModel> {
+): Promise<OpenNamed> {
   const cached = new Map<string, string>();
-  for (const ref of refs.filter(({ lora }) => lora !== undefined)) {
+  for (const ref of refs) {
     const path = join(folder, cacheName(ref));
     cached.set(formatModelRef(ref), path);
-    if (existsSync(join(path, "config.json"))) continue;
+    if (isWhole(path, raw)) continue;
     const report = new Report();
     const kept = { ...options, outShardSize: 5_000_000_000, safeSerialization: true, writeModelCard: false };
-    const plan = planApplied(ref, dtype, kept, basename(path), report);
+    const plan = planApplied(ref, dtype, kept, basename(path), report, raw);
     printProblems("warning", report.warnings);
     const run = { force: true, resume: true, nan: "warn", sync: true, signal } as const;
     await runPlan(plan, path, run, addon, { progress() {} });
   }
   return (named, report) => {
     const path = cached.get(formatModelRef(named.ref));
-    if (path === undefined) return openReference(named, options, report);
+    if (path === undefined) return (raw ? openRawReference : openReference)(named, options, report);
     const { overrideArchitecture } = named.ref;
-    const model = openModel({ ref: { model: { path }, overrideArchitecture }, at: named.at }, options, report);
+    const there = { ref: { model: { path }, overrideArchitecture }, at: named.at };
+    const model = (raw ? openRawModel : openModel)(there, options, report);
     return (
       model && { ...model, ref: named.ref, name: formatModelRef({ model: named.ref.model, lora: named.ref.lora }) }
     );
   };
 }
 
+/** Its weights get their names last. */
+function isWhole(path: string, raw: boolean): boolean {
+  if (!raw) return existsSync(join(path, "config.json"));
+  return ["model.safetensors", "model.safetensors.index.json"].some((name) => existsSync(join(path, name)));
+}
+
 /** As mergekit names it, so that either program finds what the other wrote. */
 function cacheName({ model, lora }: ModelRef): string {
-  const unique = (path: ModelPath) => `${basename(path.path)}_${Bun.hash.crc32(formatModelPath(path))}`;
+  const unique = (path: ModelPath) => `${basename(path.path)}_${crc32(formatModelPath(path))}`;
   return [model, ...(lora === undefined ? [] : [lora])].map(unique).join("_");
 }

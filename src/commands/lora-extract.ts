@@ -4,6 +4,10 @@ import { EXTRACTION_OPTIONS, RANK_OPTIONS } from "./lora-options.ts";
 import { PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
+import { SOLVER_OPTION, solverDevice } from "./solver.ts";
+
+// Decompositions are not gone on with, and take no memory that could be traded.
+const { resume: _, memory: __, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
   rank: {
@@ -43,8 +47,14 @@ const OPTIONS = {
   seed: { ...PLANNING_OPTIONS.seed, doc: "Seed of the random vectors that the decomposition starts from." },
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
-  ...RUN_OPTIONS,
-  threads: { ...RUN_OPTIONS.threads, doc: "Worker threads." },
+  ...RUNNING,
+  force: { ...RUNNING.force, doc: "Replace what the output folder already holds." },
+  threads: { ...RUNNING.threads, doc: "Worker threads." },
+  cpuTarget: {
+    ...RUNNING.cpuTarget,
+    doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64.",
+  },
+  device: SOLVER_OPTION,
   each: {
     kind: "flag",
     name: "each",
@@ -83,7 +93,7 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
-  const running = runRequest(values);
+  const running = runRequest({ ...values, resume: false, memory: 0, device: "cpu" });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,
@@ -110,5 +120,6 @@ async function run(
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each });
+  const places = { device: solverDevice(values.device) };
+  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each }, places);
 }

@@ -1,7 +1,7 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
+import { mergeOptions, PLANNING_OPTIONS, REPORT_OPTION } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { RUN_OPTIONS, resumeOf } from "./run-options.ts";
@@ -21,6 +21,7 @@ const OPTIONS = {
   ...MOE_OPTIONS,
   seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
   ...RUNNING,
+  report: REPORT_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -61,5 +62,6 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     run: { force: values.force, resume: resumeOf(values.resume), nan: values.nan, sync: values.sync },
     engine: { threads: values.threads, target: values.cpuTarget },
     messages: { quiet: values.quiet, json: values.json, plan: false },
+    report: values.report,
   });
 }

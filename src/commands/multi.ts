@@ -27,7 +27,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   ],
   options: OPTIONS,
   examples: [
-    { command: "sinter multi examples/multi.yml -I ./work --out-path ./merged", doc: "All merges, in their order" },
+    {
+      command: "sinter multi examples/programs/multi.yml -I ./work --out-path ./merged",
+      doc: "All merges, in their order",
+    },
     { command: "sinter multi graph.yml -I ./work --out-path ./merged --dry-run", doc: "See first what that will do" },
   ],
   notes: [

@@ -53,7 +53,8 @@ export async function planSource(
   const read = readConfig(config, options.strict, raw !== undefined, report);
   if (raw !== undefined) {
     const { buildRawPlan } = await import("../plan/raw.ts");
-    const plan = buildRawPlan(read, options, raw, report);
+    const open = await prepare(read);
+    const plan = buildRawPlan(read, options, raw, report, open);
     report.throwIfErrors();
     return plan;
   }

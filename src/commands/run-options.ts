@@ -3,6 +3,7 @@ import { refuseDevice } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
 import {
   DEVICE_OPTION,
+  EVENTS_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
   MEMORY_OPTION,
@@ -50,6 +51,7 @@ export const RUN_OPTIONS = {
   device: DEVICE_OPTION,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  events: EVENTS_OPTION,
   sync: {
     kind: "flag",
     name: "sync",

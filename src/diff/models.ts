@@ -6,9 +6,8 @@ import { familiesAgree, isPartOf } from "../architecture/modules.ts";
 import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { openReference } from "../lora/open.ts";
+import { openRawReference, openReference } from "../lora/open.ts";
 import { expandHome } from "../model/hub-cache.ts";
-import { openRawModel } from "../model/raw.ts";
 import type { ModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { settleLayout } from "../plan/model-layout.ts";
@@ -37,7 +36,7 @@ export function openForDiff(
 ): readonly DiffModel[] | undefined {
   const raw = refs.some(isRaw);
   const opened = refs.map((ref) =>
-    raw ? openRawModel({ ref }, options, report) : openReference({ ref }, options, report),
+    raw ? openRawReference({ ref }, options, report) : openReference({ ref }, options, report),
   );
   if (!opened.every((model) => model !== undefined)) return undefined;
   const found = opened as readonly Model[];

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Report } from "../errors.ts";
+import { shortHash } from "../hash.ts";
+import { patchesOfPart, splitsByRow } from "../model/patch.ts";
 import { elementCount } from "../model/types.ts";
 import type { OpInput } from "../plan/types.ts";
 import { hasTokenizer, readTokenizer, VOCABULARY_FILES } from "../tokenizer/read.ts";
@@ -41,8 +43,6 @@ export function readVocabularies(models: readonly DiffModel[]): Vocabularies {
   return { shared: shared.sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0)), notes: [note] };
 }
 
-const PATCHED = "an adapter changes it, and the models' rows are not the same";
-
 /** The pair over the rows that all inputs have: those of tokens in common, else the first ones. */
 export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   const rowsOf = ({ view }: OpInput) => view.shape[0] ?? 0;
@@ -50,13 +50,13 @@ export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   if (shared === undefined) {
     const rows = Math.min(...pair.inputs.map(rowsOf));
     if (pair.inputs.every((input) => rowsOf(input) === rows)) return pair;
-    if (pair.inputs.some(({ view }) => view.patches !== undefined)) return PATCHED;
-    return { ...pair, rows, elements: rows * width, inputs: pair.inputs.map((input) => firstRows(input, rows)) };
+    const first = Int32Array.from({ length: rows }, (_, row) => row);
+    return { ...pair, rows, elements: rows * width, inputs: pair.inputs.map((input) => firstRows(input, first)) };
   }
-  if (pair.inputs.some(({ view }) => view.patches !== undefined)) return PATCHED;
   if (pair.inputs.some(({ view }) => view.strides !== undefined)) return "its rows do not lie one after another";
   const present = shared.filter((ids) => pair.inputs.every((input, i) => (ids[i] as number) < rowsOf(input)));
   const mixes = new Int32Array();
+  if (present.length === 0) return "the models have no token in common";
   const inputs = pair.inputs.map((input, i): OpInput => {
     const rows = Int32Array.from(present, (ids) => ids[i] as number);
     return { ...input, gather: { pieces: [input], rows, mixes } };
@@ -64,15 +64,18 @@ export function alignRows(pair: Pair, { shared }: Vocabularies): Pair | string {
   return { ...pair, rows: present.length, elements: present.length * width, inputs };
 }
 
-function firstRows(input: OpInput, rows: number): OpInput {
-  return { ...input, view: { ...input.view, shape: [rows, ...input.view.shape.slice(1)] } };
+function firstRows(input: OpInput, rows: Int32Array): OpInput {
+  const { view } = input;
+  if (!splitsByRow(view.patches)) return { ...input, gather: { pieces: [input], rows, mixes: new Int32Array() } };
+  const shape = [rows.length, ...view.shape.slice(1)];
+  return { ...input, view: { ...view, shape, patches: patchesOfPart(view.patches, 0, elementCount(shape)) } };
 }
 
 function sameBytes(folders: readonly { dir: string; files: readonly string[] }[]): boolean {
   const texts = folders.map(({ dir, files }) => {
     const name = VOCABULARY_FILES.find((file) => files.includes(file)) ?? "";
     const added = files.includes("added_tokens.json") ? readFileSync(join(dir, "added_tokens.json")) : "";
-    return `${name} ${Bun.hash(readFileSync(join(dir, name)))} ${Bun.hash(added)}`;
+    return `${name} ${shortHash(readFileSync(join(dir, name)))} ${shortHash(added)}`;
   });
   return new Set(texts).size === 1;
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { isFloat } from "../model/dtype.ts";
 import { factorsOf } from "../model/patch.ts";
 import { elementCount, type Model, sideFilePath, type TensorView } from "../model/types.ts";
@@ -61,7 +62,7 @@ export function planOfOps(
     seed,
     models: models.map(({ name }) => name),
     baseModel: models.at(-1)?.name,
-    inputFiles: [...files].map((path) => ({ path, size: known.get(path) ?? Bun.file(path).size })),
+    inputFiles: [...files].map((path) => ({ path, size: known.get(path) ?? statSync(path).size })),
     ops: placed,
     shards: shards.map((shard) => ({ ...shard, file })),
     index: undefined,

@@ -1,6 +1,7 @@
 import { SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
-import type { Addon, NativeForwardResult, NativeLayer, NativeWeight } from "../native.ts";
+import type { Addon, NativeForwardResult, NativeLayer } from "../native.ts";
+import { nativeTensor } from "../run/native-inputs.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Rotary } from "./rotary.ts";
 import type { RunOptions, StateMode } from "./types.ts";
@@ -91,11 +92,7 @@ function joined({ sequences, tokens }: Chunk): Int32Array {
 }
 
 function nativeDecoder({ shape, weights }: Decoder, files: OpenFiles) {
-  const weight = (view: TensorView): NativeWeight => ({
-    source: files.open(view.file),
-    offset: view.offset,
-    dtype: view.dtype,
-  });
+  const weight = (view: TensorView) => nativeTensor(view, (file) => files.open(file));
   const layers = weights.layers.map((layer, index) => {
     const parts = Object.entries(layer).map(([name, view]) => [name, weight(view)]);
     return { ...Object.fromEntries(parts), window: shape.windows[index] as number } as NativeLayer;

@@ -1,7 +1,6 @@
 import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import type { WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 import type { DecoderShape } from "./shape.ts";
@@ -50,7 +49,6 @@ function layerParts({ width, heads, keyHeads, headSize, intermediate }: DecoderS
 export function decoderWeights(forward: ForwardModel, shape: DecoderShape, report: Report): DecoderWeights | undefined {
   const { model, architecture } = forward;
   const before = report.errors.length;
-  let isUnread = false;
   const find = (spec: WeightSpec, sizes: readonly (number | undefined)[]): TensorView | undefined => {
     const found = resolveWeight(spec, model, architecture);
     if (found === undefined) {
@@ -66,13 +64,6 @@ export function decoderWeights(forward: ForwardModel, shape: DecoderShape, repor
     const { view } = found;
     const fits =
       view.shape.length === sizes.length && sizes.every((size, i) => size === undefined || size === view.shape[i]);
-    const unread = notAsStored({ view, tensor: found.name, model: model.name }, "a forward pass");
-    if (unread !== undefined) {
-      // An adapter commonly changes every layer: one tensor says it for all.
-      if (!isUnread) report.error(unread);
-      isUnread = true;
-      return undefined;
-    }
     if (fits && isFloat(view.dtype)) return view;
     report.error({
       code: "forward-tensor",

@@ -1,6 +1,7 @@
 import { type Problem, Report } from "../errors.ts";
 import type { NamedRef } from "../model/attribute.ts";
 import { openModel } from "../model/folder.ts";
+import { openRawModel } from "../model/raw.ts";
 import { formatModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 
@@ -10,13 +11,29 @@ export interface OpenOptions {
   architectures?: string | undefined;
 }
 
+/** A way to open what a configuration names: `openReference`, or one that has adapters applied beforehand. */
+export type OpenNamed = (named: NamedRef, report: Report) => Model | undefined;
+
 /**
  * Opens what a configuration names: a model, with an adapter where one is named (`base+adapter`). The one place where
  * adapters are resolved: what comes after sees a model whose tensors carry patches.
  * @returns undefined where it cannot be used; the report says why, with model and position.
  */
 export function openReference(named: NamedRef, options: OpenOptions, report: Report): Model | undefined {
-  const model = openModel(named, options, report);
+  return withAdapter(named, openModel(named, options, report), options, report);
+}
+
+/** The same for tensors that go by their names: an adapter's modules are found by these. */
+export function openRawReference(named: NamedRef, options: OpenOptions, report: Report): Model | undefined {
+  return withAdapter(named, openRawModel(named, options, report), options, report);
+}
+
+function withAdapter(
+  named: NamedRef,
+  model: Model | undefined,
+  options: OpenOptions,
+  report: Report,
+): Model | undefined {
   if (named.ref.lora === undefined) return model;
   // Most merges have no adapter, and these modules take milliseconds.
   const { openAdapter } = require("./folder.ts") as typeof import("./folder.ts");

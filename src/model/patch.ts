@@ -29,6 +29,11 @@ export function patchesOfPart(
   return found === undefined || found.length === 0 ? undefined : found;
 }
 
+/** Whether the patches of the first rows need no more than these rows: norms of columns are those of all rows. */
+export function splitsByRow(patches: readonly TensorPatch[] | undefined): boolean {
+  return patches?.every(({ magnitude }) => magnitude?.along !== "columns") ?? true;
+}
+
 /** The same changes in rows [from, to) alone. A magnitude along columns goes by the norms of these rows then. */
 function rowsOfPatch(patch: TensorPatch, from: number, to: number): TensorPatch {
   const skipped = from - patch.from;

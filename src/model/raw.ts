@@ -19,7 +19,7 @@ const FILE = /\.(safetensors|bin|pt|pth|ckpt|index\.json)$/;
  * Opens tensors that belong to no model family: a single file (safetensors or PyTorch's), an index of such files, or a
  * folder of them, local or in the Hugging Face cache. Diffusion models, adapters and training checkpoints are merged so,
  * by the tensors' names.
- * @param named the file or folder, and where the configuration names it.
+ * @param named the file or folder, and where the configuration names it; an adapter is another's concern.
  * @param options.cacheDir folder of the cache's `models--…` folders; undefined: the environment's.
  * @returns a model without architecture, its config empty where the folder has no config.json; undefined where the
  *   tensors cannot be used: then the report has at least one error, each with name and position.
@@ -30,15 +30,6 @@ export function openRawModel(
   report: Report,
 ): Model | undefined {
   return readNamed(named, report, (found, name) => {
-    if (named.ref.lora !== undefined) {
-      const hint = "merge the adapter into its model first: sinter lora convert base+adapter OUT";
-      found.error({
-        code: "adapter-of-tensors",
-        message: "tensors without a model's config.json take no adapter",
-        hint,
-      });
-      return undefined;
-    }
     const path = resolve(expandHome(named.ref.model.path));
     if (!existsSync(path) && FILE.test(path)) {
       found.error({

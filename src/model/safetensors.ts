@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { Report } from "../errors.ts";
+import { hasher } from "../hash.ts";
 import type { Dtype } from "./dtype.ts";
 import { JsonError, JsonReader, OPEN_BRACE } from "./json-reader.ts";
 import { type HeaderEntries, type HeaderEntry, readHeaderEntries } from "./safetensors-entries.ts";
@@ -71,7 +72,9 @@ export function parseSafetensorsHeader(
   if (length === undefined) return undefined;
   const dataStart = LENGTH_BYTES + length;
   const text = bytes.subarray(LENGTH_BYTES, dataStart);
-  const key = `${fileSize} ${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
+  const hash = hasher("sha256");
+  hash.update(text);
+  const key = `${fileSize} ${hash.digest("hex")}`;
   const found = new Report();
   const header = known.get(key) ?? readJson(text, found);
   const tensors = header === undefined ? undefined : viewsOf(header, path, dataStart);

@@ -1,8 +1,8 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
-import { notAsStored } from "../model/as-stored.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
+import { nativeTensor } from "../run/native-inputs.ts";
 import { degenerateRouters } from "./degenerate.ts";
 import type { MixtureModels } from "./models.ts";
 import { embeddingOf, type Gates } from "./routers.ts";
@@ -34,8 +34,6 @@ export async function gatesFromPrompts(
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
   const found = embeddingOf(models.base, report);
-  const unread = found && notAsStored({ ...found, tensor: found.name, model: models.base.model.name }, "routing");
-  if (unread !== undefined) report.error({ ...unread, at: models.base.at });
   report.throwIfErrors();
   const embedding = found?.view;
   const { shape } = embedding as TensorView;
@@ -92,13 +90,18 @@ function embeddedTokens(
     positive: tokensOf(positive),
     negative: tokensOf(negative),
   }));
-  const source = addon.openSource(embedding.file).handle;
+  const sources = new Map<string, number>();
+  const open = (file: string) => {
+    const source = sources.get(file) ?? addon.openSource(file).handle;
+    sources.set(file, source);
+    return source;
+  };
   try {
     const [rows = 0, columns = 0] = embedding.shape;
-    const vectors = addon.gatherRows({ source, offset: embedding.offset, dtype: embedding.dtype, rows, columns, ids });
+    const vectors = addon.gatherRows({ ...nativeTensor(embedding, open), rows, columns, ids });
     return { vectors, layers: 1, experts, part: "direction" };
   } finally {
-    addon.close(source);
+    for (const source of sources.values()) addon.close(source);
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { configValue } from "../architecture/config-values.ts";
 import { correspondingModule } from "../architecture/modules.ts";
 import type { Report } from "../errors.ts";
@@ -47,7 +48,7 @@ function numberList(key: string, module: RecipeModule, donor: PlanModel): number
       if (Array.isArray(listed) && listed.includes((source?.start ?? 0) + layer)) list.push(output);
     }
   }
-  return Bun.deepEquals(list, own) ? undefined : list;
+  return isDeepStrictEqual(list, own) ? undefined : list;
 }
 
 /** The list that `key` must hold, from the models that the layers come from; undefined where it stays as it is. */
@@ -71,7 +72,7 @@ function layerList(key: string, module: RecipeModule, donor: PlanModel, report: 
       return values === undefined ? own[Math.min(layer, own.length - 1)] : values[layer];
     });
   });
-  const unchanged = list.length === own.length && list.every((value, i) => Bun.deepEquals(value, own[i]));
+  const unchanged = list.length === own.length && list.every((value, i) => isDeepStrictEqual(value, own[i]));
   return unchanged ? undefined : list;
 }
 

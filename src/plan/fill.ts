@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync } from "node:fs";
+import { type Dirent, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { writeYaml } from "../config/write-yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
@@ -9,6 +9,7 @@ import { someOf } from "./copies.ts";
 import { layOut } from "./layout.ts";
 import type { PlacelessOp } from "./place.ts";
 import { matchNames } from "./prefix.ts";
+import { filesOf } from "./reads.ts";
 import { recipeOptions } from "./recipe.ts";
 import type { MergeOptions, MergePlan, SideFile } from "./types.ts";
 
@@ -29,10 +30,11 @@ export function buildFillPlan(base: Model, part: Model, options: MergeOptions, r
     const view = source === undefined ? own : (part.tensors.get(source) ?? own);
     const from = view === own ? base : part;
     const input = { view, model: from.name, tensor: source ?? tensor, position: from === base ? 0 : 1 };
-    return { tensor, dtype: view.dtype, shape: view.shape, kernel: "copy", inputs: [input], params: [] };
+    const work = view.patches === undefined ? { kernel: "copy", params: [] } : { kernel: "linear", params: [1] };
+    return { tensor, dtype: view.dtype, shape: view.shape, ...work, inputs: [input] };
   });
   const { folderIndexes: _, ...layout } = layOut(ops, options.outShardSize, "safetensors");
-  const files = new Set(ops.flatMap(({ inputs }) => inputs.map(({ view }) => view.file)));
+  const files = new Set(ops.flatMap(({ inputs }) => inputs.flatMap(filesOf)));
   return {
     method: "fill",
     seed: options.seed,
@@ -65,6 +67,14 @@ function check(base: Model, part: Model, sources: ReadonlyMap<string, string>, r
       hint: "the whole comes first, and then its part",
     });
   }
+  if (base.ref.lora !== undefined && !keepsConfig(base)) {
+    report.error({
+      code: "adapter-adds-tokens",
+      message: "the adapter adds tokens to the model, whose config.json and tokenizer would have to change",
+      model: base.name,
+      hint: "write the model with its adapter first (sinter lora convert base+adapter OUT), and name OUT",
+    });
+  }
   const used = new Set(sources.values());
   const left = [...part.tensors.keys()].filter((name) => !used.has(name));
   if (left.length > 0) {
@@ -82,6 +92,12 @@ function check(base: Model, part: Model, sources: ReadonlyMap<string, string>, r
       hint: "the output would not be what its config.json says, and would not load",
     });
   }
+}
+
+/** Whether config.json says of the model with its adapter what it says of the model. */
+function keepsConfig({ dir, config }: Model): boolean {
+  const path = join(dir, "config.json");
+  return !existsSync(path) || Bun.deepEquals(config, JSON.parse(readFileSync(path, "utf8")));
 }
 
 function sameShape(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {

@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Resolution } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { notAsStored } from "../model/as-stored.ts";
 import { isFloat } from "../model/dtype.ts";
-import { patchesOfPart } from "../model/patch.ts";
+import { patchesOfPart, splitsByRow } from "../model/patch.ts";
+import { stridedRows } from "../model/strided-rows.ts";
 import { elementCount } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { OutputTokenizer } from "./output-tokenizer.ts";
@@ -87,7 +88,8 @@ function gatherInput(input: TargetInput, member: number, target: Target, gatheri
   const key = [member, ...matrices.map(({ view }) => view.shape[0])].join(" ");
   const list = lists.get(key) ?? listOf(member, order, matrices, sources);
   lists.set(key, list);
-  if (isPrefix(list.rows) && list.rows.length <= (found.view.shape[0] as number)) {
+  const isCut = isPrefix(list.rows) && list.rows.length <= (found.view.shape[0] as number);
+  if (isCut && splitsByRow(found.view.patches)) {
     const shape = [list.rows.length, ...found.view.shape.slice(1)];
     const view = { ...found.view, shape, patches: patchesOfPart(found.view.patches, 0, elementCount(shape)) };
     return { ...input, found: { ...found, view } };
@@ -97,7 +99,7 @@ function gatherInput(input: TargetInput, member: number, target: Target, gatheri
     tensor: name,
     model: output.members[order[i] as number]?.from.model.name ?? "",
   }));
-  const unread = pieces.flatMap((piece) => notAsStored(piece, "a merge by token") ?? []);
+  const unread = pieces.flatMap((piece) => stridedRows(piece, "a merge by token") ?? []);
   for (const problem of unread) report.error({ ...problem, at: output.members[member]?.from.at });
   if (unread.length > 0) return input;
   return { ...input, gather: { pieces, ...list } };
@@ -127,7 +129,7 @@ function matrixOf(from: PlanModel, target: Target): Resolution | undefined {
 }
 
 function fits(matrix: Resolution | undefined, own: Resolution): boolean {
-  return matrix !== undefined && Bun.deepEquals(matrix.view.shape.slice(1), own.view.shape.slice(1));
+  return matrix !== undefined && isDeepStrictEqual(matrix.view.shape.slice(1), own.view.shape.slice(1));
 }
 
 /** Rows as numbers through all matrices, which stand in `order`. */

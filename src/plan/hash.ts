@@ -1,4 +1,5 @@
 import { basename, dirname } from "node:path";
+import { hasher } from "../hash.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import type { TensorPatch } from "../model/types.ts";
 import type { MergeOp, MergePlan, RowGather } from "./types.ts";
@@ -88,9 +89,15 @@ function writeOp(
 /** No length of a name is negative: what follows an input without gathered rows cannot be taken for this. */
 const GATHERED = -1;
 
+/** No number of a file, nor a number of rows: what follows a piece without patches cannot be taken for this. */
+const PATCHED = -2;
+
 /** SHA-256 in hexadecimal of the index lists as little-endian 32-bit integers, one after the other. */
 export function gatherHash({ rows, mixes }: Pick<RowGather, "rows" | "mixes">): string {
-  return new Bun.CryptoHasher("sha256").update(rows).update(mixes).digest("hex");
+  const hash = hasher("sha256");
+  hash.update(rows);
+  hash.update(mixes);
+  return hash.digest("hex");
 }
 
 function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<string, number>): void {
@@ -101,6 +108,9 @@ function writeGather(writer: Writer, gather: RowGather, files: ReadonlyMap<strin
     writer.number(view.offset);
     writer.number(DTYPES.get(view.dtype) ?? -1);
     writer.list(view.shape);
+    if (view.patches === undefined) continue;
+    writer.list([PATCHED, view.patches.length]);
+    for (const patch of view.patches) writePatch(writer, patch, files);
   }
   writer.number(gather.rows.length);
   writer.name(gatherHash(gather));
@@ -121,8 +131,8 @@ function writePatch(writer: Writer, patch: TensorPatch, files: ReadonlyMap<strin
 const PIECE = 1 << 15;
 
 class Writer {
-  private readonly numberHash = new Bun.CryptoHasher("sha256");
-  private readonly nameHash = new Bun.CryptoHasher("sha256");
+  private readonly numberHash = hasher("sha256");
+  private readonly nameHash = hasher("sha256");
   private readonly numbers = new Float64Array(PIECE);
   private used = 0;
   private names = "";
@@ -151,7 +161,8 @@ class Writer {
 
   digest(): string {
     this.numberHash.update(this.numbers.subarray(0, this.used));
-    const names = this.nameHash.update(this.names).digest();
-    return this.numberHash.update(names).digest("hex");
+    this.nameHash.update(this.names);
+    this.numberHash.update(this.nameHash.digest());
+    return this.numberHash.digest("hex");
   }
 }

@@ -1,9 +1,9 @@
 import type { Architecture } from "../architecture/types.ts";
 import type { InputModel, MergeConfig, NamedModel } from "../config/types.ts";
 import { type Problem, type Report, SinterError } from "../errors.ts";
+import { openRawReference } from "../lora/open.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { isFloat } from "../model/dtype.ts";
-import { openRawModel } from "../model/raw.ts";
 import { formatModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { checkRecipe, inputFiles, totals } from "./build.ts";
@@ -41,7 +41,7 @@ export function buildRawPlan(
   options: MergeOptions,
   tensors: RawTensors,
   report: Report,
-  open: OpenModel = (named, into) => openRawModel(named, { cacheDir: options.cacheDir }, into),
+  open: OpenModel = (named, into) => openRawReference(named, options, into),
 ): MergePlan {
   const method = checkRecipe(config, options, report);
   const inputs = wholeModels(config, report);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Report } from "../errors.ts";
 import { isObject } from "../model/json-file.ts";
 import { textsById } from "../tokenizer/added.ts";
@@ -39,7 +40,7 @@ export function tokenIdEdits(
       if (isObject(entry)) visit(entry, `${prefix}${key}.`);
       if (!ID_KEY.test(key)) continue;
       const changed = Array.isArray(entry) ? entry.map(renumber(key)) : renumber(key)(entry);
-      if (!Bun.deepEquals(changed, entry)) edits.set(prefix + key, changed);
+      if (!isDeepStrictEqual(changed, entry)) edits.set(prefix + key, changed);
     }
   };
   visit(config, "");

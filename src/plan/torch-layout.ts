@@ -1,3 +1,4 @@
+import { crc32 } from "../hash.ts";
 import { DTYPE_BYTES, type Dtype } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { PickleWriter } from "./pickle.ts";
@@ -51,7 +52,7 @@ export function torchLayout(tensors: readonly PlacelessOp[]): FileLayout {
 export function torchShardBytes(plan: MergePlan, shardIndex: number, crcs: readonly number[]): Piece[] {
   const indices = plan.shards[shardIndex]?.ops ?? [];
   const { small, entries, end } = archive(indices.map((index) => plan.ops[index] as PlacelessOp));
-  const checksums = [...small.map(({ bytes }) => Bun.hash.crc32(bytes)), ...crcs];
+  const checksums = [...small.map(({ bytes }) => crc32(bytes)), ...crcs];
   const pieces = entries.flatMap((entry, i): Piece[] => {
     const header = { offset: entry.headerOffset, bytes: localHeader(entry, checksums[i] ?? 0) };
     const content = small[i];

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolveWeight } from "../architecture/resolve.ts";
 import type { Report } from "../errors.ts";
-import { patchesOfPart } from "../model/patch.ts";
+import { patchesOfPart, splitsByRow } from "../model/patch.ts";
 import { elementCount, type Model, sideFilePath, type TensorView } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { Target } from "./targets.ts";
@@ -61,10 +61,16 @@ function changed(rows: number, target: Target, donor: PlanModel): number | undef
   return rows === ownRows(target, donor) ? undefined : rows;
 }
 
-/** The first `rows` rows of every input: row-major tensors start with them. */
+/** The first `rows` rows of every input: row-major tensors start with them. Some patches need all rows to be there. */
 function cut(target: Target, rows: number): Target {
-  const inputs = target.inputs.map((input) => {
+  const inputs = target.inputs.map((input, i) => {
     if (input.found === undefined || !hasRows(input)) return input;
+    if (!splitsByRow(input.found.view.patches)) {
+      const { view, name } = input.found;
+      const piece = { view, tensor: name, model: target.slice.sources[i]?.from.model.name ?? "" };
+      const first = Int32Array.from({ length: rows }, (_, row) => row);
+      return { ...input, gather: { pieces: [piece], rows: first, mixes: new Int32Array() } };
+    }
     const shape = [rows, ...input.found.view.shape.slice(1)];
     const patches = patchesOfPart(input.found.view.patches, 0, elementCount(shape));
     const view: TensorView = { ...input.found.view, shape, patches };

@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { type MultiConfig, nearestMerge } from "../config/multi.ts";
 import type { NamedModel } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
-import { openReference } from "../lora/open.ts";
+import { type OpenNamed, openReference } from "../lora/open.ts";
 import { formatModelRef, type ModelRef } from "../model/ref.ts";
 import type { Model } from "../model/types.ts";
 import { buildPlan } from "../plan/build.ts";
@@ -35,6 +35,7 @@ export interface PlannedMerge {
 /**
  * Plans all merges of a file before any of them is carried out, in an order in which they can be.
  * @param report takes warnings, as do the plans.
+ * @param open how models are opened that none of the merges makes.
  * @throws SinterError with everything that is wrong with the graph, or with the first merge that cannot be planned and all
  *   others that do not depend on it.
  */
@@ -43,11 +44,12 @@ export function planMulti(
   options: MergeOptions,
   folders: MultiFolders,
   report: Report,
+  open: OpenNamed = (named, into) => openReference(named, options, into),
 ): readonly PlannedMerge[] {
   const order = mergeOrder(multi, report);
   const scratch = mkdtempSync(join(tmpdir(), "sinter-plan-"));
   try {
-    const planner = new Planner(multi, options, folders, scratch);
+    const planner = new Planner(multi, options, folders, scratch, open);
     return planner.planAll(order, report);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -59,12 +61,14 @@ class Planner {
   readonly #options: MergeOptions;
   readonly #folders: MultiFolders;
   readonly #scratch: string;
+  readonly #openModel: OpenNamed;
   /** Plans so far, by name, over sketches. */
   readonly #plans = new Map<string, { plan: MergePlan; from: readonly ModelRef[] }>();
   /** Folders by their sketches. */
   readonly #sketches = new Map<string, string>();
 
-  constructor(multi: MultiConfig, options: MergeOptions, folders: MultiFolders, scratch: string) {
+  constructor(multi: MultiConfig, options: MergeOptions, folders: MultiFolders, scratch: string, open: OpenNamed) {
+    this.#openModel = open;
     this.#multi = multi;
     this.#options = options;
     this.#folders = folders;
@@ -146,7 +150,7 @@ class Planner {
 
   #openGiven(named: NamedModel, report: Report): Model | undefined {
     const found = new Report();
-    const model = openReference(named, this.#options, found);
+    const model = this.#openModel(named, found);
     const close = nearestMerge(named.ref.model.path, this.#multi);
     for (const problem of found.errors) {
       const unknown = problem.code === "model-not-found" && close !== undefined;

@@ -6,7 +6,7 @@ import { readMultiConfig } from "../config/multi.ts";
 import { readMergeConfig } from "../config/read.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
-import { openRawModel } from "../model/raw.ts";
+import { openRawReference } from "../lora/open.ts";
 import { buildPlan } from "../plan/build.ts";
 import { buildFillPlan } from "../plan/fill.ts";
 import { buildRawPlan } from "../plan/raw.ts";
@@ -18,7 +18,7 @@ const FILE = "the recipe";
 
 /** Recipes that `replan` reads: those whose plan follows from headers alone. */
 export function canReplan({ program }: Recipe): boolean {
-  return program !== "moe";
+  return program !== "moe" && program !== "transplant";
 }
 
 /**
@@ -53,6 +53,8 @@ export function replan(
       return refill(recipe, all, report);
     case "moe":
       throw new SinterError({ code: "not-yet", message: "a mixture's routers take a forward pass to make again" });
+    case "transplant":
+      throw new SinterError({ code: "not-yet", message: "a transplant's rows take an approximation to make again" });
   }
 }
 
@@ -62,7 +64,7 @@ function refill({ text }: Recipe, options: MergeOptions, report: Report): MergeP
   const fields = root && readFields(root, FILE, ["base_model", "model"], context);
   const [base, part] = (["base_model", "model"] as const).map((name) => {
     const named = fields?.[name] && readModel(fields[name].value, name, context);
-    return named && openRawModel(named, options, report);
+    return named && openRawReference(named, options, report);
   });
   report.throwIfErrors();
   if (base === undefined || part === undefined) {

@@ -6,6 +6,8 @@ export interface Place {
   stack: string;
   layer: number;
   module: string;
+  /** The number of the expert that it belongs to. */
+  expert?: number | undefined;
 }
 
 /** @returns undefined for a tensor outside layers. */
@@ -14,7 +16,8 @@ export function placeOf(tensor: string): Place | undefined {
   if (match === null) return undefined;
   const [, stack = "", layer = "0", rest = ""] = match;
   const module = rest.replace(/(^|\.)\d+(?=\.|$)/g, "$1*").replace(/\.weight$/, "");
-  return { stack, layer: Number(layer), module };
+  const expert = /(?:^|\.)experts\.(\d+)\./.exec(rest)?.[1];
+  return { stack, layer: Number(layer), module, ...(expert === undefined ? {} : { expert: Number(expert) }) };
 }
 
 /** Tensors by layer and module. */
@@ -43,6 +46,30 @@ export function stacksOf(tensors: readonly MeasuredTensor[]): { stacks: Stack[];
     };
   });
   return { stacks, outside };
+}
+
+/** Tensors of a stack by layer and expert. */
+export interface Experts {
+  count: number;
+  at(layer: number, expert: number): readonly MeasuredTensor[];
+}
+
+/** @returns undefined where no layer has experts in tensors of their own. */
+export function expertsOf({ layers, modules, at }: Stack): Experts | undefined {
+  const cells = new Map<string, MeasuredTensor[]>();
+  let count = 0;
+  for (const layer of layers) {
+    for (const tensor of modules.flatMap((module) => at(layer, module))) {
+      const expert = placeOf(tensor.op.tensor)?.expert;
+      if (expert === undefined) continue;
+      count = Math.max(count, expert + 1);
+      const key = `${layer} ${expert}`;
+      const cell = cells.get(key);
+      if (cell === undefined) cells.set(key, [tensor]);
+      else cell.push(tensor);
+    }
+  }
+  return count === 0 ? undefined : { count, at: (layer, expert) => cells.get(`${layer} ${expert}`) ?? [] };
 }
 
 /** Names of all models that some tensor was made of, in the order of their first use. */

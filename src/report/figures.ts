@@ -27,3 +27,8 @@ export function cosineText(cosine: number): string {
   // No "-0.000".
   return (Math.abs(cosine) < 0.0005 ? 0 : cosine).toFixed(3);
 }
+
+/** A share that is more or less than none. */
+export function signedShareText(share: number): string {
+  return share > 0 ? `+${shareText(share)}` : shareText(share);
+}

@@ -1,89 +1,137 @@
+import { cell, text } from "@observablehq/plot";
+import { STEPS } from "./palette.ts";
+import { draw } from "./plot.ts";
 import { escapeXml } from "./xml.ts";
 
-/** A value of a heat map. */
-export interface Cell {
-  value: number;
-  /** As it is written in the table and shown when pointed at. */
-  text: string;
-}
+/** A value of a heat map; NaN where there is no such number. */
+export type Cell = number | undefined;
 
 export interface HeatMap {
   /** What it shows, for those who do not see it. */
   title: string;
+  /** What the columns are numbers of. */
+  unit: string;
+  /** Names from left to right and from top to bottom. */
   columns: readonly string[];
-  /** A cell for each column; undefined where there is none. */
-  rows: readonly { label: string; cells: readonly (Cell | undefined)[] }[];
-  /** `share`: from 0 to the largest value. `signed`: two colours from 0. */
-  scale: "share" | "signed";
-  /** The value of full colour; the largest there is unless given. */
-  top?: number | undefined;
-  /** How the ends of the scale are written. */
+  rows: readonly string[];
+  /** By column, then by row; undefined where there is nothing. */
+  cells: readonly (readonly Cell[])[];
+  scale: ColourScale;
+}
+
+export interface ColourScale {
+  /** `share`: from 0 to `top`. `signed`: two colours from 0, to `-top` and `top`. */
+  kind: "share" | "signed";
+  /** The value of full colour; larger ones have it, too. */
+  top: number;
+  /** How values are written. */
   format: (value: number) => string;
+  /** Whether some values are larger than `top`, and whether some are none. */
+  exceeded: boolean;
+  hasNone: boolean;
 }
 
-/** Units of the drawing: CSS pixels where it is shown at full width. */
-const WIDTH = 640;
-const LABELS = 56;
-/** Room for the last column's name, which leans to the right. */
-const MARGIN = 110;
-const ROW = 16;
-const HEAD = 104;
-const LEGEND = 34;
-/** What a value of nearly nothing is still seen by. */
-const FAINTEST = 0.04;
+/** CSS pixels. Characters are those of a typeface in which all are equally wide. */
+const CHARACTER = 6.7;
+const MOST_CHARACTERS = 32;
+const ROOM = 720;
+const ROW = 18;
+const NARROWEST = 8;
+const WIDEST = 28;
+const FOOT = 34;
+const GAP = 8;
 
-/** A field of coloured cells with a scale below, as an SVG element. Colours come from the page's custom properties. */
-export function heatMap({ title, columns, rows, scale, top: given, format }: HeatMap): string {
-  const values = rows.flatMap(({ cells }) => cells.map((cell) => cell?.value ?? Number.NaN)).filter(Number.isFinite);
-  const top = given ?? Math.max(0, ...values.map(Math.abs));
-  const width = (WIDTH - LABELS - MARGIN) / Math.max(1, columns.length);
-  const heads = columns.map((name, i) => {
-    const x = round(LABELS + (i + 0.5) * width);
-    return `<text class="column" transform="translate(${x} ${HEAD - 6}) rotate(-35)">${escapeXml(fitted(name))}</text>`;
-  });
-  const body = rows.map(({ label, cells }, i) => {
-    const y = HEAD + i * ROW;
-    const drawn = cells.map((cell, j) => drawCell(cell, { x: LABELS + j * width, y, width }, top));
-    return `<text class="label" x="${LABELS - 6}" y="${y + ROW / 2}">${escapeXml(label)}</text>${drawn.join("")}`;
-  });
-  const end = HEAD + rows.length * ROW;
-  const ends = [format(scale === "signed" ? -top : 0), format(top)] as const;
-  const legend = values.length === 0 ? "" : drawLegend(scale, end + 10, ends);
-  return `<svg role="img" aria-label="${escapeXml(title)}" viewBox="0 0 ${WIDTH} ${end + LEGEND}">${heads.join("")}${body.join("")}${legend}</svg>`;
+/**
+ * The scale of several maps that are to be compared. One value that is far beyond all others would leave them without
+ * colour, so it does not count.
+ */
+export function colourScale(
+  kind: ColourScale["kind"],
+  values: readonly number[],
+  format: (value: number) => string,
+  fixedTop?: number,
+): ColourScale {
+  const sizes = values.filter(Number.isFinite).map(Math.abs);
+  const sorted = Float64Array.from(sizes).sort();
+  const most = sorted.at(-1) ?? 0;
+  const usual = sorted[Math.ceil(0.95 * sorted.length) - 1] ?? 0;
+  const top = fixedTop ?? (usual > 0 && most > 4 * usual ? usual : most);
+  return { kind, top, format, exceeded: most > top, hasNone: sizes.length < values.length };
 }
 
-function drawCell(
-  cell: Cell | undefined,
-  { x, y, width }: { x: number; y: number; width: number },
-  top: number,
-): string {
-  if (cell === undefined) return "";
-  const place = `x="${round(x + 0.5)}" y="${y + 0.5}" width="${round(width - 1)}" height="${ROW - 1}"`;
-  const hover = `<title>${escapeXml(cell.text)}</title>`;
-  if (!Number.isFinite(cell.value)) return `<rect class="none" ${place}>${hover}</rect>`;
-  const strength = top === 0 ? 0 : Math.min(1, Math.abs(cell.value) / top);
-  const opacity = cell.value === 0 ? 0 : round(FAINTEST + (1 - FAINTEST) * strength);
-  return `<rect class="cell" style="fill:var(--series-${cell.value < 0 ? 1 : 0});fill-opacity:${opacity}" ${place}>${hover}</rect>`;
+/**
+ * A field of coloured cells, as an SVG element: layers from left to right, so that names stand upright and many maps fit
+ * below each other. Cells stand in the order of `cells`, so that a script finds the figure of each in the table.
+ */
+export function heatMap({ title, unit, columns, rows, cells, scale }: HeatMap): { drawing: string; width: number } {
+  const width = Math.min(WIDEST, Math.max(NARROWEST, Math.floor(ROOM / Math.max(1, columns.length))));
+  const labels = rows.map(fitted);
+  const left = Math.ceil(Math.max(4, ...labels.map((label) => label.length)) * CHARACTER) + GAP;
+  const across = columns.length * width;
+  const data = cells.flatMap((values, x) =>
+    values.flatMap((value, y) => (value === undefined ? [] : [{ x, y, value }])),
+  );
+  const every = tickStep(columns, width);
+  const named = columns.flatMap((name, x) => (x % every === 0 ? [{ x, name }] : []));
+  const whole = left + Math.max(across, unit.length * CHARACTER) + GAP;
+  const drawing = draw({
+    title,
+    width: whole,
+    height: rows.length * ROW + FOOT,
+    marginLeft: left,
+    marginRight: Math.max(GAP, unit.length * CHARACTER + GAP - across),
+    marginTop: 0,
+    marginBottom: FOOT,
+    padding: 0,
+    x: { type: "band", domain: columns.map((_, x) => x), axis: null },
+    y: { type: "band", domain: rows.map((_, y) => y), axis: null },
+    color: { type: "identity" },
+    marks: [
+      cell(data, {
+        x: "x",
+        y: "y",
+        inset: 0.5,
+        fill: ({ value }) => colourOf(value, scale),
+        ...(scale.hasNone ? { stroke: outlineOf, strokeDasharray: "2 2" } : {}),
+      }),
+      text(labels, { y: (_, i) => i, text: String, frameAnchor: "left", textAnchor: "end", dx: -GAP }),
+      text(named, { x: "x", text: "name", frameAnchor: "bottom", lineAnchor: "top", dy: 5 }),
+      text([unit], { text: String, frameAnchor: "bottom-left", lineAnchor: "top", dy: 20 }),
+    ],
+  });
+  return { drawing, width: whole };
 }
 
-/** Steps from one end of the scale to the other, with what the ends stand for. */
-function drawLegend(scale: HeatMap["scale"], y: number, [low, high]: readonly [string, string]): string {
-  const steps = 16;
-  const left = LABELS + 40;
-  const boxes = Array.from({ length: steps }, (_, i) => {
-    const at = scale === "signed" ? (2 * i) / (steps - 1) - 1 : i / (steps - 1);
-    const fill = `fill:var(--series-${at < 0 ? 1 : 0});fill-opacity:${round(Math.abs(at))}`;
-    return `<rect class="step" style="${fill}" x="${left + i * 10}" y="${y}" width="10" height="12"/>`;
-  });
-  const text = (name: string, x: number, content: string) =>
-    `<text class="${name}" x="${x}" y="${y + 6}">${escapeXml(content)}</text>`;
-  return text("label", left - 6, low) + boxes.join("") + text("value", left + steps * 10 + 6, high);
+/** Every how many columns there is room for a name. */
+function tickStep(columns: readonly string[], width: number): number {
+  const needed = Math.max(1, ...columns.map((name) => name.length)) * CHARACTER + 4;
+  const least = Math.ceil(needed / width);
+  return [1, 2, 4, 5, 10, 20, 25, 50].find((step) => step >= least) ?? least;
 }
 
 function fitted(name: string): string {
-  return name.length <= 24 ? name : `…${name.slice(-23)}`;
+  return name.length <= MOST_CHARACTERS ? name : `…${name.slice(1 - MOST_CHARACTERS)}`;
 }
 
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
+function colourOf(value: number, { kind, top }: ColourScale): string {
+  if (!Number.isFinite(value)) return "transparent";
+  const share = top === 0 ? 0 : Math.min(1, Math.max(-1, value / top));
+  return kind === "signed"
+    ? `var(--direction-${Math.round(((share + 1) / 2) * STEPS)})`
+    : `var(--amount-${Math.round(Math.max(0, share) * STEPS)})`;
+}
+
+/** A cell without a number is an outline. */
+function outlineOf({ value }: { value: number }): string {
+  return Number.isFinite(value) ? "none" : "var(--faint)";
+}
+
+/** What the colours mean, as HTML: Plot draws such a key as a picture, which would keep the colours of one scheme. */
+export function colourKey({ kind, top, format, exceeded, hasNone }: ColourScale): string {
+  const high = `${exceeded ? "≥ " : ""}${format(top)}`;
+  const low = kind === "signed" ? `${exceeded ? "≤ " : ""}${format(-top)}` : format(0);
+  const middle = format(kind === "signed" ? 0 : top / 2);
+  const ends = [low, middle, high].map((text) => `<span>${escapeXml(text)}</span>`).join("");
+  const none = hasNone ? '<p class="none">no number</p>' : "";
+  return `<div class="key ${kind}">${none}<div><i></i><p>${ends}</p></div></div>`;
 }

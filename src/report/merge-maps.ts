@@ -1,88 +1,142 @@
-import { cosine, norms, relativeChange, type Stack, signConflicts } from "./cells.ts";
-import { cosineText, shareText } from "./figures.ts";
-import { type HeatMap, heatMap } from "./heat-map.ts";
+import { cosine, expertsOf, norms, relativeChange, type Stack, signConflicts } from "./cells.ts";
+import { cosineText, normText, shareText, signedShareText } from "./figures.ts";
+import { lineChart } from "./line-chart.ts";
+import { gridMaps, stackMaps } from "./maps.ts";
 import type { MeasuredTensor } from "./measure.ts";
-import type { Figure } from "./page.ts";
+import type { Section } from "./page.ts";
 
-type Value = (tensors: readonly MeasuredTensor[]) => number;
-type Colours = Pick<HeatMap, "scale" | "top" | "format">;
-
-/** A map of each kind for one stack of layers. @param labels by model, what it is called. */
-export function stackFigures(
-  stack: Stack,
-  all: readonly MeasuredTensor[],
-  labels: ReadonlyMap<string, string>,
-  base: string | undefined,
-): Figure[] {
-  const map = (title: string, text: string, colours: Colours, value: Value) =>
-    mapFigure(`${title}, ${stack.name}`, text, stack, colours, value);
-  const others = [...labels].filter(([model]) =>
-    all.some(({ inputs }) => inputs.some((one) => one.model === model && !one.isReference)),
-  );
-  const reference = base ?? [...labels.keys()][0] ?? "";
-  return [
-    ...[...labels].map(([model, label]) =>
-      map(
-        `Change against ${label}`,
-        "Norm of the difference between output and input, as a share of the input's norm.",
-        { scale: "share", format: shareText },
-        (tensors) => relativeChange(tensors, model),
-      ),
-    ),
-    ...(all.some(({ others: count }) => count > 1)
-      ? [map("Sign conflicts", CONFLICTS, { scale: "share", format: shareText }, signConflicts)]
-      : []),
-    ...others.map(([model, label]) =>
-      map(`Direction of ${label}`, DIRECTION, { scale: "signed", top: 1, format: cosineText }, (tensors) =>
-        cosine(tensors, model),
-      ),
-    ),
-    map(
-      `Change of the norm against ${labels.get(reference) ?? reference}`,
-      "By how much the norm of the output is larger or smaller than that input's.",
-      { scale: "signed", format: signedShare },
-      (tensors) => {
-        const { input, output } = norms(tensors, reference);
-        return output / input - 1;
-      },
-    ),
-  ];
+/** What the sections on one stack of layers are made with. */
+export interface Labels {
+  /** By model, what it is called. */
+  models: ReadonlyMap<string, string>;
+  /** Behind the title of every section: nothing where there is one stack only. */
+  suffix: string;
+  base: string | undefined;
 }
 
+const CHANGE = "Norm of the difference between output and input, as a share of the input's norm.";
 const CONFLICTS =
   "Of the elements that some input changed, the share in which two inputs went in opposite directions. A property of the " +
   "inputs, the same for every method.";
 const DIRECTION =
   "Cosine between the output's change and this input's: 1 is the same direction, 0 a right angle, -1 the opposite.";
+const NORMS =
+  "By how much the norm of the output is larger or smaller than an input's: by layer, then by layer and module.";
 
-function mapFigure(
-  title: string,
-  text: string,
-  { modules, layers, at }: Stack,
-  colours: Colours,
-  value: Value,
-): Figure {
-  const cells = layers.map((layer) => modules.map((module) => cellOf(at(layer, module), value, colours.format)));
-  const rows = layers.map((layer, i) => ({
-    label: String(layer),
-    cells: (cells[i] ?? []).map((cell, j) => cell && { ...cell, text: `layer ${layer}, ${modules[j]}: ${cell.text}` }),
-  }));
-  return {
-    title,
-    text,
-    charts: [{ svg: heatMap({ title, columns: modules, rows, ...colours }) }],
-    head: ["Layer", ...modules],
-    rows: layers.map((layer, i) => [String(layer), ...(cells[i] ?? []).map((cell) => cell?.text ?? "")]),
-    folded: true,
+/** A section of maps of each kind for one stack of layers. */
+export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labels: Labels): Section[] {
+  const { models, suffix } = labels;
+  const others = [...models].filter(([model]) =>
+    all.some(({ inputs }) => inputs.some((one) => one.model === model && !one.isReference)),
+  );
+  const section = (title: string, text: string, charts: (title: string) => Section["charts"]): Section => {
+    return { title: title + suffix, text, charts: charts(title + suffix) };
   };
+  const share = { kind: "share", format: shareText } as const;
+  return [
+    section("Change against each input", CHANGE, (title) =>
+      stackMaps(
+        title,
+        stack,
+        share,
+        [...models].map(([model, caption]) => ({ caption, value: (tensors) => relativeChange(tensors, model) })),
+      ),
+    ),
+    ...expertSection(stack, labels),
+    ...(all.some(({ others: count }) => count > 1)
+      ? [section("Sign conflicts", CONFLICTS, (title) => stackMaps(title, stack, share, [{ value: signConflicts }]))]
+      : []),
+    ...(others.length === 0
+      ? []
+      : [
+          section("Direction of each input", DIRECTION, (title) =>
+            stackMaps(
+              title,
+              stack,
+              { kind: "signed", top: 1, format: cosineText },
+              others.map(([model, caption]) => ({ caption, value: (tensors) => cosine(tensors, model) })),
+            ),
+          ),
+        ]),
+    section("Norms before and after", NORMS, (title) => normCharts(title, stack, labels)),
+  ];
 }
 
-function cellOf(tensors: readonly MeasuredTensor[], value: Value, write: (value: number) => string) {
-  if (tensors.length === 0) return undefined;
-  const number = value(tensors);
-  return { value: number, text: write(number) };
+function normCharts(title: string, stack: Stack, { models, base }: Labels): NonNullable<Section["charts"]> {
+  const { layers, modules, at } = stack;
+  const byLayer = layers.map((layer) => {
+    const tensors = modules.flatMap((module) => at(layer, module));
+    return [...models.keys()].map((model) => norms(tensors, model));
+  });
+  const reference = base ?? [...models.keys()][0] ?? "";
+  const growth = ({ input, output }: { input: number; output: number }) => output / input - 1;
+  return [
+    {
+      caption: "by layer",
+      drawing: lineChart({
+        title: `${title}: by layer`,
+        unit: "layer",
+        at: layers,
+        series: [...models.values()].map((label, i) => ({
+          name: `against ${label}`,
+          values: byLayer.map((row) => growth(row[i] as { input: number; output: number })),
+        })),
+        format: signedShareText,
+      }),
+      table: {
+        head: ["Layer", ...[...models.values()].flatMap((label) => [label, "output", "change"])],
+        rows: layers.map((layer, i) => [
+          String(layer),
+          ...(byLayer[i] ?? []).flatMap((one) => [
+            normText(one.input),
+            normText(one.output),
+            signedShareText(growth(one)),
+          ]),
+        ]),
+      },
+    },
+    ...stackMaps(title, stack, { kind: "signed", format: signedShareText }, [
+      {
+        caption: `against ${models.get(reference) ?? reference}`,
+        value: (tensors) => growth(norms(tensors, reference)),
+      },
+    ]),
+  ];
 }
 
-function signedShare(value: number): string {
-  return value > 0 ? `+${shareText(value)}` : shareText(value);
+/** More columns than these are put together in groups of neighbours. */
+const MOST_EXPERTS = 64;
+
+/** Where a layer has experts, the change of each of them: the maps by module have all experts in one cell. */
+function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[] {
+  const experts = expertsOf(stack);
+  if (experts === undefined) return [];
+  const { count, at } = experts;
+  const size = Math.ceil(count / MOST_EXPERTS);
+  const groups = Array.from(
+    { length: Math.ceil(count / size) },
+    (_, i) => [i * size, Math.min(count, (i + 1) * size) - 1] as const,
+  );
+  const names = groups.map(([first, last]) => (first === last ? `expert ${first}` : `experts ${first} to ${last}`));
+  const reference = base ?? [...models.keys()][0] ?? "";
+  const title = `Change by expert${suffix}`;
+  const label = models.get(reference) ?? reference;
+  const field = stack.layers.map((layer) =>
+    groups.map(([first, last]) => {
+      const tensors = Array.from({ length: last - first + 1 }, (_, i) => at(layer, first + i)).flat();
+      return tensors.length === 0 ? undefined : relativeChange(tensors, reference);
+    }),
+  );
+  return [
+    {
+      title,
+      text: `Change of each expert's weights together against ${label}.`,
+      charts: gridMaps(
+        title,
+        { unit: "layer", columns: stack.layers.map(String), rows: names },
+        { kind: "share", format: shareText },
+        [{ cells: field }],
+      ),
+    },
+  ];
 }

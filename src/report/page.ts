@@ -1,47 +1,77 @@
+import script from "./explore.page.js" with { type: "text" };
+import { STYLE } from "./page-style.ts";
 import { escapeXml } from "./xml.ts";
 
-/** A chart, and its figures as a table for those who cannot see it or want to copy them. */
-export interface Figure {
+/** Figures as text: column heads, the first that of the row heads; each row begins with its head. */
+export interface Table {
+  head: readonly string[];
+  rows: readonly (readonly string[])[];
+  /** Columns that hold words, not numbers. */
+  words?: readonly number[] | undefined;
+}
+
+/** A drawing, and its figures as a table for those who cannot see it or want to copy them. */
+export interface Chart {
+  caption?: string | undefined;
+  /** HTML: an SVG element, perhaps with a legend. */
+  drawing: string;
+  /** CSS pixels, where its head is to be as wide. */
+  width?: number | undefined;
+  /** HTML: what its colours mean. */
+  key?: string | undefined;
+  /** Closed until it is asked for. */
+  table?: Table | undefined;
+  /** The drawing is of cells, each with its figure in the table, in the same order: they can be walked through. */
+  isMap?: boolean | undefined;
+}
+
+/** A heading and what stands below it, in the order of these keys. */
+export interface Section {
   title: string;
   /** What it shows and how to read it. */
-  text: string;
-  /** SVG; several stand side by side where there is room. */
-  charts: readonly { caption?: string | undefined; svg: string }[];
-  /** Column heads, the first that of the row heads. */
-  head: readonly string[];
-  /** Each begins with its head. */
-  rows: readonly (readonly string[])[];
-  /** Whether the table is closed until it is asked for. */
-  folded?: boolean | undefined;
+  text?: string | undefined;
+  /** Text that keeps its lines. */
+  literal?: string | undefined;
+  charts?: readonly Chart[] | undefined;
+  table?: Table | undefined;
+  items?: readonly string[] | undefined;
+}
+
+/** Something that is said before all else. */
+export interface Fact {
+  name: string;
+  value: string;
+  /** Whether it is a check that was passed or not. */
+  check?: "passed" | "failed" | undefined;
 }
 
 export interface Page {
   title: string;
   /** Paragraphs below the title. */
   intro: readonly string[];
-  /** Text that keeps its lines. */
-  texts?: readonly { title: string; text: string }[] | undefined;
-  figures: readonly Figure[];
-  /** Closing lists. */
-  lists: readonly { title: string; items: readonly string[] }[];
+  facts?: readonly Fact[] | undefined;
+  sections: readonly Section[];
 }
 
+/** Fewer sections than these are found without a list of them. */
+const LISTED_FROM = 5;
+
 /**
- * One HTML file that needs nothing else: no network, no script. It is well-formed XML as well, follows the light or dark
- * scheme that the reader prefers, and can be printed.
+ * One HTML file that needs nothing else, and no network. It is well-formed XML as well, follows the light or dark scheme
+ * that the reader prefers, and can be printed. Its only script lets pointer and arrow keys ask maps for their figures: all
+ * of them stand in tables, too.
  */
-export function renderPage({ title, intro, texts = [], figures, lists }: Page): string {
+export function renderPage({ title, intro, facts = [], sections }: Page): string {
+  const ids = sections.map((section, i) => `${slug(section.title)}-${i + 1}`);
   const body = [
-    `<h1>${escapeXml(title)}</h1>`,
+    `<header>\n<h1>${escapeXml(title)}</h1>`,
     ...intro.map((text) => `<p>${escapeXml(text)}</p>`),
-    ...texts.map(
-      ({ title, text }) =>
-        `<section><h2>${escapeXml(title)}</h2>${scrolling(title, `<pre>${escapeXml(text)}</pre>`)}</section>`,
-    ),
-    ...figures.map(renderFigure),
-    ...lists.map(
-      ({ title, items }) => `<section><h2>${escapeXml(title)}</h2><ul>${items.map(item).join("")}</ul></section>`,
-    ),
+    ...(facts.length === 0 ? [] : [`<dl class="facts">${facts.map(renderFact).join("")}</dl>`]),
+    "</header>",
+    ...(sections.length < LISTED_FROM ? [] : [contents(sections, ids)]),
+    "<main>",
+    ...sections.map((section, i) => renderSection(section, ids[i] as string)),
+    "</main>",
   ];
   return `<!DOCTYPE html>
 <html lang="en">
@@ -53,16 +83,53 @@ export function renderPage({ title, intro, texts = [], figures, lists }: Page): 
 <style>${STYLE}</style>
 </head>
 <body>
-<main>
 ${body.join("\n")}
-</main>
-</body>
+${sections.some(({ charts = [] }) => charts.some(({ isMap }) => isMap)) ? `<script>${script}</script>\n` : ""}</body>
 </html>
 `;
 }
 
-function item(text: string): string {
-  return `<li>${escapeXml(text)}</li>`;
+function slug(title: string): string {
+  return title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+}
+
+function renderFact({ name, value, check }: Fact): string {
+  const mark = check === undefined ? "" : ` class="${check}"`;
+  return `<div><dt>${escapeXml(name)}</dt><dd${mark}>${escapeXml(value)}</dd></div>`;
+}
+
+function contents(sections: readonly Section[], ids: readonly string[]): string {
+  const links = sections.map(({ title }, i) => `<li><a href="#${ids[i]}">${escapeXml(title)}</a></li>`);
+  return `<nav aria-label="Contents"><ul>${links.join("")}</ul></nav>`;
+}
+
+function renderSection({ title, text, literal, charts = [], table, items }: Section, id: string): string {
+  return [
+    `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeXml(title)}</h2>`,
+    ...(text === undefined ? [] : [`<p>${escapeXml(text)}</p>`]),
+    ...(literal === undefined ? [] : [scrolling(`${title}, text`, `<pre>${escapeXml(literal)}</pre>`)]),
+    ...(charts.length === 0
+      ? []
+      : [`<div class="charts">${charts.map((chart) => renderChart(chart, title)).join("\n")}</div>`]),
+    ...(table === undefined ? [] : [renderTable(title, table)]),
+    ...(items === undefined ? [] : [`<ul>${items.map((item) => `<li>${escapeXml(item)}</li>`).join("")}</ul>`]),
+    "</section>",
+  ].join("\n");
+}
+
+function renderChart({ caption, drawing, width, key = "", table, isMap }: Chart, section: string): string {
+  const name = caption === undefined ? section : `${section}: ${caption}`;
+  const title = caption === undefined ? "" : `<h3>${escapeXml(caption)}</h3>`;
+  const wide = width === undefined ? "" : ` style="max-width:${Math.ceil(width)}px"`;
+  return [
+    `<figure${isMap ? ' class="map"' : ""} aria-label="${escapeXml(name)}">`,
+    title + key === "" ? "" : `<div class="head"${wide}>${title}${key}</div>`,
+    scrolling(`${name}, drawing`, drawing),
+    table === undefined
+      ? ""
+      : `<details><summary>The figures<span class="unseen"> of ${escapeXml(name)}</span></summary>${renderTable(name, table)}</details>`,
+    "</figure>",
+  ].join("");
 }
 
 /** What may be wider than the page: it can be reached and scrolled with the keyboard. */
@@ -70,71 +137,19 @@ function scrolling(label: string, content: string): string {
   return `<div class="wide" tabindex="0" role="region" aria-label="${escapeXml(label)}">${content}</div>`;
 }
 
-function renderFigure({ title, text, charts, head, rows, folded }: Figure): string {
-  const drawn = charts.map(({ caption, svg }) => {
-    return `<div>${caption === undefined ? "" : `<h3>${escapeXml(caption)}</h3>`}${svg}</div>`;
-  });
-  return `<section>
-<h2>${escapeXml(title)}</h2>
-<p>${escapeXml(text)}</p>
-${drawn.length === 0 ? "" : `<div class="charts">${drawn.join("\n")}</div>`}
-${folded ? `<details><summary>${escapeXml(title)}: the figures</summary>${table(title, head, rows)}</details>` : table(title, head, rows)}
-</section>`;
-}
-
-function table(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const heads = head.map((cell) => `<th scope="col">${escapeXml(cell)}</th>`).join("");
+function renderTable(caption: string, { head, rows, words = [] }: Table): string {
+  const mark = (column: number) => (words.includes(column) ? ' class="words"' : "");
+  const heads = head.map((cell, i) => `<th scope="col"${mark(i)}>${escapeXml(cell)}</th>`).join("");
   const lines = rows.map(([first = "", ...cells]) => {
-    const rest = cells.map((cell) => `<td>${escapeXml(cell)}</td>`).join("");
+    const rest = cells.map((cell, i) => `<td${mark(i + 1)}>${escapeXml(cell)}</td>`).join("");
     return `<tr><th scope="row">${escapeXml(first)}</th>${rest}</tr>`;
   });
   const whole = `<table>
-<caption>${escapeXml(caption)}</caption>
+<caption class="unseen">${escapeXml(caption)}</caption>
 <thead><tr>${heads}</tr></thead>
 <tbody>
 ${lines.join("\n")}
 </tbody>
 </table>`;
-  return scrolling(caption, whole);
+  return scrolling(`${caption}, figures`, whole);
 }
-
-/** Colours after Okabe and Ito, which colour-blind readers tell apart; darker or lighter to stand out from the ground. */
-const STYLE = `
-:root {
-  --ground: #ffffff; --text: #1c1e21; --faint: #5c636b; --line: #d5d9de;
-  --series-0: #0072b2; --series-1: #d55e00; --series-2: #009e73; --series-3: #b0549a;
-  --series-4: #9a7500; --series-5: #3a7fb5; --series-6: #6b6b6b; --series-7: #7a3e00;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --ground: #16181b; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
-    --series-0: #56b4e9; --series-1: #ff8c42; --series-2: #2fc79b; --series-3: #e08cc4;
-    --series-4: #f0c94a; --series-5: #8ec8f0; --series-6: #a8a8a8; --series-7: #c98a4b;
-  }
-}
-body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 1.5rem; }
-h1, h2, h3 { line-height: 1.25; }
-h2 { margin-top: 2.5rem; }
-h3 { font-size: 1rem; margin: 0.5rem 0; }
-p, li { max-width: 46rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.5rem; }
-svg { display: block; width: 100%; height: auto; max-width: 46rem; }
-svg text { fill: var(--text); font-size: 11px; dominant-baseline: central; }
-svg .label { text-anchor: end; }
-svg .value { fill: var(--faint); font-variant-numeric: tabular-nums; }
-svg .column { text-anchor: start; }
-svg .cell { stroke: var(--line); stroke-width: 0.5; }
-svg .none { fill: none; stroke: var(--line); stroke-dasharray: 2 2; }
-svg .zero { stroke: var(--faint); stroke-width: 1; }
-.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; margin: 0.5rem 0; padding: 0; }
-.swatch { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; }
-.wide { overflow-x: auto; margin-top: 1rem; }
-.wide:focus-visible, summary:focus-visible { outline: 2px solid var(--series-0); outline-offset: 2px; }
-summary { cursor: pointer; color: var(--faint); margin-top: 0.5rem; }
-pre { font-size: 0.875rem; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--faint); padding: 0.25rem 0; }
-th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th[scope="row"], th:first-child { text-align: left; font-weight: 600; }
-`;

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { shortHash } from "../hash.ts";
 import { onFile } from "./file-error.ts";
 
 /** What tells an input file from another that took its place, without reading its tensors. */
@@ -33,10 +34,10 @@ function headerHash(file: number, path: string, size: number): string {
   if (path.endsWith(".safetensors") && size >= LENGTH_BYTES) {
     const start = readAt(file, 0, LENGTH_BYTES);
     const length = Number(start.readBigUInt64LE());
-    return hash(readAt(file, 0, LENGTH_BYTES + Math.min(length, MAX_HEADER_BYTES, size - LENGTH_BYTES)));
+    return shortHash(readAt(file, 0, LENGTH_BYTES + Math.min(length, MAX_HEADER_BYTES, size - LENGTH_BYTES)));
   }
   const ends = [readAt(file, 0, Math.min(size, END_BYTES)), readAt(file, Math.max(0, size - END_BYTES), END_BYTES)];
-  return hash(Buffer.concat(ends));
+  return shortHash(Buffer.concat(ends));
 }
 
 function readAt(file: number, offset: number, count: number): Buffer {
@@ -48,10 +49,6 @@ function readAt(file: number, offset: number, count: number): Buffer {
     filled += got;
   }
   return bytes.subarray(0, filled);
-}
-
-function hash(bytes: Uint8Array): string {
-  return Bun.hash.xxHash3(bytes).toString(16).padStart(16, "0");
 }
 
 /** What is not as it was, in words; undefined where nothing is. */

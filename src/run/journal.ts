@@ -1,5 +1,6 @@
 import { closeSync, fdatasync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { shortHash } from "../hash.ts";
 import type { NativeResult } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { onFile } from "./file-error.ts";
@@ -72,7 +73,7 @@ function payload(line: string): unknown {
   const split = line.length - 17;
   if (split < 0 || line[split] !== " ") return undefined;
   const json = line.slice(0, split);
-  if (line.slice(split + 1) !== lineCheck(json)) return undefined;
+  if (line.slice(split + 1) !== shortHash(json)) return undefined;
   try {
     return JSON.parse(json);
   } catch {
@@ -84,10 +85,6 @@ function readEntry([op, bytes, checksum, crc32, flags]: readonly unknown[], done
   if (!Number.isSafeInteger(op) || typeof bytes !== "number" || typeof checksum !== "string") return;
   if (typeof crc32 !== "number" || typeof flags !== "string") return;
   done.set(op as number, { bytes, result: { checksum, crc32, nonFinite: [...flags].map((flag) => flag === "1") } });
-}
-
-function lineCheck(json: string): string {
-  return Bun.hash.xxHash3(json).toString(16).padStart(16, "0");
 }
 
 function openJournal(folder: string, flags: "w" | "a"): number {
@@ -189,7 +186,7 @@ export class Journal {
   #append(value: unknown): void {
     if (this.#file === undefined) return;
     const json = JSON.stringify(value);
-    this.#write(`${json} ${lineCheck(json)}\n`);
+    this.#write(`${json} ${shortHash(json)}\n`);
   }
 
   #write(text: string): void {

@@ -48,13 +48,12 @@ function patchBytes(plan: MergePlan, threads: number): number {
   const factors: number[] = [];
   let block = 0;
   for (const { inputs } of plan.ops) {
-    const patches = inputs.flatMap(({ view }) => view.patches ?? []);
-    if (patches.length === 0) continue;
-    factors.push(patches.reduce((sum, { rank, columns }) => sum + 4 * rank * columns, 0));
-    block = Math.max(
-      block,
-      PRODUCT_ROWS * 4 * inputs.reduce((sum, { view }) => sum + (view.patches?.[0]?.columns ?? 0), 0),
-    );
+    const patched = inputs
+      .flatMap(({ view, gather }) => gather?.pieces.map((piece) => piece.view.patches) ?? [view.patches])
+      .filter((patches) => patches !== undefined);
+    if (patched.length === 0) continue;
+    factors.push(patched.flat().reduce((sum, { rank, columns }) => sum + 4 * rank * columns, 0));
+    block = Math.max(block, PRODUCT_ROWS * 4 * patched.reduce((sum, [first]) => sum + (first?.columns ?? 0), 0));
   }
   const inFlight = factors.toSorted((a, b) => b - a).slice(0, Math.max(4, 2 * threads));
   return inFlight.reduce((sum, bytes) => sum + bytes, 0) + threads * block;

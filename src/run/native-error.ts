@@ -1,6 +1,6 @@
 import type { Problem } from "../errors.ts";
-import { factorsOf } from "../model/patch.ts";
 import type { NativeError } from "../native.ts";
+import { inputFactors } from "../plan/reads.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
 
 /** What native code was doing when it failed: computing an op, or reading or writing a file. */
@@ -92,7 +92,7 @@ function blameFactor(
   index: number | undefined,
   path: string | undefined,
 ): Pick<Problem, "path" | "model" | "tensor"> | undefined {
-  const factors = inputs.flatMap(({ view, model }) => factorsOf(view).map((factor) => ({ factor, model })));
+  const factors = inputs.flatMap((input) => inputFactors(input).map((factor) => ({ factor, model: input.model })));
   const found =
     index === undefined ? factors.find(({ factor }) => factor.file === path) : factors[index - inputs.length];
   return found && { path: found.factor.file, model: found.model, tensor: found.factor.tensor };

@@ -1,5 +1,5 @@
-import { layoutOf, type TensorFactor, type TensorPatch } from "../model/types.ts";
-import type { NativeFactor, NativeGather, NativeInput, NativePatch } from "../native.ts";
+import { layoutOf, type TensorFactor, type TensorPatch, type TensorView } from "../model/types.ts";
+import type { NativeFactor, NativeGather, NativeInput, NativePatch, NativeWeight } from "../native.ts";
 import type { OpInput, RowGather } from "../plan/types.ts";
 
 /** Gives a file's handle; the model is whose it is. */
@@ -13,7 +13,11 @@ export function nativeInputs(
   const patches: NativePatch[] = [];
   const list = inputs.map(({ view, model, position, gather }, input): NativeInput => {
     const factor = (one: TensorFactor) => nativeFactor(one, open(one.file, model));
-    for (const patch of view.patches ?? []) patches.push(nativePatch(patch, input, factor));
+    const views = gather?.pieces.map((piece) => piece.view) ?? [view];
+    views.forEach((one, piece) => {
+      const target = gather === undefined ? { input } : { input, piece };
+      for (const patch of one.patches ?? []) patches.push({ ...target, ...nativePatch(patch, factor) });
+    });
     return {
       source: open(view.file, model),
       offset: view.offset,
@@ -24,6 +28,18 @@ export function nativeInputs(
     };
   });
   return { inputs: list, patches: patches.length === 0 ? undefined : patches };
+}
+
+/** A tensor that is read outside of ops, with what an adapter changes in it. */
+export function nativeTensor(view: TensorView, open: (file: string) => number): NativeWeight {
+  const factor = (one: TensorFactor) => nativeFactor(one, open(one.file));
+  return {
+    source: open(view.file),
+    offset: view.offset,
+    dtype: view.dtype,
+    layout: layoutOf(view),
+    patches: view.patches?.map((patch) => ({ input: 0, ...nativePatch(patch, factor) })),
+  };
 }
 
 function nativeGather({ pieces, rows, mixes }: RowGather, open: OpenFile): NativeGather {
@@ -43,10 +59,12 @@ function nativeFactor({ offset, dtype, rowStride, columnStride }: TensorFactor, 
   return { source, offset, dtype, rowStride, columnStride };
 }
 
-function nativePatch(patch: TensorPatch, input: number, factor: (one: TensorFactor) => NativeFactor): NativePatch {
+function nativePatch(
+  patch: TensorPatch,
+  factor: (one: TensorFactor) => NativeFactor,
+): Omit<NativePatch, "input" | "piece"> {
   const { columns, from, to, rank, scale, replaces, left, right, magnitude } = patch;
   return {
-    input,
     columns,
     begin: from,
     end: to,

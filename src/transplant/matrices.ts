@@ -4,7 +4,7 @@ import type { NativeRotary } from "../native.ts";
 import type { Assignment } from "./assignment.ts";
 import { assign } from "./assignment.ts";
 import { APPROXIMATIONS, type Match, type TransplantOptions } from "./methods.ts";
-import { isReadable, matrixOf, storedTokenWeights, type TokenModel, type TokenWeight } from "./models.ts";
+import { matrixOf, storedTokenWeights, type TokenModel, type TokenWeight } from "./models.ts";
 import { rotaryOf } from "./rotary.ts";
 
 /** By row: which tokens look trained in each model. */
@@ -68,7 +68,6 @@ function planMatrix(
   report: Report,
 ): MatrixPlan | undefined {
   const { view } = found;
-  if (!isReadable(found, original.model, report)) return undefined;
   const isVector = view.shape.length === 1;
   const counterpart = !isVector && readsDonor(options) ? matrixOf(donor, role, report) : undefined;
   if (!isVector && readsDonor(options) && counterpart === undefined) return undefined;

@@ -4,8 +4,7 @@ import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import { withSubfolders } from "../architecture/subfolders.ts";
 import type { Architecture, Resolution, WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
-import { openReference } from "../lora/open.ts";
-import { notAsStored } from "../model/as-stored.ts";
+import { type OpenNamed, openReference } from "../lora/open.ts";
 import { isFloat } from "../model/dtype.ts";
 import type { ModelRef } from "../model/ref.ts";
 import type { Model, TensorView } from "../model/types.ts";
@@ -21,13 +20,17 @@ export interface TokenModel {
   vocabulary: Vocabulary;
 }
 
-/** Opens a model and its tokenizer. @returns undefined where one is missing or does not read; the report says why. */
+/**
+ * Opens a model and its tokenizer. @returns undefined where one is missing or does not read; the report says why.
+ * @param open how the model itself is opened.
+ */
 export function openTokenModel(
   ref: ModelRef,
   { cacheDir, architectures }: { cacheDir?: string | undefined; architectures?: string | undefined },
   report: Report,
+  open: OpenNamed = (named, into) => openReference(named, { cacheDir, architectures }, into),
 ): TokenModel | undefined {
-  const found = openReference({ ref }, { cacheDir, architectures }, report);
+  const found = open({ ref }, report);
   if (found === undefined) return undefined;
   const families = familiesFor([found], architectures, report);
   const model = withSubfolders(found, families, report);
@@ -77,7 +80,6 @@ export function matrixOf(
     report.error({ code: "no-matrix", message: `the model has no ${what} to take rows of`, model: model.name });
     return undefined;
   }
-  if (!isReadable(found, model, report)) return undefined;
   const { view } = found;
   if (isFloat(view.dtype)) return view;
   report.error({
@@ -86,13 +88,6 @@ export function matrixOf(
     model: model.name,
   });
   return undefined;
-}
-
-/** Whether rows can be taken of a weight; else the report says why not. */
-export function isReadable({ view, name }: Resolution, model: Model, report: Report): boolean {
-  const problem = notAsStored({ view, tensor: name, model: model.name }, "a transplant");
-  if (problem !== undefined) report.error(problem);
-  return problem === undefined;
 }
 
 function tokenWeights(model: Model, architecture: Architecture): TokenWeight[] {

@@ -5,6 +5,7 @@ import { spec as mergekitYaml } from "../../src/commands/compat/mergekit-yaml.ts
 import { spec as doctor } from "../../src/commands/doctor.ts";
 import { spec as evaluate } from "../../src/commands/eval.ts";
 import { renderHelp } from "../../src/commands/help.ts";
+import { COMMAND_GROUPS, COMMANDS } from "../../src/commands/index.ts";
 import { spec as inspect } from "../../src/commands/inspect.ts";
 import { spec as merge } from "../../src/commands/merge.ts";
 import { spec as methods } from "../../src/commands/methods.ts";
@@ -59,4 +60,8 @@ test.each(SPECS)("%s --help fits 100 columns", (_, spec) => {
 
 test("the bench-only switch is not shown", () => {
   expect(renderHelp(merge)).not.toContain("sync");
+});
+
+test("sinter --help lists every command once", () => {
+  expect(Object.values(COMMAND_GROUPS).flat().toSorted()).toEqual(Object.keys(COMMANDS).toSorted() as never);
 });

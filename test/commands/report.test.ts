@@ -115,39 +115,50 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     expect(elements(root, "h2").map(({ text }) => text)).toEqual([
       "Recipe",
       "The whole model",
-      "Change against base, model.layers",
-      "Change against a, model.layers",
-      "Change against b, model.layers",
-      "Sign conflicts, model.layers",
-      "Direction of a, model.layers",
-      "Direction of b, model.layers",
-      "Change of the norm against base, model.layers",
+      "Change against each input",
+      "Sign conflicts",
+      "Direction of each input",
+      "Norms before and after",
+      "Parameters as applied",
       "Outside the layers",
-      "Applied: weight of a, model.layers",
-      "Applied everywhere, model.layers",
       "Vocabulary",
       "NaN and infinity",
       "Warnings",
     ]);
-    for (const section of elements(root, "section").filter((one) => elements(one, "svg").length > 0)) {
-      const [table] = elements(section, "table");
+    const figures = elements(root, "figure");
+    expect(figures.map(({ attributes }) => attributes.get("aria-label"))).toEqual([
+      "Change against each input: base",
+      "Change against each input: a",
+      "Change against each input: b",
+      "Sign conflicts",
+      "Direction of each input: a",
+      "Direction of each input: b",
+      "Norms before and after: by layer",
+      "Norms before and after: against base",
+      "Parameters as applied: weight of a",
+    ]);
+    for (const figure of figures) {
+      const [table] = elements(figure, "table");
       expect(elements(table as never, "tr").length).toBe(3);
-      expect(elements(section, "svg")[0]?.attributes.get("role")).toBe("img");
+      const cells = elements(table as never, "td").filter(({ text }) => text !== "");
+      if (figure.attributes.get("class") === "map") expect(elements(figure, "rect").length).toBe(cells.length);
+      expect(elements(figure, "svg").at(-1)?.attributes.get("role")).toBe("img");
     }
-    expect([elements(root, "script"), elements(root, "link")]).toEqual([[], []]);
-    expect(page).not.toMatch(/\b(src|href|srcset)=|url\(|@import|https?:/);
+    expect(elements(root, "link")).toEqual([]);
+    expect(page).not.toMatch(/\b(src|srcset)=|href="[^#]|url\(|@import|https?:|fetch\(|XMLHttp/);
   });
 
   test("gradients stand there as they were applied", () => {
-    const sections = elements(parseMarkup(page), "section");
+    const tables = elements(parseMarkup(page), "table");
     const rows = (title: string) => {
-      const section = sections.find((one) => elements(one, "h2")[0]?.text === title);
-      return elements(section as never, "tr").map((row) => row.children.map(({ text }) => text));
+      const table = tables.find((one) => elements(one, "caption")[0]?.text === title);
+      return elements(table as never, "tr").map((row) => row.children.map(({ text }) => text));
     };
-    const [, first, last] = rows("Applied: weight of a, model.layers");
-    expect(new Set(first?.slice(1))).toEqual(new Set(["0.25"]));
-    expect(new Set(last?.slice(1))).toEqual(new Set(["0.75"]));
-    expect(rows("Applied everywhere, model.layers")).toContainEqual(["weight of b", "0.5"]);
+    expect(rows("Parameters as applied: weight of a").slice(1)).toEqual([
+      ["0", "0.25"],
+      ["1", "0.75"],
+    ]);
+    expect(rows("Parameters as applied")).toContainEqual(["weight of b", "0.5"]);
   });
 
   test("what may be wider than the page can be reached with the keyboard", () => {
@@ -162,9 +173,10 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
   test("a folder that was written before gives the same page but for the speed, beside the folder", () => {
     expect(sinter("report", "out", "-q")).toEqual({ code: 0, out: "", err: "" });
     const later = readFileSync(join(folder, "out-report.html"), "utf8");
-    const withoutSpeed = (text: string) => text.replace(/<p>Speed.*<\/p>/, "");
+    const withoutSpeed = (text: string) =>
+      text.replace(/<div><dt>Time<.*<\/dl>/, "</dl>").replace(/ Speed is not recorded[^<]*/, "");
     expect(withoutSpeed(later)).toBe(withoutSpeed(page));
-    expect(page).toMatch(/<p>Speed: [\d.]+ s for /);
+    expect(page).toMatch(/<dt>Time<\/dt><dd>[\d.]+ s, /);
   });
 
   test("a NaN in the output is counted and named", () => {
@@ -179,7 +191,7 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     writeFileSync(join(copy, "model.safetensors"), bytes);
     expect(sinter("report", "broken", "-q").code).toBe(0);
     const text = readFileSync(join(folder, "broken-report.html"), "utf8");
-    expect(text).toContain("The output has 1 elements that are a NaN or an infinity.");
+    expect(text).toContain('<dd class="failed">NaN or infinity: 1<');
     expect(text).toMatch(/: 1 of \d+ elements<\/li>/);
   });
 
@@ -197,5 +209,24 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     const { code, err } = sinter("merge", "merge.yml", "never", "--report", "nowhere/page.html");
     expect([code, err]).toEqual([1, expect.stringContaining("cannot write the page")]);
     expect(existsSync(join(folder, "never"))).toBe(false);
+  });
+
+  test("a comparison of two models is a page, too, which is refused before the work where it cannot be written", () => {
+    const { code, out } = sinter("diff", "a", "b", "--base", "base", "--html", "diff.html", "-q");
+    expect([code, out]).toEqual([0, expect.stringContaining("Changes from base:")]);
+    const root = parseMarkup(readFileSync(join(folder, "diff.html"), "utf8"));
+    expect(elements(root, "h2").map(({ text }) => text)).toEqual([
+      "Relative change",
+      "Angle",
+      "Changed elements",
+      "Change from the base",
+      "Cosine of the changes",
+      "Sign conflicts",
+      "Elements above thresholds",
+      "By module",
+      "By layer",
+      "Largest relative changes",
+    ]);
+    expect(sinter("diff", "a", "b", "--html", "nowhere/diff.html").err).toContain("cannot write the page");
   });
 });

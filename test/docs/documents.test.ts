@@ -1,24 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ERROR_CODES_DOC, errorCodesDoc, mentions } from "../../scripts/error-codes.ts";
-import { DEMO } from "../../scripts/family/shape.ts";
-import { writeSparseModel } from "../../scripts/family/write.ts";
 import { ROOT } from "../../scripts/paths.ts";
 import { parseCommandLine } from "../../src/commands/parse.ts";
 import { commandReference, flattened, type ReferencedCommand } from "../../src/commands/reference.ts";
-import { blocks, commandsOf, PAGES, pageText, shellWords } from "./pages.ts";
+import { commandsOf, PAGES, pageText, shellWords } from "./pages.ts";
 
 const commands = flattenedAll(await commandReference(pkg.description));
 
@@ -45,6 +33,13 @@ describe("every command line in the documents", () => {
     });
   }
 
+  test("--help names no file of examples/ that is not there", () => {
+    const examples = commands.flatMap(({ spec }) => spec?.examples ?? []).map(({ command }) => command);
+    const files = examples.flatMap((command) => command.match(/examples\/\S+\.yml/g) ?? []);
+    expect(files.length).toBeGreaterThan(1);
+    expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
+  });
+
   test("so is every example of --help", () => {
     for (const { spec } of commands) {
       for (const { command } of spec?.examples ?? []) {
@@ -54,42 +49,6 @@ describe("every command line in the documents", () => {
           expect([command, parseCommandLine(found.spec, args).kind]).toEqual([command, "run"]);
       }
     }
-  });
-});
-
-describe("what can be run in a moment runs as written", () => {
-  const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-documents-"));
-  const quick = new Set(["plan", "methods", "architectures", "doctor", "schema", "completions", "convert"]);
-
-  beforeAll(() => {
-    for (const name of ["base", "chat", "code"]) writeSparseModel(join(folder, "demo", "models", name), DEMO, 60e6);
-    symlinkSync(join(ROOT, "examples"), join(folder, "examples"));
-  });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  const lines = new Map(PAGES.flatMap(commandsOf).map((command) => [command.words.join(" "), command]));
-  for (const [line, { page, words }] of lines) {
-    const files = words.filter((word) => /\.ya?ml$/.test(word));
-    if (words[0] !== "sinter" || !quick.has(words[1] ?? "")) continue;
-    if (files.some((file) => !existsSync(join(ROOT, file))) || words.includes("new")) continue;
-    test(`${page}: ${line}`, () => {
-      const env = { ...process.env, SINTER_BUN: process.execPath };
-      const { exitCode, stderr } = Bun.spawnSync([join(ROOT, "bin", "sinter"), ...words.slice(1)], {
-        cwd: folder,
-        env,
-      });
-      expect([exitCode, stderr.toString()]).toEqual([0, ""]);
-    });
-  }
-
-  test("docs/library.md: the program merges", async () => {
-    const [program = ""] = blocks("docs/library.md", "ts");
-    const file = join(folder, "use.ts");
-    writeFileSync(file, program.replace('from "sinter"', `from ${JSON.stringify(join(ROOT, "src", "index.ts"))}`));
-    const { exitCode, stdout } = Bun.spawnSync([process.execPath, file], { cwd: folder });
-    expect(stdout.toString()).toMatch(/^\d+ tensors, \d+ bytes to read\n\S+\/merged-by-library in [\d.]+ s\n$/);
-    expect(exitCode).toBe(0);
-    expect(readdirSync(join(folder, "merged-by-library"))).toContain("config.json");
   });
 });
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Marked } from "marked";
 import { ROOT } from "../../scripts/paths.ts";
 
 /** A command line of a page, in the words that a shell makes of it. */
@@ -18,10 +19,19 @@ export const PAGES = ["README.md", "CONTRIBUTING.md", "AGENTS.md", "llms.txt"].c
 
 export const pageText = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
-/** Blocks of code of a language. */
+/** Blocks of code of a language; of none where it is empty. */
 export function blocks(page: string, language: string): string[] {
-  const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm");
-  return [...pageText(page).matchAll(fence)].map((match) => match[1] ?? "");
+  const found: string[] = [];
+  new Marked()
+    .use({
+      walkTokens(token) {
+        if (token.type === "code" && token.codeBlockStyle !== "indented" && (token.lang ?? "") === language) {
+          found.push(`${token.text}\n`);
+        }
+      },
+    })
+    .parse(pageText(page), { async: false });
+  return found;
 }
 
 /** The words of a line, as far as documents need it: quotes hold words together. */

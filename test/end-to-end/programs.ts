@@ -28,7 +28,14 @@ export class Workplace {
 
   /** Starts a program of bin/ here and waits for its end. */
   async run(
-    program: "sinter" | "mergekit-yaml" | "mergekit-moe" | "mergekit-extract-lora" | "mergekit-tokensurgeon",
+    program:
+      | "sinter"
+      | "mergekit-yaml"
+      | "mergekit-moe"
+      | "mergekit-extract-lora"
+      | "mergekit-tokensurgeon"
+      | "mergekit-pytorch"
+      | "mergekit-multi",
     args: readonly string[],
     env: Record<string, string> = {},
   ): Promise<Finished> {

@@ -146,11 +146,4 @@ describe("a folder of tensors", () => {
   test("that is not there is refused", () => {
     expect(open(join(root, "absent", "x")).codes).toEqual(["model-not-found"]);
   });
-
-  test("takes no adapter", () => {
-    const report = new Report();
-    const ref = { model: { path: root }, lora: { path: "x" } };
-    expect(openRawModel({ ref }, { cacheDir: undefined }, report)).toBeUndefined();
-    expect(report.errors.map(({ code }) => code)).toEqual(["adapter-of-tensors"]);
-  });
 });

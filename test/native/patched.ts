@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DTYPE_BYTES, type FloatDtype } from "../../src/model/dtype.ts";
 import { elementCount, type TensorFactor, type TensorPatch, type TensorView } from "../../src/model/types.ts";
 import { native } from "../../src/native.ts";
+import type { RowGather } from "../../src/plan/types.ts";
 import { nativeInputs } from "../../src/run/native-inputs.ts";
 import { decode, encode } from "../oracle/dtype.ts";
 
@@ -50,7 +51,15 @@ export async function runPatched(
     params,
     dtype,
     views,
-  }: { kernel: string; params: readonly number[]; dtype: FloatDtype; views: readonly TensorView[] },
+    gathers = [],
+  }: {
+    kernel: string;
+    params: readonly number[];
+    dtype: FloatDtype;
+    views: readonly TensorView[];
+    /** For each view that has one: where its rows come from. */
+    gathers?: readonly (RowGather | undefined)[];
+  },
 ): Promise<{ values: Float64Array; bytes: Uint8Array; nonFinite: boolean[] }> {
   const addon = native();
   const handles = new Map<string, number>();
@@ -59,12 +68,19 @@ export async function runPatched(
     handles.set(file, handle);
     return handle;
   };
-  const shape = views[0]?.shape ?? [];
+  const own = views[0]?.shape ?? [];
+  const shape = gathers[0] === undefined ? own : [gathers[0].rows.length, ...own.slice(1)];
   const count = elementCount(shape);
   const path = join(folder, `out-${outputs++}`);
   const sink = addon.createSink(path, count * DTYPE_BYTES[dtype]);
   try {
-    const inputs = views.map((view, position) => ({ view, model: `m${position}`, tensor: "w", position }));
+    const inputs = views.map((view, position) => ({
+      view,
+      model: `m${position}`,
+      tensor: "w",
+      position,
+      gather: gathers[position],
+    }));
     const result = await addon.merge({
       kernel,
       ...nativeInputs(inputs, open),

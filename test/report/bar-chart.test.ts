@@ -8,7 +8,7 @@ function chart(values: number[][], series = ["one", "two"].slice(0, values[0]?.l
     bars: bars.map((value) => ({ value, text: String(value) })),
   }));
   const root = parseMarkup(barChart({ title: "A chart", series, groups }));
-  return { root, bars: elements(root, "rect"), zero: elements(root, "line")[0] as Element };
+  return { root, bars: elements(root, "rect"), zero: elements(root, "line").at(-1) as Element };
 }
 
 const number = (element: Element | undefined, name: string) => Number(element?.attributes.get(name));
@@ -58,7 +58,7 @@ test("charts of nothing and of zeros are still drawings", () => {
 test("several series have colours and a legend, one has none", () => {
   const two = chart([[1, 2]]);
   expect(elements(two.root, "li").map(({ text }) => text)).toEqual(["one", "two"]);
-  expect(new Set(two.bars.map((bar) => bar.attributes.get("style"))).size).toBe(2);
+  expect(new Set(two.bars.map((bar) => bar.attributes.get("fill"))).size).toBe(2);
   expect(elements(chart([[1]]).root, "li")).toEqual([]);
 });
 

@@ -11,8 +11,12 @@ const TOKEN = /<!DOCTYPE html>|<(\/?)([a-zA-Z][\w-]*)((?:\s+[\w:-]+="[^"<]*")*)\
 const ENTITY = /&(amp|lt|gt|quot|#39);/g;
 const CHARACTERS: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };
 
-/** Parses a page as XML: every element closed, every attribute quoted, every `<` and `&` escaped. @throws where not. */
-export function parseMarkup(source: string): Element {
+/**
+ * Parses a page as XML: every element closed, every attribute quoted, every `<` and `&` escaped. Scripts are passed over: no
+ * entities are read in them. @throws where it is not.
+ */
+export function parseMarkup(page: string): Element {
+  const source = page.replace(/(<script>)[\s\S]*?(<\/script>)/g, "$1$2");
   const root: Element = { name: "", attributes: new Map(), children: [], text: "" };
   const open = [root];
   const token = new RegExp(TOKEN);

@@ -1,5 +1,6 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { type CommandModule, runCommandLine } from "../command.ts";
+import { loraCacheOf } from "../lora-cache-options.ts";
 import { ALLOW_SAME } from "../moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "../option.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
@@ -63,6 +64,7 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
       expertLayout: "separate",
     },
     allowSame,
+    loraCache: loraCacheOf(values),
     run: { force: true, resume: true, nan: "warn", sync: true },
     engine: { threads: values.numThreads, target: "auto" },
     messages: { quiet: values.quiet, json: false, plan: values.verbosity > 0 && !values.quiet },

@@ -1,5 +1,5 @@
 import { Report, SinterError } from "../../errors.ts";
-import { openRawModel } from "../../model/raw.ts";
+import { openRawReference } from "../../lora/open.ts";
 import { type ModelRef, parseModelRef } from "../../model/ref.ts";
 import { buildFillPlan } from "../../plan/fill.ts";
 import type { MergeOptions, MergePlan } from "../../plan/types.ts";
@@ -32,7 +32,7 @@ export function planFill(
   report: Report,
 ): MergePlan {
   try {
-    const opened = [base, part].map((named) => openRawModel(named, options, report));
+    const opened = [base, part].map((named) => openRawReference(named, options, report));
     report.throwIfErrors();
     const [whole, own] = opened;
     if (whole === undefined || own === undefined) throw new SinterError(report.errors);

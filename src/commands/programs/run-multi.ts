@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { type MultiConfig, readMultiConfig } from "../../config/multi.ts";
 import { readConfigText } from "../../config/read.ts";
 import { Report } from "../../errors.ts";
+import type { OpenNamed } from "../../lora/open.ts";
 import { checkRecipe } from "../../plan/build.ts";
 import { planText } from "../../plan/print.ts";
 import type { MergeOptions } from "../../plan/types.ts";
@@ -9,8 +10,10 @@ import { allModels } from "../../recipes/merge-graph.ts";
 import { type PlannedMerge, planMulti } from "../../recipes/multi-plan.ts";
 import { checkOutput, inspectOutput } from "../../run/output.ts";
 import { type Standing, standingOf } from "../../run/standing.ts";
+import { events } from "../events.ts";
 import { carryOut, type RunRequest } from "../execute-merge.ts";
 import { fetchModels } from "../fetch-models.ts";
+import type { LoraCache } from "../lora-cache.ts";
 import type { OptionValues } from "../option.ts";
 import { UsageError } from "../parse.ts";
 import { print, printProblems, writeError } from "../terminal.ts";
@@ -20,6 +23,7 @@ import type { MULTI_OPTIONS } from "./multi.ts";
 export interface MultiRequest extends Omit<RunRequest, "out"> {
   config: string;
   options: MergeOptions;
+  loraCache?: LoraCache | undefined;
   values: OptionValues<typeof MULTI_OPTIONS>;
   /** Print the plans and stop. */
   dryRun: boolean;
@@ -40,7 +44,7 @@ export async function runMulti(request: MultiRequest): Promise<number> {
     checkFinal(multi, values.outPath, report);
     await fetchAll(multi, request, report);
     const folders = { intermediate: intermediateDir, out: values.outPath ?? "merged" };
-    merges = planMulti(multi, options, folders, report);
+    merges = planMulti(multi, options, folders, report, await cachedAdapters(multi, request));
   } finally {
     printProblems("warning", report.warnings);
   }
@@ -49,6 +53,7 @@ export async function runMulti(request: MultiRequest): Promise<number> {
   report.throwIfErrors();
   if (request.dryRun) await print(steps.map(dryRunText).join("\n"));
   else for (const step of steps) await carryOutStep(step, request);
+  events()?.summary({ merges: steps.map(({ merge }) => ({ name: merge.name ?? null, folder: merge.folder })) });
   return 0;
 }
 
@@ -99,8 +104,10 @@ function dryRunText(step: Step): string {
 async function carryOutStep(step: Step, { run, engine, messages }: MultiRequest): Promise<void> {
   const { plan, folder } = step.merge;
   if (!messages.quiet && (isDone(step) || step.standing.kind !== "absent")) writeError(`${outlook(step)}\n`);
+  events()?.event("step", { title: outlook(step) });
   if (isDone(step)) return;
-  await carryOut(plan, { out: folder, run: { ...run, force: mayReplace(step, run.force) }, engine, messages });
+  const force = mayReplace(step, run.force);
+  await carryOut(plan, { out: folder, run: { ...run, force }, engine, messages, isPart: true });
 }
 
 /** An intermediate model that Sinter wrote is its own to write again. */
@@ -135,12 +142,23 @@ function checkFinal({ merges }: MultiConfig, out: string | undefined, report: Re
   }
 }
 
+/** Models whose adapters are applied in the cache that was asked for: not those that the merges make. */
+async function cachedAdapters(multi: MultiConfig, request: MultiRequest): Promise<OpenNamed | undefined> {
+  if (request.loraCache === undefined || request.dryRun) return undefined;
+  const { openThroughCache } = await import("../lora-cache.ts");
+  return await openThroughCache(
+    givenModels(multi).map(({ ref }) => ref),
+    request,
+  );
+}
+
+function givenModels({ merges }: MultiConfig) {
+  const names = new Set(merges.map(({ name }) => name));
+  return merges.flatMap(({ config }) => allModels(config)).filter(({ ref }) => !names.has(ref.model.path));
+}
+
 async function fetchAll(multi: MultiConfig, request: MultiRequest, report: Report): Promise<void> {
   const { options, messages, values, run } = request;
-  const names = new Set(multi.merges.map(({ name }) => name));
-  const models = multi.merges
-    .flatMap(({ config }) => allModels(config))
-    .filter(({ ref }) => !names.has(ref.model.path));
   const check = (into: Report) => {
     const found = new Report();
     for (const { config } of multi.merges) checkRecipe(config, options, found);
@@ -148,5 +166,5 @@ async function fetchAll(multi: MultiConfig, request: MultiRequest, report: Repor
     if (values.outPath !== undefined) checkOutput(values.outPath, run.force, into);
   };
   const download = !request.dryRun;
-  await fetchModels(models, options.cacheDir, { download, quiet: messages.quiet, check }, report);
+  await fetchModels(givenModels(multi), options.cacheDir, { download, quiet: messages.quiet, check }, report);
 }

@@ -1,3 +1,5 @@
+import { hasher } from "../../hash.ts";
+
 /** A hash that is fed a file's bytes in order. */
 export interface Checksum {
   update(bytes: Uint8Array): void;
@@ -16,10 +18,10 @@ export function isEtag(text: unknown): text is string {
  */
 export function checksumFor(etag: string, size: number): Checksum {
   const isGit = etag.length === 40;
-  const hasher = new Bun.CryptoHasher(isGit ? "sha1" : "sha256");
-  if (isGit) hasher.update(`blob ${size}\0`);
+  const hash = hasher(isGit ? "sha1" : "sha256");
+  if (isGit) hash.update(`blob ${size}\0`);
   return {
-    update: (bytes) => void hasher.update(bytes),
-    digest: () => hasher.digest("hex"),
+    update: (bytes) => void hash.update(bytes),
+    digest: () => hash.digest("hex"),
   };
 }

@@ -1,10 +1,8 @@
-import { dlopen, FFIType } from "bun:ffi";
-import { closeSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type NativeError, native } from "../../native.ts";
 
-/** Of flock(2): exclusive, without waiting. */
-const LOCK_EX_NB = 2 | 4;
 const POLL_MS = 200;
 /** Group-writable, as huggingface_hub makes them: users may share a cache. */
 const LOCK_MODE = 0o664;
@@ -18,52 +16,23 @@ const LOCK_MODE = 0o664;
  */
 export async function lockFile(path: string, signal: AbortSignal, onWait: () => void): Promise<() => void> {
   mkdirSync(dirname(path), { recursive: true });
-  const handle = openSync(path, "a", LOCK_MODE);
-  const release = () => closeSync(handle);
+  closeSync(openSync(path, "a", LOCK_MODE));
+  let handle = tryLock(path);
+  if (handle === undefined) onWait();
+  while (handle === undefined) {
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    handle = tryLock(path);
+  }
+  const held = handle;
+  return () => native().close(held);
+}
+
+/** @returns a handle; undefined where somebody else has the lock. */
+function tryLock(path: string): number | undefined {
   try {
-    if (tryLock(handle) || !canLockBeside(path)) return release;
-    onWait();
-    while (!tryLock(handle)) await sleep(POLL_MS, undefined, { signal });
-    return release;
+    return native().lock(path);
   } catch (error) {
-    release();
-    throw signal.aborted ? signal.reason : error;
+    if ((error as NativeError).code === "LOCKED") return undefined;
+    throw error;
   }
-}
-
-/** Whether a file that nobody else knows can be locked: if not, it is not for want of patience. */
-function canLockBeside(path: string): boolean {
-  const probe = `${path}.${process.pid}`;
-  const handle = openSync(probe, "a");
-  try {
-    return tryLock(handle);
-  } finally {
-    closeSync(handle);
-    unlinkSync(probe);
-  }
-}
-
-function tryLock(handle: number): boolean {
-  return (flock()?.(handle, LOCK_EX_NB) ?? -1) === 0;
-}
-
-let loaded: { flock: ((handle: number, operation: number) => number) | undefined } | undefined;
-
-/** The C library's flock, which Bun has no name for; undefined where there is none. */
-function flock() {
-  loaded ??= { flock: loadFlock() };
-  return loaded.flock;
-}
-
-function loadFlock() {
-  const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-  const libraries = process.platform === "darwin" ? ["libSystem.B.dylib"] : ["libc.so.6", `libc.musl-${arch}.so.1`];
-  for (const library of libraries) {
-    try {
-      return dlopen(library, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.flock;
-    } catch {
-      // Another C library, or a system without one of these: the next, or no locks.
-    }
-  }
-  return undefined;
 }

@@ -1,0 +1,4 @@
+declare module "*.page.js" {
+  const text: string;
+  export default text;
+}
