@@ -21,7 +21,7 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
     case "SOURCE_FAILED":
       return {
         code: "source-failed",
-        message: "the input file shrank or failed while it was being read",
+        message: reason.startsWith("cannot read") ? reason : "the input file shrank or failed while it was being read",
         ...blame(error, context),
         hint: KEEP_STILL,
       };
