@@ -330,8 +330,7 @@ class Addon : public Napi::Addon<Addon> {
 
   /// Forward passes run one after the other, each on threads of its own.
   Napi::Value Forward(const Napi::CallbackInfo& info) {
-    const auto job =
-        read_forward(object(info[0]), handles(), engine().kernels());
+    const auto job = read_forward(object(info[0]), handles(), engine().kernels());
     forwards_.push_back(job);
     auto report = Pending(info.Env(), [this, job](Napi::Env env, const Napi::Promise::Deferred& promise) {
       forwards_.remove(job);

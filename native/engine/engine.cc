@@ -366,7 +366,8 @@ void Engine::run_gather_task(Op& op, uint32_t task) {
   for (size_t g = 0; g < op.gathers.size(); g++) {
     const RowGather& gather = *op.gathers[g];
     if (gather.averaged == 0) continue;
-    op.kernels->add_rows(op.job, gather, begin, end, op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
+    op.kernels->add_rows(op.job, gather, begin, end,
+                         op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
   }
 }
 
