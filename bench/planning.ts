@@ -106,9 +106,9 @@ function writeSparse(path: string, header: string, dataBytes: number): void {
   closeSync(file);
 }
 
-async function plan(folder: string, config: string): Promise<{ seconds: number; megabytes: number }> {
+async function plan(folder: string, ...args: string[]): Promise<{ seconds: number; megabytes: number }> {
   const start = performance.now();
-  const child = Bun.spawn([BIN, "plan", config], {
+  const child = Bun.spawn([BIN, "plan", ...args], {
     cwd: folder,
     env: { ...process.env, SINTER_BUN: process.execPath },
     stdout: "ignore",
@@ -127,9 +127,12 @@ try {
   console.log(
     `three models of ${((facts?.parameters ?? 0) / 1e9).toFixed(0)}B parameters, ${facts?.tensors} tensors each`,
   );
-  for (let run = 0; run < REPETITIONS; run++) {
-    const { seconds, megabytes } = await plan(root, "ties.yml");
-    console.log(`sinter plan: ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB at most`);
+  for (const options of [[], ["--json"]]) {
+    for (let run = 0; run < REPETITIONS; run++) {
+      const { seconds, megabytes } = await plan(root, "ties.yml", ...options);
+      const command = ["sinter plan", ...options].join(" ");
+      console.log(`${command}: ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB at most`);
+    }
   }
 } finally {
   rmSync(root, { recursive: true });

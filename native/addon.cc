@@ -59,6 +59,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("checksum", &Addon::Guarded<&Addon::Checksum>),
                              InstanceMethod("compare", &Addon::Guarded<&Addon::Compare>),
                              InstanceMethod("difference", &Addon::Guarded<&Addon::TakeDifference>),
+                             InstanceMethod("openSolver", &Addon::Guarded<&Addon::OpenSolver>),
                              InstanceMethod("decompose", &Addon::Guarded<&Addon::Decompose>),
                              InstanceMethod("gatherRows", &Addon::Guarded<&Addon::GatherRows>),
                              InstanceMethod("route", &Addon::Guarded<&Addon::Route>),
@@ -80,6 +81,7 @@ class Addon : public Napi::Addon<Addon> {
       engine_.reset();
       waiter_.stop();
       decompositions_.stop();
+      solver_.reset();
       leaving_ = true;
       for (const std::shared_ptr<ForwardJob>& job : forwards_) job->cancelled = true;
       watch_->cancelled = true;
@@ -142,6 +144,8 @@ class Addon : public Napi::Addon<Addon> {
     if (count > 1024) bad_argument("threads must be at most 1024");
     const Napi::Value memory = options.Get("memory");
     engine().configure(static_cast<unsigned>(count), name, memory.IsUndefined() ? 0 : whole(memory, "memory"));
+    const Napi::Value checksums = options.Get("checksums");
+    engine().set_checksums(checksums.IsUndefined() || checksums.ToBoolean());
     return info.Env().Undefined();
   }
 
@@ -295,15 +299,28 @@ class Addon : public Napi::Addon<Addon> {
       } else {
         engine().enqueue(op);
       }
-    } catch (const Failure&) {
+    } catch (...) {
+      // The op and its report hold each other, and the files of the op.
+      op->done = nullptr;
       Settled(env);
       throw;
     }
     return report->promise.Promise();
   }
 
+  Napi::Value OpenSolver(const Napi::CallbackInfo& info) {
+    const uint64_t device = whole(info[1], "device");
+    if (device > 1024) bad_argument("device is out of range");
+    solver_ = Cusolver::open(text(info[0], "folder"), static_cast<int>(device));
+    return Napi::String::New(info.Env(), solver_->name());
+  }
+
   Napi::Value Decompose(const Napi::CallbackInfo& info) {
     const auto task = std::make_shared<LowRankTask>(read_low_rank(object(info[0]), handles()));
+    if (object(info[0]).Get("onDevice").ToBoolean()) {
+      if (solver_ == nullptr) bad_argument("no device was opened");
+      task->device = solver_;
+    }
     if (decomposing_ == 0) *cancelled_ = false;
     decomposing_++;
     auto result = std::make_shared<LowRankResult>();
@@ -323,6 +340,7 @@ class Addon : public Napi::Addon<Addon> {
       }
       task->source.reset();
       task->sink.reset();
+      task->device.reset();
       Report(report);
     });
     return report->promise.Promise();
@@ -490,6 +508,7 @@ class Addon : public Napi::Addon<Addon> {
   std::unique_ptr<Pipeline> pipeline_;
   Waiter waiter_;
   JobThreads decompositions_;
+  std::shared_ptr<Cusolver> solver_;
   uint32_t decomposing_ = 0;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   Waiter calculator_;

@@ -31,7 +31,8 @@ function typesOf(project: string): string[] {
 }
 
 function nativeSources(): string[] {
-  return readdirSync(join(ROOT, "native"), { recursive: true, withFileTypes: true })
+  return ["native", join("test", "fuzz", "native")]
+    .flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && /\.(h|cc|cu)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();

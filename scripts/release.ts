@@ -1,7 +1,8 @@
 /**
  * Builds everything that a release consists of, in dist/: the single executable with manual pages and completions, the npm
  * packages, a bill of materials and SHA256SUMS. The same sources give the same bytes.
- * `bun run release` for this machine's processor, `bun run release x64 arm64` for those named.
+ * `bun run release` for this machine's processor, `bun run release x64 arm64` for those named. Then the packages are
+ * installed and tried. With --twice all is built once more, from nothing, and the checksums are compared.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,12 +12,14 @@ import { ROOT } from "./paths.ts";
 import { packFolder } from "./release/archive.ts";
 import { compileExecutable } from "./release/executable.ts";
 import { layPrefix } from "./release/folder.ts";
+import { checkLibc } from "./release/libc.ts";
 import { nativeComponents } from "./release/native-components.ts";
 import { layMainPackage, layPlatformPackage, packPackage } from "./release/packages.ts";
 import { ARCHITECTURES, type Architecture, DIST, platformPackage, VERSION } from "./release/paths.ts";
-import { buildPortableAddon } from "./release/portable-addon.ts";
+import { buildFolder, buildPortableAddon } from "./release/portable-addon.ts";
 import { billOfMaterials, parseLockfile } from "./release/sbom.ts";
 import { stageTree } from "./release/stage.ts";
+import { tryPackages } from "./release/trial.ts";
 
 async function release(architectures: readonly Architecture[]): Promise<void> {
   const addons = new Map<Architecture, string>();
@@ -41,10 +44,11 @@ async function buildArchives(stage: string, addon: string, architecture: Archite
   const executable = join(stage, "sinter");
   stageTree(tree, addon);
   await compileExecutable(tree, executable, architecture);
+  for (const file of [addon, executable]) checkLibc(file);
 
   const prefix = `sinter-${VERSION}-linux-${architecture}`;
   const name = platformPackage(architecture);
-  await layPrefix(join(stage, prefix), executable);
+  await layPrefix(join(stage, prefix), executable, architecture);
   await layPlatformPackage(join(stage, name), executable, addon, architecture);
   return [
     await packFolder(stage, prefix, join(DIST, `${prefix}.tar.gz`)),
@@ -76,5 +80,30 @@ function sha256(file: string): string {
   return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
+/** Installs and runs what was built. @throws where it does not work, or processors give other bytes. */
+async function tryAll(architectures: readonly Architecture[]): Promise<void> {
+  const made = new Set<string>();
+  for (const one of architectures) {
+    const { merged, outcome } = await tryPackages(one);
+    if (merged !== undefined) made.add(merged);
+    console.log(`${platformPackage(one)}: ${outcome}`);
+  }
+  if (made.size > 1) throw new Error("the executables of several processors merge to other bytes");
+}
+
+/** Builds again from nothing, and says whether the same came out. @throws where it did not. */
+async function buildAgain(architectures: readonly Architecture[]): Promise<void> {
+  const sums = join(DIST, "SHA256SUMS");
+  const before = readFileSync(sums, "utf8");
+  for (const one of architectures) rmSync(buildFolder(one), { recursive: true });
+  await release(architectures);
+  const after = readFileSync(sums, "utf8");
+  if (after !== before) throw new Error(`built twice, other bytes:\n${before}\n${after}`);
+  console.log("built twice: the same bytes");
+}
+
 const named = ARCHITECTURES.filter((one) => process.argv.slice(2).includes(one));
-await release(named.length > 0 ? named : ARCHITECTURES.filter((one) => one === process.arch));
+const chosen = named.length > 0 ? named : ARCHITECTURES.filter((one) => one === process.arch);
+await release(chosen);
+await tryAll(chosen);
+if (process.argv.includes("--twice")) await buildAgain(chosen);

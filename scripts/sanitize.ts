@@ -4,10 +4,11 @@
  * named, on it. Any report of a sanitizer ends the run as a failure. Kernels are built for one instruction set, the
  * addon's whole time of building otherwise; `--all-targets` builds them for all.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { addonFile, buildAddon } from "./addon.ts";
 import { ROOT } from "./paths.ts";
+import { oneTarget } from "./sanitize-target.ts";
 import { SetupError } from "./setup-error.ts";
 import { findToolchain } from "./toolchain.ts";
 
@@ -54,12 +55,6 @@ async function runtimeLibraries(sanitizer: Sanitizer): Promise<string> {
   );
   if (paths.every((path) => existsSync(path))) return paths.join(":");
   throw new SetupError(`${cxx} has no ${sanitizer.runtime}: the sanitizers need GCC. Run: CXX=g++ bun run sanitize`);
-}
-
-/** The highest instruction set but AVX-512 that this CPU runs: its kernels are the same sources in wider groups. */
-function oneTarget(): string {
-  if (process.arch !== "x64") return "arm64";
-  return /^flags.*\bavx2\b/m.test(readFileSync("/proc/cpuinfo", "utf8")) ? "x86_64_v3" : "x86_64_v2";
 }
 
 async function sanitize(sanitizer: Sanitizer, allTargets: boolean, tests: readonly string[]): Promise<number> {

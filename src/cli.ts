@@ -1,7 +1,7 @@
 import { defineCommand, runCommand } from "citty";
 import pkg from "../package.json" with { type: "json" };
 import type { CommandEntry } from "./commands/command.ts";
-import { COMMANDS } from "./commands/index.ts";
+import { COMMAND_GROUPS, COMMANDS } from "./commands/index.ts";
 import { PROGRAMS } from "./commands/programs.ts";
 import { nearest } from "./errors.ts";
 
@@ -27,13 +27,14 @@ let exitCode = 0;
 
 function rootHelp(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length)) + 2;
-  const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
+  const groups = Object.entries(COMMAND_GROUPS).map(([title, names]) => {
+    return `${title}:\n${names.map((name) => `  ${name.padEnd(width)}${COMMANDS[name].summary}`).join("\n")}`;
+  });
   return `Usage: sinter COMMAND [OPTIONS] [ARGUMENTS]
 
   ${pkg.description}.
 
-Commands:
-${commands.join("\n")}
+${groups.join("\n\n")}
 
 Options:
   --help, -h     Show this text; after a command, what the command takes.
@@ -81,11 +82,12 @@ export async function main(args: readonly string[]): Promise<number> {
     await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
     return 0;
   }
-  if (Object.hasOwn(PROGRAMS, first))
-    return await (await (PROGRAMS[first] as CommandEntry["load"])()).main(args.slice(1));
-  if (!Object.hasOwn(COMMANDS, first)) return await refuse(first);
-  await runCommand(root, { rawArgs: [...args] });
-  return exitCode;
+  if (Object.hasOwn(COMMANDS, first)) {
+    await runCommand(root, { rawArgs: [...args] });
+    return exitCode;
+  }
+  const program = Object.hasOwn(PROGRAMS, first) ? PROGRAMS[first] : undefined;
+  return program === undefined ? await refuse(first) : await (await program()).main(args.slice(1));
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)));

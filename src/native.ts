@@ -151,6 +151,8 @@ export interface NativeDecomposition {
   distribute: boolean;
   seed: number;
   threads: number;
+  /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
+  onDevice?: boolean | undefined;
   sink: number;
   /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
   aOffset: number;
@@ -168,6 +170,9 @@ export interface NativeFactors {
   smallest: number;
   /** Power iterations; 0 where the decomposition is exact. */
   iterations: number;
+  /** Whether a device found the subspace; and why not, where it was asked to and could not. */
+  onDevice: boolean;
+  refused?: string;
 }
 
 /** A matrix of a mapped file: `rows` x `width` elements from `offset` of its source. */
@@ -277,6 +282,20 @@ export interface NativeForward extends NativeDecoder {
   lengths: readonly number[];
   states: "none" | "last" | "average";
   logProbabilities: boolean;
+  /**
+   * What multiplies with the weights, through cuBLAS; else the CPU. `memory`: bytes of the device's memory, else half of
+   * what is free. `strict`: where it fails the pass rejects with `DEVICE_FAILED`; else the CPU begins anew.
+   */
+  device?: NativeForwardDevice | undefined;
+}
+
+export interface NativeForwardDevice {
+  library?: string | undefined;
+  /** The file of cuBLAS, where it is not the system's. */
+  cublas?: string | undefined;
+  index: number;
+  memory?: number | undefined;
+  strict: boolean;
 }
 
 export interface NativeForwardResult {
@@ -287,6 +306,9 @@ export interface NativeForwardResult {
   states: Float32Array;
   /** Of each token given those before it in its sequence, natural logarithm; 0 for the first. Empty where not wanted. */
   logProbabilities: Float64Array;
+  /** As in NativeResult. */
+  device?: string;
+  deviceFailure?: string;
 }
 
 /** A matrix in memory, row-major, its rows `stride` elements apart. */
@@ -304,9 +326,10 @@ export interface Addon {
   info(): NativeInfo;
   /**
    * Threads (0: one per CPU), instruction-set level, and bytes of scratch that may grow with tensors beyond what is
-   * free (96 MiB). What is not given goes back to its default. Throws while ops are running.
+   * free (96 MiB). What is not given goes back to its default. Throws while ops are running. `checksums`: false only to
+   * measure what they cost; all results then have the same.
    */
-  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number }): void;
+  configure(options: { threads?: number; target?: CpuTarget | "auto"; memory?: number; checksums?: boolean }): void;
   /** Maps a file read-only. @returns a source handle. */
   openSource(path: string): { handle: number; size: number };
   /**
@@ -368,6 +391,13 @@ export interface Addon {
     rows: number;
     thresholds: readonly number[];
   }): Promise<Float64Array>;
+  /**
+   * Opens cuSOLVER for decompositions.
+   * @param folder where its libraries are looked for before the places that the system's loader knows; may be empty.
+   * @param device counted from 0.
+   * @returns versions and device, for people. @throws `NO_SOLVER` where there is none, `SOLVER_FAILED` where it does not open.
+   */
+  openSolver(folder: string, device: number): string;
   /** Truncated singular value decomposition (native/linear/svd.h). Starts at once, on threads of its own. */
   decompose(task: NativeDecomposition): Promise<NativeFactors>;
   /** Approximates and writes rows; transplants run one after the other. Rejects with a NativeError. */
@@ -438,6 +468,8 @@ export interface NativeError extends Error {
     | "LOCKED"
     | "NO_MEMORY"
     | "NO_SPACE"
+    | "NO_SOLVER"
+    | "SOLVER_FAILED"
     | "SINK_WRITE"
     | "BAD_ARGUMENT"
     | "DEVICE_FAILED"

@@ -65,7 +65,7 @@ void rank_row(const Bits* __restrict bits, const uint32_t* __restrict word, uint
     const uint32_t b = bucket[i];
     mask[i] = word[i] < sure[b] ? 1 : 0;
     room.undecided[undecided] = i;
-    undecided += (word[i] >= sure[b]) & (word[i] < possible[b]) ? 1 : 0;
+    undecided += ((word[i] >= sure[b]) & (word[i] < possible[b])) ? 1 : 0;
   }
   if (undecided == 0) return;
 

@@ -426,7 +426,7 @@ void Engine::run_map_task(const std::shared_ptr<Op>& shared, uint32_t task, Scra
       map_piece(op, at, to, scratch, scratch.out.data(), non_finite);
       bytes = scratch.out.data();
     }
-    digest.update(bytes, count);
+    if (checksums_) digest.update(bytes, count);
     if (op.want_crc32) crc = crc32(crc, bytes, count);
     if (!direct && op.sink != nullptr) op.sink->write(op.sink_offset + at * width, bytes, count);
     at = to;

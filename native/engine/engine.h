@@ -83,6 +83,8 @@ class Engine {
   /// `threads` 0: one per CPU. `target` empty: the best this CPU runs. `memory`: bytes of scratch that may grow with
   /// tensors, beyond kFreeScratch. Throws Failure BAD_ARGUMENT, also while busy.
   void configure(unsigned threads, const std::string& target, uint64_t memory);
+  /// Off only to measure what checksums cost: all results then have the same. While no op is running.
+  void set_checksums(bool on) { checksums_ = on; }
   /// Queues an op. Throws Failure BAD_ARGUMENT where kernel, numbers and inputs do not fit.
   void submit(std::shared_ptr<Op> op);
   /// The two halves of it: finds the kernel and checks that all fits, and begins to read ahead; then queues.
@@ -117,6 +119,7 @@ class Engine {
   std::vector<std::shared_ptr<Op>> ops_;
   std::vector<std::thread> workers_;
   bool stopping_ = false;
+  bool checksums_ = true;
   const KernelSet* kernels_;
   Budget budget_{kFreeScratch};
   ReadAhead read_ahead_;

@@ -17,6 +17,8 @@
 
 namespace sinter {
 
+class DeviceProducts;
+
 /// A stored tensor, row-major: a matrix, or a vector of one row. Absent where `source` is null.
 struct Weight {
   std::shared_ptr<Source> source;
@@ -87,10 +89,11 @@ struct ForwardResult {
 };
 
 /// Runs a batch through a decoder. Throws Failure SOURCE_FAILED where an input file shrank or failed, CANCELLED where
-/// `cancelled` became true. Memory: some (4 width + heads head_size + 2 intermediate) floats a token, scores of 64 tokens
+/// `cancelled` became true, DEVICE_FAILED where a device did that was to multiply with the weights. Memory: some (4 width + heads head_size + 2 intermediate) floats a token, scores of 64 tokens
 /// against all a thread, and no weights beyond the packed panels of `gemm` (with an adapter: 8 MiB of one, and the
 /// factors of one layer); pages of the files are given back.
 ForwardResult forward(const Decoder& decoder, const Batch& batch, States states, bool log_probabilities, Team& team,
-                      const ProductKernels& products, const std::atomic<bool>& cancelled);
+                      const ProductKernels& products, const std::atomic<bool>& cancelled,
+                      DeviceProducts* device = nullptr);
 
 }  // namespace sinter

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../device/products.h"
 #include "../io/error.h"
 #include "attention.h"
 #include "decoder.h"
@@ -27,11 +28,12 @@ constexpr uint64_t kLogits = 8 << 20;
 
 class Pass {
  public:
-  Pass(const Decoder& decoder, const Batch& batch, Team& team, const ProductKernels& products)
+  Pass(const Decoder& decoder, const Batch& batch, Team& team, const ProductKernels& products, DeviceProducts* device)
       : decoder_(decoder),
         batch_(batch),
         team_(team),
         products_(products),
+        device_(device),
         loops_(elementwise_kernels(products.target)),
         tokens_(batch.ids.size()),
         x_(tokens_ * decoder.width),
@@ -141,10 +143,8 @@ class Pass {
                 float keep) {
     const uint64_t columns = weight.columns;
     if (weight.patched == nullptr) {
-      Weight part = weight;
-      part.data += begin * columns * element_size(weight.dtype);
-      part.rows = end - begin;
-      return gemm(team_, in, part.matrix(), out, stride, 1.0f, keep, products_);
+      const std::byte* const data = weight.data + begin * columns * element_size(weight.dtype);
+      return multiply(in, Matrix::stored(data, weight.dtype, end - begin, columns, columns), out, stride, keep);
     }
     const uint64_t some = std::max<uint64_t>(1, kPatchedFloats / columns);
     patched_.resize(std::min(some, end - begin) * columns);
@@ -156,9 +156,14 @@ class Pass {
         weight.patched->read(row * columns + from, row * columns + std::min(from + kPatchedTask, elements),
                              patched_.data() + from);
       });
-      const Matrix part = Matrix::stored(patched_.data(), count, columns).transposed();
-      gemm(team_, in, part, out + (row - begin), stride, 1.0f, keep, products_);
+      multiply(in, Matrix::stored(patched_.data(), count, columns), out + (row - begin), stride, keep);
     }
+  }
+
+  /// out = keep out + in W^T, the weight row-major without gaps.
+  void multiply(const Matrix& in, const Matrix& weight, float* out, uint64_t stride, float keep) {
+    if (device_ == nullptr) return gemm(team_, in, weight.transposed(), out, stride, 1.0f, keep, products_);
+    device_->multiply(team_, weight, reinterpret_cast<const float*>(in.data), in.rows, out, stride, keep);
   }
 
   /// out = keep out + weight in + bias.
@@ -197,6 +202,8 @@ class Pass {
   const Batch& batch_;
   Team& team_;
   const ProductKernels& products_;
+  /// Null: the CPU multiplies.
+  DeviceProducts* device_;
   const ElementwiseKernels& loops_;
   uint64_t tokens_;
   /// Each token's position in its sequence.
@@ -211,12 +218,12 @@ class Pass {
 }  // namespace
 
 ForwardResult forward(const Decoder& decoder, const Batch& batch, States states, bool log_probabilities, Team& team,
-                      const ProductKernels& products, const std::atomic<bool>& cancelled) {
+                      const ProductKernels& products, const std::atomic<bool>& cancelled, DeviceProducts* device) {
   ForwardResult result;
   const uint64_t layers = decoder.layers.size();
   const uint64_t layer_states = batch.sequences() * decoder.width;
   if (states != States::none) result.states.resize(layers * layer_states);
-  Pass pass(decoder, batch, team, products);
+  Pass pass(decoder, batch, team, products, device);
   pass.embed();
   for (uint64_t i = 0; i < layers; i++) {
     if (cancelled) throw Failure("CANCELLED", "cancelled");

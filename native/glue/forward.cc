@@ -1,7 +1,11 @@
 #include "forward.h"
 
 #include <algorithm>
+#include <climits>
+#include <string_view>
 
+#include "../device/library.h"
+#include "../device/products.h"
 #include "op.h"
 #include "values.h"
 
@@ -101,6 +105,30 @@ States states_of(const Napi::Value& value) {
   return States::none;
 }
 
+void read_device(const Napi::Object& from, ForwardJob& job) {
+  job.strict = from.Get("strict").ToBoolean();
+  const Napi::Value path = from.Get("library");
+  const FoundLibrary& found = find_device_library(path.IsUndefined() ? "" : text(path, "library"));
+  const int index = static_cast<int>(std::min<uint64_t>(whole(from.Get("index"), "index"), INT_MAX));
+  std::string reason = found.message;
+  if (found.library != nullptr) job.device = open_device(*found.library, index, reason);
+  DeviceFacts facts{};
+  if (job.device != nullptr && job.device->facts(facts) != DeviceStatus::ok) {
+    reason = job.device->message();
+    job.device = nullptr;
+  }
+  if (job.device == nullptr) {
+    if (job.strict) throw Failure("DEVICE_FAILED", reason);
+    job.device_failure = reason;
+    return;
+  }
+  job.device_name = "cuda:" + std::to_string(index) + " (" + facts.name + ")";
+  const Napi::Value library = from.Get("cublas");
+  if (!library.IsUndefined()) job.cublas_file = text(library, "cublas");
+  const Napi::Value memory = from.Get("memory");
+  job.device_memory = memory.IsUndefined() ? facts.free / 2 : whole(memory, "memory");
+}
+
 }  // namespace
 
 std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles& handles, const KernelSet& kernels) {
@@ -138,13 +166,32 @@ std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles
     decoder.head = read.weight("head", vocabulary, decoder.width);
   }
   read_batch(from, vocabulary, job->batch);
+  if (!from.Get("device").IsUndefined()) read_device(object(from.Get("device")), *job);
   return job;
+}
+
+bool ForwardJob::run_on_device(Team& team, const ProductKernels& products) {
+  try {
+    std::string absence;
+    const Cublas* const library = cublas(cublas_file, absence);
+    if (library == nullptr) throw Failure("DEVICE_FAILED", "cuBLAS is not there: " + absence);
+    DeviceProducts multiplier(*device, *library, device_memory);
+    result = forward(decoder, batch, states, log_probabilities, team, products, cancelled, &multiplier);
+    return true;
+  } catch (const Failure& caught) {
+    if (strict || std::string_view(caught.code) != "DEVICE_FAILED") throw;
+    device_failure = caught.what();
+    return false;
+  }
 }
 
 void ForwardJob::run(unsigned threads, const std::string& target) {
   try {
     Team team(threads);
-    result = forward(decoder, batch, states, log_probabilities, team, *find_products(target), cancelled);
+    const ProductKernels& products = *find_products(target);
+    if (device == nullptr || !run_on_device(team, products)) {
+      result = forward(decoder, batch, states, log_probabilities, team, products, cancelled);
+    }
   } catch (const Failure& caught) {
     failure = caught;
   } catch (const std::exception& caught) {
@@ -163,6 +210,11 @@ Napi::Value forward_result(Napi::Env env, const ForwardJob& job) {
   std::copy(probabilities.begin(), probabilities.end(), probability_array.Data());
   result.Set("states", state_array);
   result.Set("logProbabilities", probability_array);
+  if (!job.device_failure.empty()) {
+    result.Set("deviceFailure", job.device_failure);
+  } else if (job.device != nullptr) {
+    result.Set("device", job.device_name);
+  }
   return result;
 }
 

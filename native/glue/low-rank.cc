@@ -67,6 +67,8 @@ Napi::Value low_rank_of(Napi::Env env, const LowRankResult& found) {
   result.Set("largest", found.largest);
   result.Set("smallest", found.smallest);
   result.Set("iterations", found.iterations);
+  result.Set("onDevice", found.on_device);
+  if (!found.refused.empty()) result.Set("refused", found.refused);
   return result;
 }
 

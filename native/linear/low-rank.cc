@@ -40,7 +40,7 @@ void write_factor(const LowRankTask& task, const std::vector<float>& values, uin
 LowRankResult write_low_rank(const LowRankTask& task, const std::atomic<bool>& cancelled) {
   Team team(task.threads);
   Svd svd = task.is_product ? product_svd(team, task.b, task.a, task.scale, task.request)
-                            : truncated_svd(team, task.matrix, task.request, cancelled);
+                            : truncated_svd(team, task.matrix, task.request, cancelled, task.device.get());
   if (task.source->failed()) throw Failure("SOURCE_FAILED", "the differences failed while they were read", 0);
   const uint64_t rank = svd.values.size();
   const uint64_t columns = task.matrix.columns;
@@ -48,6 +48,8 @@ LowRankResult write_low_rank(const LowRankTask& task, const std::atomic<bool>& c
   result.rank = rank;
   result.energy = svd.energy;
   result.iterations = svd.iterations;
+  result.on_device = svd.on_device;
+  result.refused = svd.refused;
   for (uint64_t k = 0; k < rank; k++) {
     const double value = svd.values[k];
     const double of_b = task.distribute ? std::sqrt(value) : 1.0;

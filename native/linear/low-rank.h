@@ -22,6 +22,8 @@ struct LowRankTask {
   /// The square roots of the singular values go to both factors; else all of them to A.
   bool distribute = true;
   unsigned threads = 1;
+  /// Null: the CPU.
+  std::shared_ptr<Cusolver> device = nullptr;
   /// The factors are written from these offsets on: as many elements as the rank needs, without gaps.
   std::shared_ptr<Sink> sink;
   uint64_t a_offset = 0;
@@ -37,6 +39,9 @@ struct LowRankResult {
   double largest = 0.0;
   double smallest = 0.0;
   int iterations = 0;
+  /// As in Svd.
+  bool on_device = false;
+  std::string refused = {};
 };
 
 /// Throws Failure: as truncated_svd, SOURCE_FAILED where the source fails, SINK_WRITE and NO_SPACE.

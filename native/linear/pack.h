@@ -17,12 +17,6 @@ constexpr uint64_t kRowStride = kDepthBlock + 16;
 constexpr uint64_t kRowPanel = kTileRows * kRowStride;
 constexpr uint64_t kColumnPanel = kTileColumns * kDepthBlock;
 
-/// The stored form of a dtype at any address: tensors in files need not be aligned.
-template <class D>
-struct Loose {
-  typedef typename D::Stored Stored __attribute__((aligned(1)));
-};
-
 SINTER_HD uint64_t at_most(uint64_t value, uint64_t limit) { return value < limit ? value : limit; }
 
 /// Widens `count` elements that lie next to each other.

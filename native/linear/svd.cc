@@ -22,6 +22,12 @@ constexpr uint64_t kDirect = 1 << 18;
 constexpr int kMostIterations = 12;
 /// Iterations end when the residual's norm falls by less than this share.
 constexpr double kSettled = 1e-3;
+/// Shares of the sum of squares: what float32 products leave, and what a device's float32 values are known to.
+constexpr double kRounding = 1e-12;
+constexpr double kDeviceRounding = 1e-6;
+constexpr int kMostDeviceIterations = 16;
+/// A residual may exceed what a device claims by this factor.
+constexpr double kTrusted = 1.01;
 
 /// Row-major floats without gaps.
 struct Block {
@@ -153,6 +159,41 @@ Svd exact_svd(Team& team, const Matrix& matrix, const SvdRequest& request, doubl
   return result;
 }
 
+using SmallSvd = Eigen::BDCSVD<Eigen::MatrixXd>;
+
+/// The best approximation of a matrix within the columns of `left`, which are orthonormal.
+struct Projected {
+  Block right;
+  SmallSvd svd;
+  /// Sum of squares of what `request.rank` values leave.
+  double residual;
+
+  /// matrix ~ left left^T matrix = left (right r)^T = left r^T right^T.
+  Projected(Team& team, const Matrix& matrix, const Block& left, const SvdRequest& request, double energy)
+      : right(product(team, matrix.transposed(), left.view())) {
+    const Square r = orthonormalise(team, right);
+    svd.compute(r.transpose(), Eigen::ComputeThinU | Eigen::ComputeThinV);
+    residual = std::max(0.0, energy - squares(svd.singularValues(), request.rank));
+  }
+
+  Svd result(Team& team, const Block& left, const SvdRequest& request, double energy, int iterations) const {
+    const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
+    Svd result;
+    result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+    const Block vectors = as_block(head(svd.matrixV(), rank));
+    result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+    result.values = first_values(svd.singularValues(), rank);
+    result.energy = energy;
+    result.iterations = iterations;
+    return result;
+  }
+};
+
+/// Nothing is left but rounding, or the norm of what is left has settled.
+bool has_settled(double residual, double before, double energy) {
+  return residual <= kRounding * energy || residual >= before * (1.0 - kSettled) * (1.0 - kSettled);
+}
+
 Svd randomised_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy,
                    const std::atomic<bool>& cancelled) {
   const uint64_t width = request.rank + kOversampling;
@@ -161,28 +202,52 @@ Svd randomised_svd(Team& team, const Matrix& matrix, const SvdRequest& request, 
   double before = energy;
   for (int iteration = 1;; iteration++) {
     if (cancelled) throw Failure("CANCELLED", "cancelled");
-    Block right = product(team, matrix.transposed(), left.view());
-    const Square r = orthonormalise(team, right);
-    // matrix ~ left left^T matrix = left (right r)^T = left r^T right^T.
-    const Eigen::BDCSVD<Eigen::MatrixXd> svd(r.transpose(), Eigen::ComputeThinU | Eigen::ComputeThinV);
-    const double residual = std::max(0.0, energy - squares(svd.singularValues(), request.rank));
-    // Nothing is left but rounding, or the norm of what is left has settled.
-    const bool settled = residual <= 1e-12 * energy || residual >= before * (1.0 - kSettled) * (1.0 - kSettled);
-    if ((settled && iteration > 1) || iteration == kMostIterations) {
-      const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
-      Svd result;
-      result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
-      const Block vectors = as_block(head(svd.matrixV(), rank));
-      result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
-      result.values = first_values(svd.singularValues(), rank);
-      result.energy = energy;
-      result.iterations = iteration;
-      return result;
+    const Projected found(team, matrix, left, request, energy);
+    if ((has_settled(found.residual, before, energy) && iteration > 1) || iteration == kMostIterations) {
+      return found.result(team, left, request, energy, iteration);
     }
-    before = residual;
-    left = product(team, matrix, right.view());
+    before = found.residual;
+    left = product(team, matrix, found.right.view());
     orthonormalise(team, left);
   }
+}
+
+/// Of a matrix whose columns are contiguous. Throws Failure SOLVER_FAILED where the device fails or is wrong.
+Svd device_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy, Cusolver& device,
+               const std::atomic<bool>& cancelled) {
+  const uint64_t side = std::min(matrix.rows, matrix.columns);
+  const uint64_t width = request.rank + kOversampling;
+  const auto upload = device.upload(matrix, width, std::min(kOversampling, side - width));
+  Subspace found;
+  double claimed = energy;
+  int iterations = 2;
+  for (double before = energy;; iterations *= 2, before = claimed) {
+    if (cancelled) throw Failure("CANCELLED", "cancelled");
+    found = device.leading(*upload, iterations);
+    claimed = energy;
+    for (uint64_t k = 0; k < request.rank; k++) claimed -= static_cast<double>(found.values[k]) * found.values[k];
+    claimed = std::max(0.0, claimed);
+    if (iterations >= kMostDeviceIterations || (iterations > 2 && has_settled(claimed, before, energy))) break;
+  }
+  Block left(matrix.rows, width);
+  bool is_finite = std::isfinite(claimed);
+  for (uint64_t j = 0; j < width; j++) {
+    for (uint64_t i = 0; i < matrix.rows; i++) {
+      const float value = found.vectors[j * matrix.rows + i];
+      is_finite = is_finite && std::isfinite(value);
+      left.values[i * width + j] = value;
+    }
+  }
+  if (!is_finite) throw Failure("SOLVER_FAILED", "cuSOLVER: its answer holds a NaN or an infinity");
+  orthonormalise(team, left);
+  const Projected projected(team, matrix, left, request, energy);
+  // Of a residual of a few roundings nothing can be said.
+  if (std::sqrt(projected.residual) > kTrusted * std::sqrt(claimed) + std::sqrt(kDeviceRounding * energy)) {
+    throw Failure("SOLVER_FAILED", "cuSOLVER: its vectors leave more than its singular values say");
+  }
+  Svd result = projected.result(team, left, request, energy, iterations);
+  result.on_device = true;
+  return result;
 }
 
 /// A copy in float32: a product with the identity.
@@ -201,19 +266,42 @@ std::vector<float> transposed(const std::vector<float>& from, uint64_t rows, uin
 
 }  // namespace
 
-Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled) {
+namespace {
+
+/// Factors the other way round.
+Svd flipped(Svd svd, const Matrix& matrix) {
+  svd.left = transposed(svd.left, matrix.columns, svd.values.size());
+  svd.right = transposed(svd.right, svd.values.size(), matrix.rows);
+  std::swap(svd.left, svd.right);
+  return svd;
+}
+
+Svd large_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy,
+              const std::atomic<bool>& cancelled, Cusolver* device) {
+  if (device == nullptr) return randomised_svd(team, matrix, request, energy, cancelled);
+  try {
+    if (matrix.row_stride == 1) return device_svd(team, matrix, request, energy, *device, cancelled);
+    return flipped(device_svd(team, matrix.transposed(), request, energy, *device, cancelled), matrix);
+  } catch (const Failure& failure) {
+    if (std::string(failure.code) != "SOLVER_FAILED") throw;
+    Svd result = randomised_svd(team, matrix, request, energy, cancelled);
+    result.refused = failure.what();
+    return result;
+  }
+}
+
+}  // namespace
+
+Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled,
+                  Cusolver* device) {
   const uint64_t side = std::min(matrix.rows, matrix.columns);
   const double energy = energy_of(team, matrix);
   if (energy == 0.0) return {};
   if (side > kSmallSide && 2 * (request.rank + kOversampling) <= side) {
-    return randomised_svd(team, matrix, request, energy, cancelled);
+    return large_svd(team, matrix, request, energy, cancelled, device);
   }
   if (matrix.rows >= matrix.columns) return exact_svd(team, matrix, request, energy);
-  Svd other = exact_svd(team, matrix.transposed(), request, energy);
-  other.left = transposed(other.left, matrix.columns, other.values.size());
-  other.right = transposed(other.right, other.values.size(), matrix.rows);
-  std::swap(other.left, other.right);
-  return other;
+  return flipped(exact_svd(team, matrix.transposed(), request, energy), matrix);
 }
 
 Svd product_svd(Team& team, const Matrix& b, const Matrix& a, double scale, const SvdRequest& request) {

@@ -7,13 +7,21 @@
 // T. Fukaya et al., "Shifted Cholesky QR for computing the QR factorization of ill-conditioned matrices", SIAM J. Sci.
 // Comput. 42 (2020). Products are float32, everything of the size of the rank is float64.
 //
+// A device (cusolver.h) may do the iterations: it is asked for the subspace after 2, 4, 8 and 16 of them, until the residual
+// that it claims settles as above. Its vectors then stand for `left` in the last step of the algorithm, so that values,
+// vectors and the residual are made here; an answer whose residual is more than 1 % above what was claimed, in norm, is
+// refused.
+//
 // Results depend on the instruction set (fused multiply-adds), not on the number of threads.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "cusolver.h"
 #include "gemm.h"
 
 namespace sinter {
@@ -38,10 +46,15 @@ struct Svd {
   double energy = 0.0;
   /// Power iterations; 0 where the decomposition is exact.
   int iterations = 0;
+  /// Whether a device found the subspace; and why not, where it was asked to and could not.
+  bool on_device = false;
+  std::string refused;
 };
 
+/// @param device where it is not null, large matrices are given to it; what it cannot do is done here.
 /// Throws Failure CANCELLED where `cancelled` becomes true, BAD_ARGUMENT where an element is a NaN or an infinity.
-Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled);
+Svd truncated_svd(Team& team, const Matrix& matrix, const SvdRequest& request, const std::atomic<bool>& cancelled,
+                  Cusolver* device = nullptr);
 
 /// The same of scale * b * a, where `b` [rows, n] and `a` [n, columns] have few columns and rows: exact, and the product is
 /// never made.

@@ -141,4 +141,10 @@ SINTER_HD typename D::Stored narrow(double value) {
   }
 }
 
+/// The stored form of a dtype at any address: tensors in files need not be aligned.
+template <class D>
+struct Loose {
+  typedef typename D::Stored Stored __attribute__((aligned(1)));
+};
+
 SINTER_KERNEL_NAMESPACE_END

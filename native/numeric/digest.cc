@@ -5,7 +5,31 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../cpu/dispatch.h"
+#include "../cpu/targets.h"
+#include "digest-target.h"
+
 namespace sinter {
+
+#define SINTER_DECLARE(id) extern const DigestLoop SINTER_OF_TARGET(kDigestLoop, id);
+SINTER_EACH_TARGET(SINTER_DECLARE)
+
+namespace {
+
+/// Of the highest instruction set that this CPU runs.
+const DigestLoop& digest_loop() {
+  static const DigestLoop& best = []() -> const DigestLoop& {
+#define SINTER_ADDRESS(id) &SINTER_OF_TARGET(kDigestLoop, id),
+    const DigestLoop* found = nullptr;
+    for (const DigestLoop* loop : {SINTER_EACH_TARGET(SINTER_ADDRESS)}) {
+      if (find_kernels(loop->target) != nullptr) found = loop;
+    }
+    return *found;
+  }();
+  return best;
+}
+
+}  // namespace
 
 Digest xxh3_128(const void* bytes, size_t count) {
   XXH128_canonical_t canonical;
@@ -21,9 +45,7 @@ DigestStream::DigestStream() : state_(XXH3_createState()) { reset(); }
 DigestStream::~DigestStream() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
 void DigestStream::reset() { XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_)); }
 
-void DigestStream::update(const void* bytes, size_t count) {
-  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_), bytes, count);
-}
+void DigestStream::update(const void* bytes, size_t count) { digest_loop().update(state_, bytes, count); }
 
 Digest DigestStream::digest() const {
   XXH128_canonical_t canonical;

@@ -6,6 +6,13 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#elif defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2))
+// Older Clang has the intrinsics only where the whole file is compiled for them.
+#define SINTER_ARM_SHA2
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 namespace sinter {
@@ -97,6 +104,42 @@ __attribute__((target("sha,sse4.1,ssse3"))) void compress_sha(uint32_t* state, c
   _mm_storeu_si128(reinterpret_cast<__m128i*>(state), _mm_blend_epi16(feba, dchg, 0xF0));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(state + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
+#elif defined(SINTER_ARM_SHA2)
+#if defined(__clang__)
+#define SINTER_SHA2_TARGET __attribute__((target("sha2")))
+#else
+// GCC 12 knows the intrinsics by this name only.
+#define SINTER_SHA2_TARGET __attribute__((target("+crypto")))
+#endif
+
+/// The SHA2 extension (Arm Architecture Reference Manual, SHA256H): one register holds a to d, one e to h; a pair of
+/// instructions does four rounds.
+SINTER_SHA2_TARGET void compress_sha(uint32_t* state, const uint8_t* blocks, size_t count) {
+  uint32x4_t abcd = vld1q_u32(state);
+  uint32x4_t efgh = vld1q_u32(state + 4);
+  for (; count > 0; count--, blocks += kBlock) {
+    const uint32x4_t abcd_before = abcd;
+    const uint32x4_t efgh_before = efgh;
+    uint32x4_t w[4];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+      uint32x4_t& now = w[i % 4];
+      if (i < 4) {
+        now = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(blocks + 16 * i)));
+      } else {
+        now = vsha256su1q_u32(vsha256su0q_u32(now, w[(i + 1) % 4]), w[(i + 2) % 4], w[(i + 3) % 4]);
+      }
+      const uint32x4_t sum = vaddq_u32(now, vld1q_u32(kRound + 4 * i));
+      const uint32x4_t abcd_here = abcd;
+      abcd = vsha256hq_u32(abcd, efgh, sum);
+      efgh = vsha256h2q_u32(efgh, abcd_here, sum);
+    }
+    abcd = vaddq_u32(abcd, abcd_before);
+    efgh = vaddq_u32(efgh, efgh_before);
+  }
+  vst1q_u32(state, abcd);
+  vst1q_u32(state + 4, efgh);
+}
 #endif
 
 }  // namespace
@@ -110,13 +153,20 @@ bool has_sha256_instructions() {
     return has_sha && has_sse;
   }();
   return has;
+#elif defined(SINTER_ARM_SHA2) && defined(__linux__)
+  // HWCAP_SHA2 of asm/hwcap.h.
+  static const bool has = (getauxval(AT_HWCAP) >> 6 & 1) != 0;
+  return has;
+#elif defined(SINTER_ARM_SHA2) && defined(__APPLE__)
+  // Every Apple processor of this architecture has them.
+  return true;
 #else
   return false;
 #endif
 }
 
 Sha256::Sha256(bool portable) : compress_(compress_portable), state_(kInitial) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(SINTER_ARM_SHA2)
   if (!portable && has_sha256_instructions()) compress_ = compress_sha;
 #else
   (void)portable;

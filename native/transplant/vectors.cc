@@ -14,19 +14,19 @@ constexpr uint64_t kBlockRows = 1024;
 
 template <class D>
 void widen_as(const std::byte* from, uint64_t width, float* to) {
-  const auto* stored = reinterpret_cast<const typename D::Stored*>(from);
+  const auto* stored = reinterpret_cast<const typename Loose<D>::Stored*>(from);
   for (uint64_t i = 0; i < width; i++) to[i] = static_cast<float>(D::widen(stored[i]));
 }
 
 template <class D>
 void add_as(const std::byte* from, uint64_t width, double weight, double* to) {
-  const auto* stored = reinterpret_cast<const typename D::Stored*>(from);
+  const auto* stored = reinterpret_cast<const typename Loose<D>::Stored*>(from);
   for (uint64_t i = 0; i < width; i++) to[i] += weight * static_cast<double>(D::widen(stored[i]));
 }
 
 template <class D>
 void narrow_as(const double* from, uint64_t width, std::byte* to) {
-  auto* stored = reinterpret_cast<typename D::Stored*>(to);
+  auto* stored = reinterpret_cast<typename Loose<D>::Stored*>(to);
   for (uint64_t i = 0; i < width; i++) stored[i] = narrow<D>(from[i]);
 }
 

@@ -5,6 +5,10 @@ import { completionScript } from "../../src/commands/completion-scripts.ts";
 import { SHELLS } from "../../src/commands/completions.ts";
 import { commandReference } from "../../src/commands/reference.ts";
 import { manualPages } from "../manual.ts";
+import { ROOT } from "../paths.ts";
+import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
+import type { Architecture } from "./paths.ts";
+import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 
 /** Where each shell looks for completions under a prefix such as /usr/local. */
@@ -15,8 +19,10 @@ const COMPLETIONS = {
 };
 
 /** Fills a folder to be unpacked into a prefix: bin/ with one executable under all names, manual pages, completions, documents. */
-export async function layPrefix(folder: string, executable: string): Promise<void> {
+export async function layPrefix(folder: string, executable: string, architecture: Architecture): Promise<void> {
   copyProgram(executable, join(folder, "bin", "sinter"));
+  const cuda = cudaLibrary(architecture);
+  if (cuda !== undefined) copyProgram(cuda, join(folder, "bin", CUDA_LIBRARY));
   const others = Object.keys(pkg.bin).filter((program) => program !== "sinter");
   for (const program of others) symlinkSync("sinter", join(folder, "bin", program));
 
@@ -28,6 +34,7 @@ export async function layPrefix(folder: string, executable: string): Promise<voi
   const documents = join(folder, "share", "doc", "sinter");
   for (const one of ["LICENSE", "README.md", "CHANGELOG.md", "AGENTS.md", "llms.txt", "docs", "examples", "schemas"])
     copyInto(documents, one);
+  await run([process.execPath, join(ROOT, "scripts", "site.ts"), join(documents, "html")], ROOT);
 }
 
 function write(path: string, text: string): void {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { NapiCli } from "@napi-rs/cli";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
+import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
 import { ARCHITECTURES, type Architecture, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
@@ -24,14 +25,17 @@ export async function layPlatformPackage(
   addon: string,
   architecture: Architecture,
 ): Promise<void> {
+  // All in one folder: the addon and the executable look for the library for GPUs beside themselves.
+  const cuda = cudaLibrary(architecture);
   const { engines: _, ...manifest } = await conventionalManifest(`${folder}-names`, architecture);
-  copyProgram(executable, join(folder, "bin", "sinter"));
+  copyProgram(executable, join(folder, "sinter"));
+  if (cuda !== undefined) copyProgram(cuda, join(folder, CUDA_LIBRARY));
   copyProgram(addon, join(folder, manifest.main));
   copyInto(folder, "LICENSE");
   writeManifest(folder, {
     ...manifest,
     description: `The native parts of sinter for Linux on ${architecture}, with glibc`,
-    files: [...manifest.files, "bin"],
+    files: [...manifest.files, "sinter", ...(cuda === undefined ? [] : [CUDA_LIBRARY])],
   });
 }
 

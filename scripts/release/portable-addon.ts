@@ -5,10 +5,15 @@ import { ROOT } from "../paths.ts";
 import type { Architecture } from "./paths.ts";
 import { run } from "./run.ts";
 
+/** Where the addon of a release is built. */
+export function buildFolder(architecture: Architecture): string {
+  return join(ROOT, architecture === process.arch ? "build-release" : `build-release-${architecture}`);
+}
+
 /** Builds the addon that needs nothing but the C library. @returns its file. */
 export async function buildPortableAddon(architecture: Architecture): Promise<string> {
   if (architecture !== process.arch) return await crossCompile();
-  const build = { dir: join(ROOT, "build-release"), defines: ["SINTER_PORTABLE=ON"] };
+  const build = { dir: buildFolder(architecture), defines: ["SINTER_PORTABLE=ON"] };
   await buildAddon(build);
   return addonFile(build);
 }
@@ -18,7 +23,7 @@ async function crossCompile(): Promise<string> {
   const compiler = "aarch64-linux-gnu-g++";
   if (Bun.which(compiler) === null)
     throw new Error(`${compiler} is not installed: apt-get install g++-aarch64-linux-gnu`);
-  const dir = join(ROOT, "build-release-arm64");
+  const dir = buildFolder("arm64");
   const file = addonFile({ dir, defines: [] });
   const settings = {
     CMAKE_SYSTEM_NAME: "Linux",

@@ -14,7 +14,7 @@ esac
 package=sinter-$(uname -s | tr '[:upper:]' '[:lower:]')-$cpu-gnu
 
 # Next to this package, or inside it, as installers please.
-for found in "$root/../$package/bin/sinter" "$root/node_modules/$package/bin/sinter"; do
+for found in "$root/../$package/sinter" "$root/node_modules/$package/sinter"; do
   if [ -x "$found" ]; then exec "$found" ${program:+"$program"} "$@"; fi
 done
 echo "${0##*/}: the package $package is not installed next to sinter. Install it, or build Sinter from a checkout." >&2

@@ -5,8 +5,8 @@ import { type BenchResult, type Effect, gigabytesPerSecond } from "./types.ts";
 const FORMAT = 1;
 
 /** The result as docs/bench.md describes it. What has no number is null. */
-export function benchJson(result: BenchResult): string {
-  const content = {
+export function benchJson(result: BenchResult): object {
+  return {
     format: FORMAT,
     sinter_version: pkg.version,
     reference: result.reference,
@@ -33,7 +33,6 @@ export function benchJson(result: BenchResult): string {
     skipped: result.skipped,
     warnings: result.warnings,
   };
-  return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 
 function effectJson(effect: Effect): Record<string, unknown> {

@@ -77,7 +77,7 @@ function change(rows: readonly Row[]): Section {
       "ends with the norm itself.",
     charts: byPart(rows, "Relative change", [{ name: "", value: relative }], shareText),
     table: {
-      head: ["", ...partNames(rows), "norm"],
+      head: ["Model or method", ...partNames(rows), "norm"],
       rows: rows.map(({ name, effects }) => [
         name,
         ...effects.map((effect) => shareText(effect.relativeChange)),
@@ -96,7 +96,7 @@ function cosines(rows: readonly Row[], models: readonly string[]): Section {
       "angle. The table has the models in the order of the legend.",
     charts: byPart(rows, "Cosine", series, cosineText),
     table: {
-      head: ["", ...partNames(rows)],
+      head: ["Model or method", ...partNames(rows)],
       rows: rows.map(({ name, effects }) => [
         name,
         ...effects.map((effect) => effect.cosines.map(cosineText).join("  ")),
@@ -111,7 +111,7 @@ function density(rows: readonly Row[]): Section {
     text: "Share of the elements that differ from the reference at all.",
     charts: byPart(rows, "Density", [{ name: "", value: (effect) => effect.density }], shareText),
     table: {
-      head: ["", ...partNames(rows)],
+      head: ["Model or method", ...partNames(rows)],
       rows: rows.map(({ name, effects }) => [name, ...effects.map((effect) => shareText(effect.density))]),
     },
   };

@@ -16,7 +16,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   ],
   options: OPTIONS,
   examples: [
-    { command: "sinter bakllama examples/bakllama.yml ./stacked", doc: "Stack; the result is a model folder" },
+    { command: "sinter bakllama examples/programs/bakllama.yml ./stacked", doc: "Stack; the result is a model folder" },
   ],
 };
 

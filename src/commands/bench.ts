@@ -6,6 +6,7 @@ import { refuseDevice } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import {
   DEVICE_OPTION,
+  EVENTS_OPTION,
   JSON_OPTION,
   MEMORY_OPTION,
   PLANNING_OPTIONS,
@@ -133,6 +134,7 @@ const OPTIONS = {
   },
   allowCrimes: PLANNING_OPTIONS.allowCrimes,
   json: { ...JSON_OPTION, doc: "Print the result as JSON on standard output instead of the table." },
+  events: EVENTS_OPTION,
   html: {
     kind: "value",
     name: "html",

@@ -24,11 +24,23 @@ export interface CommandEntry {
   load: () => Promise<CommandModule>;
 }
 
+/** Runs a command, and tells a program what goes on where one of `EVENTS_OPTION` asks for that. */
+async function runParsed<O extends Options>(
+  { spec, run }: Command<O>,
+  options: OptionValues<O>,
+  positionals: readonly string[],
+): Promise<number> {
+  const { events, json = false } = options as { events?: string; json?: boolean };
+  if (events === undefined) return await run(options, positionals);
+  const { withEvents } = await import("./event-log.ts");
+  return await withEvents(events, json, spec.name, () => run(options, positionals));
+}
+
 /** Parses the arguments, prints help or runs the command; prints whatever goes wrong. @returns the exit code. */
 export async function runCommandLine<O extends Options>(command: Command<O>, args: readonly string[]): Promise<number> {
   try {
     const parsed = parseCommandLine(command.spec, args);
-    if (parsed.kind === "run") return await command.run(parsed.options, parsed.positionals);
+    if (parsed.kind === "run") return await runParsed(command, parsed.options, parsed.positionals);
     await print(renderHelp(command.spec));
     return 0;
   } catch (error) {

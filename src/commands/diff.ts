@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { EVENTS_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, choice, decimal, integer, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -52,9 +52,19 @@ const OPTIONS = {
     doc: "List so many of the tensors that changed most, by relative change. With --json, only these tensors.",
     group: "Output",
   },
+  html: {
+    kind: "value",
+    name: "html",
+    metavar: "FILE",
+    read: text,
+    default: undefined,
+    doc: "Also write the comparison as one HTML page, with maps by layer and module.",
+    group: "Output",
+  },
   threads: THREADS_OPTION,
   quiet: QUIET_OPTION,
   json: JSON_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -73,6 +83,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter diff ./base ./fine-tune", doc: "What fine-tuning changed, by kind of module" },
     { command: "sinter diff ./a ./b --base ./base --by layer", doc: "Two fine-tunes: where their changes contradict" },
     { command: "sinter diff ./a ./b --filter '*.mlp.*' --by tensor", doc: "Some tensors, one by one" },
+    { command: "sinter diff ./base ./fine-tune --html diff.html", doc: "Also as a page with maps" },
     { command: "sinter diff ./a ./b --json --top 20", doc: "For a program" },
   ],
   notes: [

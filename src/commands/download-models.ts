@@ -6,20 +6,19 @@ import { freeBytes } from "../model/hub/store.ts";
 import { type Survey, surveyModels } from "../model/hub/survey.ts";
 import type { FoldersOf, MissingModel } from "../model/missing.ts";
 import { formatModelPath } from "../model/ref.ts";
-import { type Meter, type MeterReading, makeMeter } from "../run/progress.ts";
+import type { Meter, MeterReading } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes } from "../run/units.ts";
+import { shownMeter } from "./progress.ts";
 import { writeError } from "./terminal.ts";
 
 const KEPT = "what was downloaded is kept: the same command goes on from there";
 /** For models that can do without what the Hub may have of them. */
 const IMPATIENCE = { ...PATIENCE, tries: 2, triesUnheard: 1 };
-const SILENT_METER: Meter = { show() {}, end() {} };
 
 /**
  * Downloads models into the cache, with one bar for all of their files.
  * @param report gets the errors; warnings for models that can be used as they are.
- * @param watch is told what the bar is told.
  */
 export async function downloadModels(
   missing: readonly MissingModel[],
@@ -27,9 +26,8 @@ export async function downloadModels(
   quiet: boolean,
   foldersOf: FoldersOf,
   report: Report,
-  watch: (reading: MeterReading) => void = () => {},
 ): Promise<void> {
-  const meter = watched(quiet ? SILENT_METER : makeMeter(process.stderr), watch);
+  const meter = shownMeter("downloading", quiet);
   const display = showDownload(meter, quiet ? () => {} : writeError);
   try {
     await withSignals(async (signal) => {
@@ -45,16 +43,6 @@ export async function downloadModels(
   } finally {
     meter.end();
   }
-}
-
-function watched(meter: Meter, watch: (reading: MeterReading) => void): Meter {
-  return {
-    show(reading) {
-      meter.show(reading);
-      watch(reading);
-    },
-    end: () => meter.end(),
-  };
 }
 
 /** Reports for each model what would be downloaded. */

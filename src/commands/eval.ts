@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { EVENTS_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, integer, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -46,6 +46,7 @@ const OPTIONS = {
   threads: { ...THREADS_OPTION, doc: "Worker threads. The result does not depend on it." },
   quiet: QUIET_OPTION,
   json: JSON_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export type EvalOptions = OptionValues<typeof OPTIONS>;

@@ -1,7 +1,8 @@
 import { closeSync, openSync } from "node:fs";
 import pkg from "../../package.json" with { type: "json" };
-import { type Problem, SinterError } from "../errors.ts";
+import { SinterError } from "../errors.ts";
 import type { MeterReading } from "../run/progress.ts";
+import { type EventLog, setEvents } from "./events.ts";
 import { UsageError } from "./parse.ts";
 import { writeAll } from "./terminal.ts";
 
@@ -10,42 +11,38 @@ const FORMAT = 1;
 /** Least milliseconds between two events `progress` of one phase. */
 const PROGRESS_MS = 100;
 
-/** What a program is told while a merge goes on; docs/events.md says what each event and key means. */
-export interface EventLog {
-  /** Whether the events go to standard output, which then has nothing else. */
-  onStandardOutput: boolean;
-  event(name: string, values: Readonly<Record<string, unknown>>): void;
-  /** At most ten a second of each phase; the last of a phase always. */
-  progress(phase: string, reading: Omit<MeterReading, "phase">): void;
-  warnings(problems: readonly Problem[]): void;
-}
-
 /**
- * Runs a command with a log of events: `start` comes first, `error` last where it fails.
- * @param path the file that is written anew, `-` for standard output; undefined: there is no log.
+ * Runs a command with a log of events: `start` comes first, `done` last, or `error` where it fails.
+ * @param path the file that is written anew, or `-` for standard output.
  * @param json whether the command was asked for its summary on standard output.
+ * @param command its name, as it is typed.
  */
 export async function withEvents(
-  path: string | undefined,
+  path: string,
   json: boolean,
-  body: (events: EventLog | undefined) => Promise<number>,
+  command: string,
+  body: () => Promise<number>,
 ): Promise<number> {
-  if (path === undefined) return await body(undefined);
   if (path === "-" && json) {
     const message = "--events - and --json both want standard output: the event done has what --json prints";
     throw new UsageError({ code: "option-value", message });
   }
   const fd = path === "-" ? process.stdout.fd : openEvents(path);
-  const log = eventLog((line) => writeAll(fd, line), path === "-");
-  log.event("start", { format: FORMAT, version: pkg.version });
+  const { log, end } = eventLog((line) => writeAll(fd, line), path === "-");
+  setEvents(log);
+  log.event("start", { format: FORMAT, version: pkg.version, command });
+  log.event("phase", { phase: "planning" });
   try {
-    return await body(log);
+    const code = await body();
+    end(code);
+    return code;
   } catch (error) {
     const known = error instanceof SinterError;
     const problems = known ? error.problems : [{ code: "internal", message: String(error) }];
     log.event("error", { problems, exit_code: known ? error.exitCode : 1 });
     throw error;
   } finally {
+    setEvents(undefined);
     if (path !== "-") closeSync(fd);
   }
 }
@@ -59,51 +56,61 @@ function openEvents(path: string): number {
   }
 }
 
-/** @param now milliseconds on a clock that does not jump. */
+/** @param now milliseconds on a clock that does not jump. @returns the log, and what writes its last event. */
 export function eventLog(
   write: (line: string) => void,
   onStandardOutput: boolean,
   now: () => number = () => performance.now(),
-): EventLog {
+): { log: EventLog; end: (exitCode: number) => void } {
   const start = now();
   let phase: { name: string; start: number; written: number; last: string } | undefined;
+  let summary: object | undefined;
   const event = (name: string, values: Readonly<Record<string, unknown>>) => {
     write(`${JSON.stringify({ event: name, seconds: round((now() - start) / 1000), ...values })}\n`);
   };
-  return {
+  const log: EventLog = {
     onStandardOutput,
     event,
     progress(name, reading) {
       const time = now();
       if (phase?.name !== name) {
         phase = { name, start: time, written: Number.NEGATIVE_INFINITY, last: "" };
-        event("phase", { phase: name, bytes_total: reading.totalBytes });
+        event("phase", { phase: name, ...totalOf(reading) });
       }
-      const values = progressValues(reading, (time - phase.start) / 1000);
-      const isLast = reading.bytes === reading.totalBytes && JSON.stringify(values.bytes) !== phase.last;
+      const isLast = reading.bytes === reading.totalBytes && String(reading.bytes) !== phase.last;
       if (time - phase.written < PROGRESS_MS && !isLast) return;
       phase.written = time;
-      phase.last = JSON.stringify(values.bytes);
-      event("progress", { phase: name, ...values });
+      phase.last = String(reading.bytes);
+      event("progress", { phase: name, ...progressValues(reading, (time - phase.start) / 1000) });
     },
     warnings(problems) {
       for (const problem of problems) event("warning", { problem });
     },
+    summary(value) {
+      summary = value;
+    },
   };
+  return { log, end: (exitCode) => event("done", { exit_code: exitCode, ...(summary && { summary }) }) };
+}
+
+function totalOf({ unit, totalBytes }: MeterReading) {
+  return unit === undefined ? { bytes_total: totalBytes } : { unit, total: totalBytes };
 }
 
 /** @param seconds since the phase began. */
-function progressValues({ bytes, totalBytes, earlierBytes, item, waiting }: MeterReading, seconds: number) {
+function progressValues(reading: MeterReading, seconds: number) {
+  const { unit, bytes, totalBytes, earlierBytes, item, waiting } = reading;
   const moved = Math.max(0, bytes - earlierBytes);
-  return {
-    bytes,
-    bytes_total: totalBytes,
-    bytes_earlier: earlierBytes,
-    bytes_per_second: seconds > 0 ? Math.round(moved / seconds) : null,
-    seconds_left: moved > 0 && seconds > 0 ? round((seconds * (totalBytes - bytes)) / moved) : null,
-    item,
-    ...(waiting === undefined ? {} : { waiting }),
-  };
+  const left = moved > 0 && seconds > 0 ? round((seconds * (totalBytes - bytes)) / moved) : null;
+  const counted =
+    unit === undefined
+      ? { bytes, ...totalOf(reading), bytes_earlier: earlierBytes, bytes_per_second: rate(moved, seconds) }
+      : { done: bytes, ...totalOf(reading) };
+  return { ...counted, seconds_left: left, item, ...(waiting === undefined ? {} : { waiting }) };
+}
+
+function rate(moved: number, seconds: number): number | null {
+  return seconds > 0 ? Math.round(moved / seconds) : null;
 }
 
 function round(seconds: number): number {

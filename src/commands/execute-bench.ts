@@ -10,12 +10,13 @@ import { findMethod, methodProblem, methods } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { onFile } from "../run/file-error.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
+import { events } from "./events.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import { checkPageFile } from "./page-file.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { printProblems, printSummary, writeError } from "./terminal.ts";
 
 export interface BenchCommand extends Omit<BenchRequest, "methods"> {
   /** As the user gave them; none, or `all`: every method. */
@@ -39,11 +40,10 @@ export async function executeBench(command: BenchCommand): Promise<number> {
   if (command.html !== undefined) checkPageFile(command.html);
   const addon = loadAddon({ threads: command.threads, target: "auto", memory: command.memory });
   await fetchAll(command, report);
-  const events = command.quiet ? { step: () => silentProgress } : stepsOn(process.stderr);
   const request: BenchRequest = { ...command, methods: chosen };
-  const result = await withSignals((signal) => runBench(request, addon, signal, events));
+  const result = await withSignals((signal) => runBench(request, addon, signal, stepsShown(command.quiet)));
   printProblems("warning", result.warnings);
-  await print(command.json ? benchJson(result) : benchText(result));
+  await printSummary(benchJson(result), benchText(result), command.json);
   if (command.html !== undefined) {
     const path = resolve(command.html);
     const { benchPage } = await import("../bench/page.ts");
@@ -72,12 +72,14 @@ function chooseMethods(names: readonly string[], report: Report): readonly Merge
 }
 
 /** On a terminal each step has a bar with its title; elsewhere the title is a line of its own. */
-function stepsOn(stream: NodeJS.WriteStream): BenchEvents {
+function stepsShown(quiet: boolean): BenchEvents {
+  const { isTTY } = process.stderr;
   return {
     step(title) {
-      if (!stream.isTTY) writeError(`${title}\n`);
-      const display = progressDisplay(stream);
-      if (!stream.isTTY) return display;
+      events()?.event("step", { title });
+      if (!isTTY && !quiet) writeError(`${title}\n`);
+      const display = shownProgress(quiet);
+      if (!isTTY) return display;
       return {
         progress: (progress) => display.progress({ ...progress, tensor: `${title}  ${progress.tensor}` }),
         end: () => display.end(),

@@ -6,7 +6,6 @@ import type { FloatDtype } from "../model/dtype.ts";
 import { type ModelRef, parseModelRef } from "../model/ref.ts";
 import type { MergeOptions } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunResult } from "../run/types.ts";
 import { formatBytes } from "../run/units.ts";
@@ -14,7 +13,8 @@ import { planApplied } from "./apply-adapter.ts";
 import { carryOut, loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import { UsageError } from "./parse.ts";
-import { print, printProblems } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { printProblems, printSummary } from "./terminal.ts";
 
 /** Writes a model with its adapter applied. @returns the exit code. @throws SinterError */
 export async function executeApply(
@@ -53,13 +53,17 @@ export async function executeReduce(
     return prepareReduction(ref.model, cacheDir, report);
   });
   const addon = loadAddon(request.engine);
-  const { modules, result } = await withSignals((signal) =>
-    runReduction(prepared, request.out, options, { addon, run: { ...request.run, signal }, events: silentProgress }),
+  const events = shownProgress(request.messages.quiet);
+  const { modules, result } = await withSignals(
+    (signal) =>
+      runReduction(prepared, request.out, options, { addon, run: { ...request.run, signal }, events }).finally(() =>
+        events.end(),
+      ),
+    "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);
   const { quiet, json } = request.messages;
-  if (json) await print(`${JSON.stringify({ folder: result.folder, modules }, undefined, 2)}\n`);
-  else if (!quiet) await print(reducedText(modules, result));
+  await printSummary({ folder: result.folder, modules }, quiet ? "" : reducedText(modules, result), json);
   return 0;
 }
 

@@ -10,16 +10,14 @@ import type { EvalOptions } from "./eval.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { openNamedModel, understandModel } from "./open-model.ts";
 import { formatPerplexity } from "./perplexity-text.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownMeter } from "./progress.ts";
+import { printProblems, printSummary } from "./terminal.ts";
 
 /** Tokens of a window where the command line names none. */
 const USUAL_WINDOW = 2048;
 
 /** Bytes of text: it is tokenized as a whole. */
 const MOST_TEXT = 64e6;
-
-/** Milliseconds between two lines of progress. */
-const PROGRESS_MS = 1000;
 
 /**
  * Measures the perplexity of a model on a text file, and prints it.
@@ -39,9 +37,12 @@ export async function executeEval(name: string, options: EvalOptions & { text: s
   const all = (encode as NonNullable<typeof encode>)(text as string);
   const ids = all.subarray(0, options.maxTokens);
   const start = performance.now();
-  const onTokens = options.quiet ? undefined : progress(ids.length);
+  const meter = shownMeter("evaluating", options.quiet);
+  const counted = { unit: "tokens", totalBytes: ids.length, earlierBytes: 0, item: options.text, waiting: undefined };
+  const onTokens = (done: number) => meter.show({ ...counted, bytes: done });
   const result = await withSignals(
-    (signal) => perplexity(decoder as Decoder, ids, windows as Windows, { signal, onTokens }, addon),
+    (signal) =>
+      perplexity(decoder as Decoder, ids, windows as Windows, { signal, onTokens }, addon).finally(() => meter.end()),
     undefined,
     "nothing was measured",
   );
@@ -50,7 +51,7 @@ export async function executeEval(name: string, options: EvalOptions & { text: s
   const bytes = (Buffer.byteLength(text as string) * ids.length) / all.length;
   const bitsPerByte = (result.loss * result.tokens) / Math.LN2 / bytes;
   const summary = { ...result, bitsPerByte, ...(windows as Windows), seconds };
-  await print(options.json ? `${JSON.stringify(jsonOf(name, summary), undefined, 2)}\n` : textOf(name, summary));
+  await printSummary(jsonOf(name, summary), textOf(name, summary), options.json);
   return 0;
 }
 
@@ -83,22 +84,6 @@ function windowsFor({ shape, name }: Decoder, options: EvalOptions, report: Repo
     report.warn({ code: "long-window", message, model: name });
   }
   return { window, stride };
-}
-
-/** Says now and then how far it is. */
-function progress(tokens: number): (done: number) => void {
-  const start = performance.now();
-  let written = start;
-  return (done) => {
-    const now = performance.now();
-    if (done >= tokens && process.stderr.isTTY && written > start) writeError("\r\u001B[K");
-    if (done >= tokens || now - written < PROGRESS_MS) return;
-    written = now;
-    const share = done / tokens;
-    const left = ((now - start) / 1000) * (1 / share - 1);
-    const line = `${String(Math.floor(100 * share)).padStart(3)} %  ${formatSeconds(left)} left`;
-    writeError(process.stderr.isTTY ? `\r${line}\u001B[K` : `${line}\n`);
-  };
 }
 
 type Summary = Perplexity & Windows & { bitsPerByte: number; seconds: number };

@@ -4,13 +4,22 @@ import { summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import { loadAddon, type RunRequest } from "./execute-merge.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { LoraCache } from "./lora-cache.ts";
-import { print, printProblems } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { openSolver } from "./solver.ts";
+import { printProblems, printSummary } from "./terminal.ts";
+
+/** Where an extraction finds its models' adapters applied, and where it computes. */
+export interface ExtractPlaces {
+  /** Where models that have adapters are written with them first; undefined: nowhere. */
+  loraCache?: LoraCache | undefined;
+  /** The device that decomposes, counted from 0; undefined: the CPU. */
+  device?: number | undefined;
+}
 
 /** How an extraction talks. */
 export interface ExtractMessages {
@@ -28,7 +37,7 @@ export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
-  loraCache?: LoraCache,
+  { loraCache, device }: ExtractPlaces = {},
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -54,16 +63,16 @@ export async function executeExtract(
     printProblems("warning", report.warnings);
   }
   const addon = loadAddon(engine);
-  const events = messages.quiet ? silentProgress : progressDisplay(process.stderr);
-  const { summary, result } = await withSignals((signal) =>
-    runExtraction(request, prepared, { addon, signal, events }).finally(() => events.end()),
+  const solver = device === undefined ? undefined : openSolver(addon, device);
+  const events = shownProgress(messages.quiet);
+  const { summary, result } = await withSignals(
+    (signal) => runExtraction(request, prepared, { addon, signal, events, solver }).finally(() => events.end()),
+    "decompositions are not kept: the same command begins anew",
   );
   printProblems("warning", result.warnings);
   const seconds = (performance.now() - start) / 1000;
-  if (messages.json) await print(`${JSON.stringify({ folder: result.folder, seconds, ...summary }, undefined, 2)}\n`);
-  else if (!messages.quiet) {
-    const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
-    await print(summaryText(summary, messages.verbose) + written);
-  }
+  const written = `${result.folder}: ${formatBytes(result.bytesWritten)} in ${formatSeconds(seconds)}\n`;
+  const text = messages.quiet ? "" : summaryText(summary, messages.verbose) + written;
+  await printSummary({ folder: result.folder, seconds, ...summary }, text, messages.json);
   return 0;
 }

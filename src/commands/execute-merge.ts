@@ -6,17 +6,18 @@ import { namedModels, type OpenModel } from "../plan/models.ts";
 import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
-import { type MeterReading, type ProgressDisplay, progressDisplay, silentProgress } from "../run/progress.ts";
+import type { ProgressDisplay } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import type { Beginning } from "../run/unfinished.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
 import type { CheckOutcome } from "./check-merge.ts";
-import type { EventLog } from "./event-log.ts";
+import { events } from "./events.ts";
 import type { LoraCache } from "./lora-cache.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { print, printProblems, printSummary, writeError } from "./terminal.ts";
 
 /** One merge, whichever command asked for it. */
 export interface MergeRequest extends PlanSource, RunRequest {
@@ -38,10 +39,10 @@ export interface RunRequest {
     /** Print the plan before the work starts. */
     plan: boolean;
   };
+  /** Whether it is one of several merges of a command. */
+  isPart?: boolean | undefined;
   /** The file of a page on what the merge did. */
   report?: string | undefined;
-  /** Where a program reads what goes on. */
-  events?: EventLog | undefined;
   /** Run a text through the result and its parents, opened with these options. */
   checkWith?: MergeOptions | undefined;
 }
@@ -51,20 +52,15 @@ export interface RunRequest {
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMerge(request: MergeRequest): Promise<number> {
-  const { events } = request;
   if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
-  events?.event("phase", { phase: "planning" });
   const models = {
     download: true,
     quiet: request.messages.quiet,
-    watch: events && ((reading: MeterReading) => events.progress("downloading", reading)),
     check: (report: Report) => checkOutput(request.out, request.run.force, report),
   };
   const prepare = request.loraCache && ((config: MergeConfig) => cacheAdapters(config, request));
   const name = basename(resolve(request.out));
   const plan = await planMerge(request, name, models, new Report(), prepare);
-  events?.warnings(plan.warnings);
-  events?.event("plan", planFacts(plan));
   return await carryOut(plan, request);
 }
 
@@ -77,6 +73,7 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     const { planText } = await import("../plan/print.ts");
     writeError(planText(plan));
   }
+  events()?.event("plan", planFacts(plan));
   const { checkWith } = request;
   const check = checkWith && { ...(await import("./check-merge.ts")), options: checkWith };
   check?.requireCheckable(plan, check.options);
@@ -88,9 +85,7 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
     runPlan(plan, request.out, { ...request.run, devices, signal }, addon, display).finally(() => display.end()),
   ).finally(() => addon.useDevices());
   printProblems("warning", result.warnings);
-  request.events?.warnings(result.warnings);
-  const { json } = request.messages;
-  const quiet = request.messages.quiet || request.events?.onStandardOutput === true;
+  const { json, quiet } = request.messages;
   if (!json && !quiet) await print(summaryText(plan, result));
   if (request.report !== undefined) await report(plan, request.report, request, result, addon);
   const outcome =
@@ -101,8 +96,8 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
       "the merge is done, but was not checked",
     ));
   const summary = summaryOf(plan, result, outcome);
-  request.events?.event("done", { summary });
-  if (json) await print(`${JSON.stringify(summary, undefined, 2)}\n`);
+  if (request.isPart) events()?.event("output", { summary });
+  await printSummary(summary, "", json);
   if (outcome === undefined) return 0;
   if (!json) writeError(outcome.text);
   if (outcome.broken) printProblems("warning", [outcome.broken]);
@@ -134,20 +129,9 @@ async function report(
   await writeReport({ plan, folder, html, quiet: messages.quiet, speed }, addon);
 }
 
-/** A bar or lines, and events for a program. */
-function displayOf({ messages, events }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
-  const shown = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+function displayOf({ messages }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
   const begun = (beginning: Beginning) => tellBeginning(beginning, messages.quiet);
-  if (events === undefined) return { ...shown, begun };
-  return {
-    ...shown,
-    begun,
-    progress(progress) {
-      shown.progress(progress);
-      const { phase, bytes, totalBytes, earlierBytes, tensor } = progress;
-      events.progress(phase, { bytes, totalBytes, earlierBytes, item: tensor, waiting: undefined });
-    },
-  };
+  return { ...shownProgress(messages.quiet), begun };
 }
 
 /** Applies adapters to their models in the cache that was asked for. */

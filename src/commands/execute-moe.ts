@@ -7,6 +7,7 @@ import type { MixtureOptions } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { withSignals } from "../run/signals.ts";
+import { events } from "./events.ts";
 import { carryOut, loadAddon, type MergeRequest } from "./execute-merge.ts";
 import { planMixtureFile } from "./plan-moe.ts";
 import { printProblems, writeError } from "./terminal.ts";
@@ -25,6 +26,7 @@ export interface MixtureRequest extends Omit<MergeRequest, "options" | "config" 
  * @returns the exit code. @throws SinterError with everything that is wrong.
  */
 export async function executeMixture(request: MixtureRequest): Promise<number> {
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
   const report = new Report();
   let plan: MergePlan;
   try {
@@ -54,6 +56,7 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
   if (!messages.quiet && config.gateMode !== "cheap_embed") {
     writeError(`running ${models.base.model.name} on the prompts\n`);
   }
+  events()?.event("phase", { phase: "routing" });
   const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal));
   return { ...withGates(mixture.plan, routers, gates, config.experts.length), warnings: [...report.warnings] };
 }

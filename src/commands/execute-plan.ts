@@ -24,6 +24,8 @@ export interface PlanRequest extends PlanSource {
   /** What may compute besides the CPU. */
   device?: DeviceRequest | undefined;
   ops: boolean;
+  /** No progress of downloads. */
+  quiet?: boolean | undefined;
   json: boolean;
 }
 
@@ -35,16 +37,17 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const check = (into: Report) => {
       if (out !== undefined) checkOutput(out, force, into);
     };
-    const models = { download: request.download ?? false, quiet: request.json, check };
+    const models = { download: request.download ?? false, quiet: request.json || request.quiet === true, check };
     const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
     const { lines, pinned } = deviceOutlook(plan, request);
     const memory = peakMemory(plan, threads, request.memory) + pinned;
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
-    if (!request.json) await print(planText(plan, memory, lines) + (request.ops ? `\n${opsText(plan)}` : ""));
+    if (!request.json) await print(planText(plan, memory, lines));
+    if (!request.json && request.ops) for (const piece of opsText(plan)) await print(piece);
     report.throwIfErrors();
-    if (request.json) await print(planJson(plan, memory, lines));
+    if (request.json) for (const piece of planJson(plan, memory, lines)) await print(piece);
     return 0;
   } catch (error) {
     if (request.json && error instanceof SinterError) {
@@ -68,13 +71,12 @@ function deviceOutlook(plan: MergePlan, { device, threads }: PlanRequest): { lin
   }
 }
 
-function opsText(plan: MergePlan): string {
-  const lines: string[] = [];
-  for (const shard of plan.shards) {
-    lines.push(`${shard.file}:`);
-    for (const index of shard.ops) lines.push(...opLines(plan.ops[index] as MergeOp));
+/** For each file of the output a piece. */
+function* opsText(plan: MergePlan): Generator<string> {
+  for (const [index, shard] of plan.shards.entries()) {
+    const lines = shard.ops.flatMap((op) => opLines(plan.ops[op] as MergeOp));
+    yield `${index === 0 ? "\n" : ""}${[`${shard.file}:`, ...lines].join("\n")}\n`;
   }
-  return `${lines.join("\n")}\n`;
 }
 
 function opLines(op: MergeOp): string[] {

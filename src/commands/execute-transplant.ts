@@ -2,7 +2,6 @@ import { Report, SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
 import type { MergeOptions } from "../plan/types.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
-import { makeMeter, progressDisplay, silentProgress } from "../run/progress.ts";
 import { runPlan } from "../run/run.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatSeconds } from "../run/units.ts";
@@ -14,7 +13,8 @@ import { openTokenModel, type TokenModel } from "../transplant/models.ts";
 import { planTransplant, removeScratch, type TransplantPlan } from "../transplant/plan.ts";
 import { loadAddon, type MergeRequest } from "./execute-merge.ts";
 import { fetchNamed, refOf } from "./fetch-named.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { shownMeter, shownProgress } from "./progress.ts";
+import { printProblems, printSummary, writeError } from "./terminal.ts";
 
 /** One transplant, whichever command asked for it. */
 export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache" | "run" | "engine" | "messages"> {
@@ -22,6 +22,8 @@ export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache
   donor: string;
   transplant: TransplantOptions;
   options: MergeOptions;
+  /** The file of a page on what was done. */
+  report?: string | undefined;
 }
 
 /**
@@ -31,6 +33,7 @@ export interface TransplantRequest extends Pick<MergeRequest, "out" | "loraCache
 export async function executeTransplant(request: TransplantRequest): Promise<number> {
   const start = performance.now();
   const report = new Report();
+  if (request.report !== undefined) (await import("./page-file.ts")).checkPageFile(request.report);
   try {
     const opened = await openBoth(request, report);
     const [original, donor] = opened.map((one) => planAppliedRows(one, request.out)) as [Applied, Applied];
@@ -82,13 +85,22 @@ async function transplant(
   if (!messages.quiet) writeError(matrices.map(breakdown).join(""));
   try {
     await approximate(plan, original, donor, request, { addon, signal });
-    const display = messages.quiet ? silentProgress : progressDisplay(process.stderr);
+    const display = shownProgress(messages.quiet);
     const result = await runPlan(plan.merge, out, { ...request.run, signal }, addon, display).finally(() =>
       display.end(),
     );
     for (const warning of result.warnings) report.warn(warning);
-    if (messages.json) await print(summaryJson(plan, matrices, result.folder, start, report));
-    else if (!messages.quiet) await print(`${result.folder}: done in ${formatSeconds(seconds(start))}\n`);
+    const text = messages.quiet ? "" : `${result.folder}: done in ${formatSeconds(seconds(start))}\n`;
+    await printSummary(summaryOf(plan, matrices, result.folder, start, report), text, messages.json);
+    if (request.report !== undefined) {
+      const { threads, target } = addon.info();
+      const { bytesRead, bytesWritten } = result;
+      const speed = { seconds: seconds(start), bytesRead, bytesWritten, threads, target };
+      const written = { plan: plan.merge, matrices, donor, folder: result.folder, speed };
+      const { renderTransplant } = await import("./report-transplant.ts");
+      const { writePage } = await import("./execute-report.ts");
+      await writePage(request.report, messages.quiet, (own, events) => renderTransplant(written, addon, own, events));
+    }
     return 0;
   } finally {
     removeScratch(plan.scratch);
@@ -117,16 +129,16 @@ async function approximate(
   { transplant: options, messages }: TransplantRequest,
   { addon, signal }: Pick<Context, "addon" | "signal">,
 ): Promise<void> {
-  const meter = messages.quiet ? undefined : makeMeter(process.stderr);
+  const meter = shownMeter("approximating", messages.quiet);
   const progress = ({ tensor, done, total }: { tensor: string; done: number; total: number }) => {
     if (total > 0) {
-      meter?.show({ unit: "steps", bytes: done, totalBytes: total, earlierBytes: 0, item: tensor, waiting: undefined });
+      meter.show({ unit: "steps", bytes: done, totalBytes: total, earlierBytes: 0, item: tensor, waiting: undefined });
     }
   };
   try {
     await computeApproximations(plan, original, donor, options, addon, { signal, progress });
   } finally {
-    meter?.end();
+    meter.end();
   }
 }
 
@@ -164,14 +176,14 @@ function seconds(start: number): number {
   return (performance.now() - start) / 1000;
 }
 
-function summaryJson(
+function summaryOf(
   { merge }: TransplantPlan,
   matrices: readonly MatrixPlan[],
   folder: string,
   start: number,
   report: Report,
-): string {
-  const summary = {
+): object {
+  return {
     folder,
     method: merge.method,
     seed: merge.seed,
@@ -182,5 +194,4 @@ function summaryJson(
     files: merge.shards.map((shard) => shard.file),
     warnings: report.warnings,
   };
-  return `${JSON.stringify(summary, undefined, 2)}\n`;
 }

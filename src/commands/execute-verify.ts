@@ -4,14 +4,14 @@ import { someOf } from "../plan/copies.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { canReplan, replan } from "../recipes/replan.ts";
 import { type Manifest, readManifest } from "../run/manifest.ts";
-import { progressDisplay, silentProgress } from "../run/progress.ts";
 import { sha256OfFiles } from "../run/sha256.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes } from "../run/units.ts";
 import { checkBytes, checkPlan, checkRecomputed, checkTensors, openStored, type StoredModel } from "../run/verify.ts";
 import { checkModel } from "../run/verify-model.ts";
 import { loadAddon } from "./execute-merge.ts";
-import { print, printProblems } from "./terminal.ts";
+import { shownProgress } from "./progress.ts";
+import { printProblems, printSummary } from "./terminal.ts";
 
 export interface VerifyRequest {
   folder: string;
@@ -42,8 +42,8 @@ export async function executeVerify(request: VerifyRequest): Promise<number> {
   const findings = await verify(request);
   const wrong = findings.flatMap(({ problems, outcome }) => (outcome === "wrong" ? problems : []));
   printProblems("error", wrong);
-  if (request.json) await print(`${JSON.stringify({ folder: resolve(request.folder), findings }, undefined, 2)}\n`);
-  else if (!request.quiet) await print(findings.map(({ what, text }) => `${what.padEnd(8)} ${text}\n`).join(""));
+  const text = request.quiet ? "" : findings.map(({ what, text }) => `${what.padEnd(8)} ${text}\n`).join("");
+  await printSummary({ folder: resolve(request.folder), findings }, text, request.json);
   return wrong.length === 0 ? 0 : 1;
 }
 
@@ -105,7 +105,7 @@ function modelFinding({ folder, architectures }: VerifyRequest): Finding {
 async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promise<Finding[]> {
   const { recipe } = manifest;
   if (recipe === undefined || !canReplan(recipe)) {
-    const text = recipe === undefined ? "the manifest has none" : "mixtures are not made again here";
+    const text = recipe === undefined ? "the manifest has none" : "mixtures and transplants are not made again here";
     return [{ what: "recipe", outcome: "skipped", text, problems: [] }];
   }
   let plan: MergePlan;
@@ -140,9 +140,10 @@ async function withTools<T>(
   use: (tools: Parameters<typeof checkBytes>[2]) => Promise<T>,
 ): Promise<T> {
   const addon = loadAddon({ threads, target: "auto" });
-  const events = quiet ? silentProgress : progressDisplay(process.stderr);
+  const events = shownProgress(quiet);
   return await withSignals(
     (signal) => use({ addon, signal, events }).finally(() => events.end()),
-    "nothing was changed",
+    undefined,
+    "not everything was checked; nothing was changed",
   );
 }

@@ -5,7 +5,6 @@ import { Report } from "../errors.ts";
 import type { NamedRef } from "../model/attribute.ts";
 import { isOffline } from "../model/hub-cache.ts";
 import { type FoldersOf, findMissing, type MissingModel } from "../model/missing.ts";
-import type { MeterReading } from "../run/progress.ts";
 
 /** What to do about models that are on the Hub and not here. */
 export interface FetchPolicy {
@@ -13,8 +12,6 @@ export interface FetchPolicy {
   download: boolean;
   /** Neither messages nor progress. */
   quiet: boolean;
-  /** Is told of a download's progress, too. */
-  watch?: ((reading: MeterReading) => void) | undefined;
   /** Reports what would make the download a waste. Called only where there is something to download. */
   check: (report: Report) => void;
   /** The user's definitions of families: a file or a folder. */
@@ -39,7 +36,7 @@ export async function fetchModels(
   policy.check(report);
   report.throwIfErrors();
   const { downloadModels, describeDownload } = await import("./download-models.ts");
-  if (policy.download) await downloadModels(missing, cacheDir, policy.quiet, foldersOf, report, policy.watch);
+  if (policy.download) await downloadModels(missing, cacheDir, policy.quiet, foldersOf, report);
   else await describeDownload(missing, cacheDir, foldersOf, report);
   report.throwIfErrors();
 }

@@ -56,7 +56,8 @@ export function withDefault(option: Option): string {
 
 function shownDefault(option: Option): string | undefined {
   if (option.kind === "value") return option.shownDefault;
-  if (option.kind === "flag" && option.negatable) return option.default ? option.name : `no-${option.name}`;
+  if (option.kind === "flag" && option.negatable && option.default !== undefined)
+    return option.default ? option.name : `no-${option.name}`;
   return undefined;
 }
 

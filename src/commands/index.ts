@@ -24,6 +24,15 @@ export type CommandName =
   | "schema"
   | "completions";
 
+/** The commands as `sinter --help` lists them: by what one wants to do. */
+export const COMMAND_GROUPS: Readonly<Record<string, readonly CommandName[]>> = {
+  "Write a model": ["merge", "moe", "multi", "lora", "tokens"],
+  "Before it": ["plan", "inspect", "diff", "bench"],
+  "After it": ["report", "verify", "eval"],
+  "Look up": ["methods", "architectures", "convert", "schema", "doctor", "completions"],
+  "Smaller programs of mergekit": ["fill", "shuffle", "bakllama", "legacy"],
+};
+
 /** Every subcommand of `sinter`. A command's module is imported only when it is chosen. */
 export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
   merge: {
@@ -107,7 +116,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandEntry>> = {
     load: () => import("./doctor.ts"),
   },
   schema: {
-    summary: "Print the JSON Schema of a kind of YAML file, for editors.",
+    summary: "Print the JSON Schema of a kind of file, for editors: configurations, families, events.",
     load: () => import("./schema.ts"),
   },
   completions: {

@@ -57,10 +57,12 @@ async function show(found: Model, options: OptionValues<typeof OPTIONS>, page: s
   const own = inspect(model, architecture);
   const { configValue } = await import("../architecture/config-values.ts");
   const { oddities, tokenizerFacts } = await import("./inspection-facts.ts");
+  const { shapeFacts } = await import("./inspection-shape.ts");
   const tokenizer = page === undefined ? tokenizerFacts(model) : { facts: null };
   const inspection = {
     ...own,
     folder: page ?? own.folder,
+    shape: shapeFacts(model.config),
     tokenizer: tokenizer.facts,
     oddities: oddities(model, own, configValue(model.config, architecture.keys.vocabSize), tokenizer),
   };

@@ -7,11 +7,15 @@ import type { TokenizerFacts } from "./inspection-facts.ts";
 
 /** More names than these are counted, not listed. */
 const LISTED = 12;
+/** Files that are named of more than `LISTED`. */
+const SHOWN = 3;
 /** Names on one line of many. */
 const NAMED = 4;
 
 /** How a model is understood, and what is said of its tokenizer and of what is odd. */
 export interface FullInspection extends Inspection {
+  /** Sizes that config.json gives, by name. */
+  shape: Readonly<Record<string, number>>;
   /** Null where it was not read. */
   tokenizer: TokenizerFacts | null;
   oddities: readonly string[];
@@ -29,16 +33,16 @@ export function inspectionText(inspection: FullInspection): string {
       dtypeText(dtype, amount),
     ]),
     ...(inspection.layout === null ? [] : [["layout", LAYOUTS[inspection.layout] ?? inspection.layout]]),
-    ...inspection.modules.flatMap(moduleRows),
-    ...inspection.shared.map((one) => [one.role ?? "shared", sharedText(one)]),
+    ...(Object.keys(inspection.shape).length === 0 ? [] : [["sizes", shapeText(inspection.shape)]]),
+    ...(inspection.modules.length === 1
+      ? inspection.modules.flatMap(layerRows)
+      : inspection.modules.flatMap(moduleRows)),
+    ...inspection.shared.map((one) => [one.role ?? "shared", sharedText(one) + paddingText(one, inspection.tokenizer)]),
     ["tied", inspection.tied ? "yes, says config.json or the class" : "no, says config.json or the class"],
     ...listRows("buffers", inspection.buffers),
     ["tokenizer", inspection.sideFiles.filter(isTokenizerFile).join(", ") || "none"],
     ...(inspection.tokenizer === null ? [] : [["", tokenizerText(inspection.tokenizer)]]),
-    ...files.map((file, i) => [
-      i === 0 ? "files" : "",
-      `${file.name}  ${formatBytes(file.bytes)}, ${counted(file.tensors, "tensor")}`,
-    ]),
+    ...fileRows(files),
     ["missing", inspection.missing.length === 0 ? "nothing" : counted(inspection.missing.length, "weight")],
     ...namesBelow(inspection.missing),
     ["unknown", inspection.unknown.length === 0 ? "nothing" : counted(inspection.unknown.length, "tensor")],
@@ -60,7 +64,14 @@ function familyLine({ family, familyClass, class: own, modelType }: Inspection):
 }
 
 function amountText({ tensors, parameters, bytes }: Amount): string {
-  return `${counted(tensors, "tensor")}, ${parameters.toLocaleString("en")} parameters, ${formatBytes(bytes)}`;
+  return `${counted(tensors, "tensor")}, ${parameters.toLocaleString("en")} parameters${roughly(parameters)}, ${formatBytes(bytes)}`;
+}
+
+/** ` (7.62 billion)`; nothing where the number is read at a glance. */
+function roughly(count: number): string {
+  if (count < 1e6) return "";
+  const [size, name] = count < 1e9 ? [1e6, "million"] : [1e9, "billion"];
+  return ` (${Number((count / size).toPrecision(3))} ${name})`;
 }
 
 function dtypeText(dtype: string, { tensors, bytes }: Amount): string {
@@ -73,11 +84,46 @@ function tokenizerText({ kind, tokens, added, roles, chatTemplate }: TokenizerFa
   return `${parts.join(", ")}${chatTemplate ? ", with a chat template" : ", no chat template"}`;
 }
 
+function shapeText(shape: FullInspection["shape"]): string {
+  return Object.entries(shape)
+    .map(([name, size]) => `${name} ${size.toLocaleString("en")}`)
+    .join(", ");
+}
+
+/** Rows of an embedding or a head that no token has. */
+function paddingText({ role, shape, tied }: SharedWeight, tokenizer: TokenizerFacts | null): string {
+  if (role !== "embedding" || tied || tokenizer === null) return "";
+  const beyond = (shape?.[0] ?? 0) - tokenizer.largestId - 1;
+  return beyond > 0 ? `, ${counted(beyond, "row")} beyond the last token` : "";
+}
+
+function fileRows(files: Inspection["files"]): string[][] {
+  const shown = files.slice(0, files.length > LISTED ? SHOWN : LISTED);
+  const rest = files.length - shown.length;
+  return [
+    ...shown.map((file, i) => [
+      i === 0 ? "files" : "",
+      `${file.name}  ${formatBytes(file.bytes)}, ${counted(file.tensors, "tensor")}`,
+    ]),
+    ...(rest > 0 ? [["", `and ${rest} more: ${files.length} files in all`]] : []),
+  ];
+}
+
+/** The layers of a model that is one module. */
+function layerRows(module: InspectedModule): string[][] {
+  const key = module.layerKey === undefined ? "" : ` (${module.layerKey})`;
+  return [["layers", module.layerCount === 0 ? "none" : `${module.layerCount}${key}`], ...partRows(module)];
+}
+
 function moduleRows(module: InspectedModule): string[][] {
   const key = module.layerKey === undefined ? "" : ` (${module.layerKey})`;
   const layers = module.layerCount === 0 ? "no layers" : `${counted(module.layerCount, "layer")}${key}`;
+  const head = `${module.name}: ${module.family}, ${layers}, ${module.parameters.toLocaleString("en")} parameters`;
+  return [["module", head], ...partRows(module)];
+}
+
+function partRows(module: InspectedModule): string[][] {
   return [
-    ["module", `${module.name}: ${module.family}, ${layers}, ${module.parameters.toLocaleString("en")} parameters`],
     ...(module.before.length === 0 ? [] : [["", `before  ${someOf(module.before, NAMED)}`]]),
     ...module.layers.map((run) => ["", runText(run)]),
     ...(module.after.length === 0 ? [] : [["", `after   ${someOf(module.after, NAMED)}`]]),

@@ -1,12 +1,13 @@
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
-import { refuseDevice } from "./device.ts";
 import { EXTRACTION_OPTIONS, RANK_OPTIONS } from "./lora-options.ts";
-import { DEVICE_OPTION, PLANNING_OPTIONS } from "./merge-options.ts";
+import { PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, choice, type Options, type OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
+import { SOLVER_OPTION, solverDevice } from "./solver.ts";
 
-const { multiGpu: _, memoryGpu: __, lowCpuMemory: ___, ...RUNNING } = RUN_OPTIONS;
+// Decompositions are not gone on with, take no memory that could be traded, and run on one device.
+const { resume: _, memory: __, multiGpu: ___, memoryGpu: ____, lowCpuMemory: _____, ...RUNNING } = RUN_OPTIONS;
 
 const OPTIONS = {
   rank: {
@@ -47,8 +48,13 @@ const OPTIONS = {
   cacheDir: PLANNING_OPTIONS.cacheDir,
   architectures: PLANNING_OPTIONS.architectures,
   ...RUNNING,
-  device: DEVICE_OPTION,
-  threads: { ...RUN_OPTIONS.threads, doc: "Worker threads." },
+  force: { ...RUNNING.force, doc: "Replace what the output folder already holds." },
+  threads: { ...RUNNING.threads, doc: "Worker threads." },
+  cpuTarget: {
+    ...RUNNING.cpuTarget,
+    doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64.",
+  },
+  device: SOLVER_OPTION,
   each: {
     kind: "flag",
     name: "each",
@@ -87,8 +93,15 @@ async function run(
   [model = "", baseModel = "", out = ""]: readonly string[],
 ): Promise<number> {
   const { executeExtract } = await import("./execute-extract.ts");
-  refuseDevice(values.device);
-  const running = runRequest({ ...values, device: "cpu", multiGpu: false, memoryGpu: undefined, lowCpuMemory: false });
+  const running = runRequest({
+    ...values,
+    resume: false,
+    memory: 0,
+    device: "cpu",
+    multiGpu: false,
+    memoryGpu: undefined,
+    lowCpuMemory: false,
+  });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {
     model,
@@ -115,5 +128,6 @@ async function run(
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each });
+  const places = { device: solverDevice(values.device) };
+  return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each }, places);
 }

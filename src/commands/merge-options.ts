@@ -200,6 +200,16 @@ export const DEVICE_OPTION = {
   group: "Computation",
 } as const;
 
+export const REPORT_OPTION = {
+  kind: "value",
+  name: "report",
+  metavar: "FILE",
+  read: text,
+  default: undefined,
+  doc: "Then read the result beside its inputs and write a page on what was done, as sinter report does.",
+  group: "Output",
+} as const;
+
 export const QUIET_OPTION = {
   kind: "flag",
   name: "quiet",
@@ -207,6 +217,17 @@ export const QUIET_OPTION = {
   negatable: false,
   default: false,
   doc: "No progress.",
+  group: "Messages",
+} as const;
+
+/** `runCommandLine` sees to it, for every command that has it. */
+export const EVENTS_OPTION = {
+  kind: "value",
+  name: "events",
+  metavar: "FILE",
+  read: text,
+  default: undefined,
+  doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
   group: "Messages",
 } as const;
 

@@ -1,8 +1,8 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { LORA_CACHE_OPTIONS, loraCacheOf } from "./lora-cache-options.ts";
-import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, rawChoice } from "./merge-options.ts";
-import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
+import { mergeOptions, PLANNING_OPTIONS, RAW_OPTIONS, REPORT_OPTION, rawChoice } from "./merge-options.ts";
+import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 
 const OPTIONS = {
@@ -20,24 +20,7 @@ const OPTIONS = {
       "result looks broken. For llama, mistral, qwen2 and qwen3 models with a tokenizer.",
     group: "Checks",
   },
-  report: {
-    kind: "value",
-    name: "report",
-    metavar: "FILE",
-    read: text,
-    default: undefined,
-    doc: "Then read the result beside its inputs and write a page on what the merge did, as sinter report does.",
-    group: "Output",
-  },
-  events: {
-    kind: "value",
-    name: "events",
-    metavar: "FILE",
-    read: text,
-    default: undefined,
-    doc: "Tell a program what goes on: one JSON object a line into FILE, a pipe, or - (standard output). See docs/events.md.",
-    group: "Messages",
-  },
+  report: REPORT_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -73,8 +56,5 @@ async function run(options: OptionValues<typeof OPTIONS>, [config = "", out = ""
   const request = { config, out, options: mergeOptions(options), raw: rawChoice(options), ...runRequest(options) };
   const checkWith = options.check ? request.options : undefined;
   const { executeMerge } = await import("./execute-merge.ts");
-  const { withEvents } = await import("./event-log.ts");
-  return await withEvents(options.events, options.json, (events) =>
-    executeMerge({ ...request, checkWith, events, loraCache: loraCacheOf(options), report: options.report }),
-  );
+  return await executeMerge({ ...request, checkWith, loraCache: loraCacheOf(options), report: options.report });
 }

@@ -1,10 +1,10 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { deviceRequest } from "./device.ts";
 import { COMMANDS } from "./index.ts";
-import { mergeOptions, PLANNING_OPTIONS } from "./merge-options.ts";
+import { mergeOptions, PLANNING_OPTIONS, REPORT_OPTION } from "./merge-options.ts";
 import { MOE_OPTIONS } from "./moe-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
-import { RUN_OPTIONS } from "./run-options.ts";
+import { RUN_OPTIONS, resumeOf } from "./run-options.ts";
 
 // Models of several families never make one mixture, and copying takes no memory that could be traded.
 const { allowCrimes: _, lmHead, seed, ...PLANNING } = PLANNING_OPTIONS;
@@ -21,6 +21,7 @@ const OPTIONS = {
   ...MOE_OPTIONS,
   seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
   ...RUNNING,
+  report: REPORT_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -57,8 +58,9 @@ async function run(values: OptionValues<typeof OPTIONS>, [config = "", out = ""]
     out,
     options: { ...mergeOptions({ ...values, allowCrimes: false }), expertLayout },
     allowSame,
-    run: { force: values.force, resume: values.resume, nan: values.nan, sync: values.sync },
+    run: { force: values.force, resume: resumeOf(values.resume), nan: values.nan, sync: values.sync },
     engine: { threads: values.threads, target: values.cpuTarget, device: deviceRequest(values) },
     messages: { quiet: values.quiet, json: values.json, plan: false },
+    report: values.report,
   });
 }

@@ -27,7 +27,10 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   ],
   options: OPTIONS,
   examples: [
-    { command: "sinter multi examples/multi.yml -I ./work --out-path ./merged", doc: "All merges, in their order" },
+    {
+      command: "sinter multi examples/programs/multi.yml -I ./work --out-path ./merged",
+      doc: "All merges, in their order",
+    },
     { command: "sinter multi graph.yml -I ./work --out-path ./merged --dry-run", doc: "See first what that will do" },
   ],
   notes: [
@@ -40,7 +43,11 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
 async function run(values: OptionValues<typeof OPTIONS>, [config = ""]: readonly string[]): Promise<number> {
-  const request = { config, values, dryRun: values.dryRun, options: mergeOptions(values), ...runRequest(values) };
+  const { run, ...how } = runRequest(values);
+  // Of several merges, some are finished or not begun: --resume asks for no more of each than the default does.
+  const resume = run.resume === "only" ? true : run.resume;
+  const options = mergeOptions(values);
+  const request = { config, values, dryRun: values.dryRun, options, ...how, run: { ...run, resume } };
   const { runMulti } = await import("./programs/run-multi.ts");
   return await runMulti(request);
 }

@@ -10,7 +10,8 @@ export interface Flag {
   dashed?: { on?: string; off?: string } | undefined;
   /** Has a `--no-` form. */
   negatable: boolean;
-  default: boolean;
+  /** `undefined`: tells a flag that was not given from both of its forms. */
+  default: boolean | undefined;
   doc: string;
   group: string;
   /** Left out of `--help`. */
@@ -77,7 +78,7 @@ export type Options = Readonly<Record<string, Option>>;
 
 export type OptionValues<O extends Options> = {
   readonly [K in keyof O]: O[K] extends Flag
-    ? boolean
+    ? boolean | Extract<O[K]["default"], undefined>
     : O[K] extends Count
       ? number
       : O[K] extends { kind: "list" | "repeated"; read: Reader<infer T> }

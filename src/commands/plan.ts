@@ -2,11 +2,13 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { DEVICE_OPTIONS, deviceRequest } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import {
+  EVENTS_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
   MEMORY_OPTION,
   mergeOptions,
   PLANNING_OPTIONS,
+  QUIET_OPTION,
   RAW_OPTIONS,
   rawChoice,
   THREADS_OPTION,
@@ -14,7 +16,7 @@ import {
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
-  force: FORCE_OPTION,
+  force: { ...FORCE_OPTION, doc: "Plan as for sinter merge --force: a model in OUT may be replaced." },
   ...PLANNING_OPTIONS,
   ...RAW_OPTIONS,
   threads: { ...THREADS_OPTION, doc: "Worker threads that merge would get: the memory estimate depends on it." },
@@ -36,7 +38,9 @@ const OPTIONS = {
     doc: "List every output tensor: its inputs, kernel and place. Part of --json in any case.",
     group: "Messages",
   },
+  quiet: { ...QUIET_OPTION, doc: "No progress of downloads." },
   json: JSON_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -64,8 +68,8 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 
 async function run(options: OptionValues<typeof OPTIONS>, [config = "", out]: readonly string[]): Promise<number> {
   const { executePlan } = await import("./execute-plan.ts");
-  const { download, force, threads, memory, ops, json } = options;
+  const { download, force, threads, memory, ops, quiet, json } = options;
   const source = { config, options: mergeOptions(options), raw: rawChoice(options) };
   const device = deviceRequest(options);
-  return await executePlan({ ...source, out, download, force, threads, memory, device, ops, json });
+  return await executePlan({ ...source, out, download, force, threads, memory, device, ops, quiet, json });
 }

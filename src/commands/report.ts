@@ -1,6 +1,6 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { INTERMEDIATE_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import { EVENTS_OPTION, INTERMEDIATE_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 
 const OPTIONS = {
@@ -19,12 +19,19 @@ const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
   threads: THREADS_OPTION,
   quiet: QUIET_OPTION,
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter report",
   summary: COMMANDS.report.summary,
-  positionals: [{ name: "FOLDER", doc: "A folder that sinter merge wrote.", required: true }],
+  positionals: [
+    {
+      name: "FOLDER",
+      doc: "A folder that sinter merge, sinter moe or sinter tokens transplant wrote.",
+      required: true,
+    },
+  ],
   options: OPTIONS,
   examples: [
     { command: "sinter report ./merged", doc: "Write ./merged-report.html" },
@@ -34,7 +41,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     },
   ],
   notes: [
-    "Reads the output and all of its inputs once. The page needs nothing but itself: no network, no script. Models are " +
+    "Reads the output and all of its inputs once. The page needs nothing but itself, and no network. Models are " +
       "looked for where the recipe names them: start it where the merge was started.",
   ],
 };

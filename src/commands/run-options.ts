@@ -1,6 +1,14 @@
+import type { RunOptions } from "../run/types.ts";
 import { DEVICE_OPTIONS, deviceRequest } from "./device.ts";
 import type { MergeRequest } from "./execute-merge.ts";
-import { FORCE_OPTION, JSON_OPTION, MEMORY_OPTION, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import {
+  EVENTS_OPTION,
+  FORCE_OPTION,
+  JSON_OPTION,
+  MEMORY_OPTION,
+  QUIET_OPTION,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import { choice, type Options, type OptionValues } from "./option.ts";
 
 /** How a merge is carried out: shared by the commands that write a model. None of it changes a byte of the output. */
@@ -10,10 +18,11 @@ export const RUN_OPTIONS = {
     kind: "flag",
     name: "resume",
     negatable: true,
-    default: true,
+    default: undefined,
     doc:
-      "Where an earlier run of this very merge was interrupted, check what it left in the output folder and do only " +
-      "what is missing. With --no-resume: begin anew.",
+      "Go on from an interrupted run of this very merge: check what it left in the output folder and do only what is " +
+      "missing. So it is by default, where there is one; with --resume, that there is none is an error. With " +
+      "--no-resume: begin anew.",
     group: "Output",
   },
   nan: {
@@ -41,6 +50,7 @@ export const RUN_OPTIONS = {
   ...DEVICE_OPTIONS,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  events: EVENTS_OPTION,
   sync: {
     kind: "flag",
     name: "sync",
@@ -52,12 +62,17 @@ export const RUN_OPTIONS = {
   },
 } as const satisfies Options;
 
+/** What `--resume`, `--no-resume` or neither asks for. */
+export function resumeOf(given: boolean | undefined): RunOptions["resume"] {
+  return given === undefined ? true : given ? "only" : false;
+}
+
 /** @throws SinterError where the options ask for a device that there is not. */
 export function runRequest(
   options: OptionValues<typeof RUN_OPTIONS>,
 ): Pick<MergeRequest, "run" | "engine" | "messages"> {
   return {
-    run: { force: options.force, resume: options.resume, nan: options.nan, sync: options.sync },
+    run: { force: options.force, resume: resumeOf(options.resume), nan: options.nan, sync: options.sync },
     engine: {
       threads: options.threads,
       target: options.cpuTarget,

@@ -11,7 +11,11 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter schema",
   summary: COMMANDS.schema.summary,
   positionals: [
-    { name: "KIND", doc: "merge, multi, moe, bakllama or architecture; without it, they are listed.", required: false },
+    {
+      name: "KIND",
+      doc: "merge, multi, moe, bakllama, event or architecture; without it, they are listed.",
+      required: false,
+    },
   ],
   options: OPTIONS,
   examples: [

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { formatProblem, type Problem, SinterError } from "../errors.ts";
+import { events } from "./events.ts";
 import { usageLine } from "./help.ts";
 import type { CommandSpec } from "./option.ts";
 import { UsageError } from "./parse.ts";
@@ -7,8 +8,12 @@ import { UsageError } from "./parse.ts";
 const RED = 31;
 const YELLOW = 33;
 
-/** `error: …` or `warning: …`, then place, message and what to do. Colours on a terminal, unless NO_COLOR is set. */
+/**
+ * `error: …` or `warning: …`, then place, message and what to do. Colours on a terminal, unless NO_COLOR is set. A
+ * program that watches is told of warnings, too.
+ */
 export function printProblems(kind: "error" | "warning", problems: readonly Problem[]): void {
+  if (kind === "warning") events()?.warnings(problems);
   const label = colour(kind === "error" ? RED : YELLOW, `${kind}:`);
   writeError(problems.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
 }
@@ -56,8 +61,21 @@ export function writeAll(fd: number, text: string): void {
   }
 }
 
-/** Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error. */
+/**
+ * Tells what a command did: on standard output, and in the event `done`.
+ * @param text for people; empty where nothing is to be said.
+ */
+export async function printSummary(summary: object, text: string, json: boolean): Promise<void> {
+  events()?.summary(summary);
+  await print(json ? `${JSON.stringify(summary, undefined, 2)}\n` : text);
+}
+
+/**
+ * Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error.
+ * Nothing is written where standard output has the events.
+ */
 export async function print(text: string): Promise<void> {
+  if (events()?.onStandardOutput === true) return;
   try {
     await Bun.write(Bun.stdout, text);
   } catch (error) {

@@ -3,10 +3,12 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { refuseDevice } from "./device.ts";
 import {
   DEVICE_OPTION,
+  EVENTS_OPTION,
   FORCE_OPTION,
   JSON_OPTION,
   PLANNING_OPTIONS,
   QUIET_OPTION,
+  REPORT_OPTION,
   THREADS_OPTION,
 } from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
@@ -28,8 +30,10 @@ const OPTIONS = {
   device: DEVICE_OPTION,
   cacheDir,
   architectures,
+  report: REPORT_OPTION,
   quiet: { ...QUIET_OPTION, doc: "No progress and no summary: warnings and errors only." },
   json: { ...JSON_OPTION, doc: "Print the summary as JSON on standard output." },
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -74,5 +78,6 @@ async function run(
     run: { force: values.force, resume: true, nan: "warn", sync: true },
     engine: { threads: values.threads, target: "auto" },
     messages: { quiet: values.quiet, json: values.json, plan: false },
+    report: values.report,
   });
 }

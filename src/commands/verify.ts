@@ -1,6 +1,13 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
-import { INTERMEDIATE_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
+import {
+  EVENTS_OPTION,
+  INTERMEDIATE_OPTION,
+  JSON_OPTION,
+  PLANNING_OPTIONS,
+  QUIET_OPTION,
+  THREADS_OPTION,
+} from "./merge-options.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 
 const OPTIONS = {
@@ -30,6 +37,7 @@ const OPTIONS = {
   threads: THREADS_OPTION,
   quiet: { ...QUIET_OPTION, doc: "Only what is wrong." },
   json: { ...JSON_OPTION, doc: "Print the findings as JSON on standard output." },
+  events: EVENTS_OPTION,
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {

@@ -1,13 +1,13 @@
 import type { Difference, DiffResult } from "./types.ts";
 
 /** The comparison for programs: docs/diff.md says what each key means. */
-export function diffJson(result: DiffResult, top: number | undefined): string {
+export function diffJson(result: DiffResult, top: number | undefined): object {
   const { tensors } = result;
   const ordered =
     top === undefined
       ? tensors
       : tensors.toSorted((a, b) => (b.relative ?? Infinity) - (a.relative ?? Infinity)).slice(0, top);
-  const value = {
+  return {
     left: result.left,
     right: result.right,
     base: result.base ?? null,
@@ -25,7 +25,6 @@ export function diffJson(result: DiffResult, top: number | undefined): string {
     bytes_read: result.bytesRead,
     seconds: result.seconds,
   };
-  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 function figures({ base, ...difference }: Difference) {

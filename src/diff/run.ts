@@ -2,7 +2,7 @@ import type { Addon } from "../native.ts";
 import { measureAll, measuredBytes } from "../run/measure.ts";
 import type { RunEvents } from "../run/types.ts";
 import { differenceOf, type TensorSums } from "./figures.ts";
-import type { DiffResult, GroupDifference, Pair, Pairing, TensorDifference } from "./types.ts";
+import type { CellDifference, DiffResult, GroupDifference, Pair, Pairing, TensorDifference } from "./types.ts";
 
 /** Most thresholds of one comparison: what native code has room for. */
 export const MOST_THRESHOLDS = 8;
@@ -38,6 +38,7 @@ export async function runDiff(
     total: differenceOf(sumsOf(measured), thresholds),
     modules: grouped(measured, ({ module }) => module, thresholds),
     layers: grouped(measured, ({ layer }) => layer, thresholds),
+    cells: cellsOf(measured, thresholds),
     tensors: measured.map(({ pair: { tensor, module, layer }, sums }): TensorDifference => {
       return { tensor, module, layer, ...differenceOf([sums], thresholds) };
     }),
@@ -67,5 +68,13 @@ function grouped(
   const groups = Map.groupBy(measured, ({ pair }) => nameOf(pair));
   return [...groups].flatMap(([name, members]) =>
     name === undefined ? [] : [{ name, ...differenceOf(sumsOf(members), thresholds) }],
+  );
+}
+
+function cellsOf(measured: readonly Measured[], thresholds: readonly number[]): CellDifference[] {
+  const inLayers = measured.filter(({ pair }) => pair.layer !== undefined);
+  const layers = Map.groupBy(inLayers, ({ pair }) => pair.layer as string);
+  return [...layers].flatMap(([layer, members]) =>
+    grouped(members, ({ module }) => module, thresholds).map(({ name, ...cell }) => ({ layer, module: name, ...cell })),
   );
 }

@@ -16,9 +16,11 @@ export function diffText(result: DiffResult, { by, top }: TableOptions): string 
   const groups = { module: result.modules, layer: result.layers, tensor: named(tensors) }[by];
   const changed = tensors.filter(({ norm }) => norm > 0);
   const largest = changed.toSorted((a, b) => (b.relative ?? Infinity) - (a.relative ?? Infinity)).slice(0, top);
+  const rows = [...groups, { name: "all", ...total }];
   const sections = [
     intro(result),
-    figuresTable(by, [...groups, { name: "all", ...total }], result),
+    figuresTable(by, rows, result),
+    ...(result.base === undefined ? [] : [`Changes from ${result.base}:\n${baseTable(by, rows)}`]),
     ...(by === "tensor" || largest.length === 0
       ? []
       : [`Largest relative changes:\n${figuresTable("tensor", named(largest), result)}`]),
@@ -44,26 +46,21 @@ function intro({ left, right, base, total, notes }: DiffResult): string {
 function figuresTable(
   by: string,
   rows: readonly (Difference & { name: string })[],
-  { thresholds, base }: DiffResult,
+  { thresholds }: DiffResult,
 ): string {
-  const density = [0, ...thresholds];
+  const counts = by !== "tensor";
   const head = [
     by,
-    ...(by === "tensor" ? [] : ["tensors"]),
+    ...(counts ? ["tensors"] : []),
     "|a|",
     "|b - a|",
     "relative",
     "cosine",
     "largest",
-    ...density.map((above) => (above === 0 ? "changed" : `> ${above}`)),
-    ...(base === undefined ? [] : ["|a - base|", "|b - base|", "cosine of changes", "conflicts"]),
+    "changed",
+    ...thresholds.map((above) => `> ${above}`),
   ];
-  return aligned([head, ...rows.map((row) => cells(row, by !== "tensor", base !== undefined))]);
-}
-
-function cells(row: Difference & { name: string }, counts: boolean, hasBase: boolean): string[] {
-  const { name, tensors, leftNorm, norm, relative, cosine, largest, density, base } = row;
-  return [
+  const cells = ({ name, tensors, leftNorm, norm, relative, cosine, largest, density }: (typeof rows)[number]) => [
     name,
     ...(counts ? [String(tensors)] : []),
     number(leftNorm),
@@ -72,10 +69,26 @@ function cells(row: Difference & { name: string }, counts: boolean, hasBase: boo
     fraction(cosine),
     number(largest),
     ...density.map(({ share: part }) => share(part)),
-    ...(hasBase
-      ? [number(base?.leftChange), number(base?.rightChange), fraction(base?.cosine), share(base?.signConflicts)]
-      : []),
   ];
+  return aligned([head, ...rows.map(cells)]);
+}
+
+/** How far both lie from their base, and where their changes contradict. */
+function baseTable(by: string, rows: readonly (Difference & { name: string })[]): string {
+  const head = [by, "|base|", "|a - base|", "relative", "|b - base|", "relative", "cosine", "conflicts"];
+  const relative = (change: number | undefined, norm: number | undefined) =>
+    share(norm ? (change ?? 0) / norm : undefined);
+  const cells = ({ name, base }: (typeof rows)[number]) => [
+    name,
+    number(base?.norm),
+    number(base?.leftChange),
+    relative(base?.leftChange, base?.norm),
+    number(base?.rightChange),
+    relative(base?.rightChange, base?.norm),
+    fraction(base?.cosine),
+    share(base?.signConflicts),
+  ];
+  return aligned([head, ...rows.map(cells)]);
 }
 
 /** Names to the left, numbers to the right. */
@@ -124,7 +137,11 @@ function share(value: number | null | undefined): string {
   return `${percent < 0.01 ? percent.toExponential(1) : percent.toFixed(percent < 9.995 ? 2 : 1)} %`;
 }
 
-/** As many digits as tell it from 1: fine-tunes of one model are that close. */
 function fraction(value: number | null | undefined): string {
-  return value === null || value === undefined ? NONE : value.toFixed(6);
+  return value === null || value === undefined ? NONE : closeToOne(value);
+}
+
+/** A cosine with as many digits as tell it from 1: fine-tunes of one model are that close. */
+export function closeToOne(cosine: number): string {
+  return cosine.toFixed(6);
 }

@@ -72,6 +72,11 @@ export interface GroupDifference extends Difference {
   name: string;
 }
 
+export interface CellDifference extends Difference {
+  layer: string;
+  module: string;
+}
+
 export interface DiffResult {
   left: string;
   right: string;
@@ -81,6 +86,8 @@ export interface DiffResult {
   /** In the order in which the first model has them. */
   modules: readonly GroupDifference[];
   layers: readonly GroupDifference[];
+  /** By layer and module: of weights outside layers there is none. */
+  cells: readonly CellDifference[];
   tensors: readonly TensorDifference[];
   onlyLeft: readonly string[];
   onlyRight: readonly string[];

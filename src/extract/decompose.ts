@@ -53,12 +53,19 @@ interface Room {
  * Decomposes the difference of every module and writes the factors to a file of `scratch`, several modules at a time.
  * Each difference is computed by the engine, as a merge is, into a file that is gone as soon as it was decomposed: the
  * memory that it takes is the system's cache.
+ * @param onDevice large ones go to the device that was opened.
  * @throws SinterError for the first failure, after everything in flight has ended.
  */
 export async function decomposeModules(
   modules: readonly DecomposedModule[],
   options: ExtractOptions,
-  { scratch, addon, signal, events }: { scratch: string; addon: Addon; signal: AbortSignal; events: RunEvents },
+  {
+    scratch,
+    addon,
+    signal,
+    events,
+    onDevice,
+  }: { scratch: string; addon: Addon; signal: AbortSignal; events: RunEvents; onDevice?: boolean },
 ): Promise<ExtractedModule[]> {
   const { rooms, size } = makeRoom(modules, options);
   const path = join(scratch, "adapter_factors");
@@ -89,7 +96,14 @@ export async function decomposeModules(
     for (let index = order.shift(); index !== undefined && failure === undefined; index = order.shift()) {
       const room = rooms[index] as Room;
       try {
-        const found = await decomposeOne(room, index, options, { differences, addon, open, sink, threads: each });
+        const found = await decomposeOne(room, index, options, {
+          differences,
+          addon,
+          open,
+          sink,
+          threads: each,
+          onDevice,
+        });
         results[index] = extracted(room, found, path, options);
         done += bytes[index] as number;
         events.progress({ phase: "merging", bytes: done, totalBytes, earlierBytes: 0, tensor: room.module.path });
@@ -139,7 +153,15 @@ async function decomposeOne(
     open,
     sink,
     threads,
-  }: { differences: string; addon: Addon; open: (file: string) => number; sink: number; threads: number },
+    onDevice,
+  }: {
+    differences: string;
+    addon: Addon;
+    open: (file: string) => number;
+    sink: number;
+    threads: number;
+    onDevice: boolean | undefined;
+  },
 ): Promise<NativeFactors> {
   const { module, rank, dtype, a, b } = room;
   const path = join(differences, `difference-${index}`);
@@ -161,6 +183,7 @@ async function decomposeOne(
       distribute: options.distributeScale,
       seed: options.seed,
       threads,
+      onDevice,
       sink,
       aOffset: a,
       bOffset: b,
@@ -236,6 +259,8 @@ function extracted(
     energy: found.energy,
     kept: Math.min(found.kept, found.energy),
     iterations: found.iterations,
+    onDevice: found.onDevice,
+    refused: found.refused,
     a: view(a, [rank, inputs]),
     b: view(b, [outputs, rank]),
   };

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
-import { type Report, SinterError } from "../errors.ts";
+import { type Problem, type Report, SinterError } from "../errors.ts";
 import { type OpenNamed, openReference } from "../lora/open.ts";
 import { parseModelRef } from "../model/ref.ts";
 import type { Addon } from "../native.ts";
@@ -14,7 +14,7 @@ import { adapterCard } from "./card.ts";
 import { decomposeModules, scratchFolder } from "./decompose.ts";
 import { planModules, type Understood } from "./modules.ts";
 import { type ExtractionSummary, summaryOf } from "./report.ts";
-import type { ExtractionPlan, ExtractOptions } from "./types.ts";
+import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
 
 /** Where an extraction reads and writes. */
 export interface ExtractRequest {
@@ -82,16 +82,25 @@ function openNamed(text: string, open: OpenNamed, report: Report) {
   return open({ ref }, report);
 }
 
-/** Decomposes, then writes the adapter: all of it, or nothing. @throws SinterError */
+/**
+ * Decomposes, then writes the adapter: all of it, or nothing.
+ * @param solver the name of the device that was opened for decompositions; undefined: the CPU. @throws SinterError
+ */
 export async function runExtraction(
   request: ExtractRequest,
   { tuned, base, plan }: PreparedExtraction,
-  { addon, signal, events }: { addon: Addon; signal: AbortSignal; events: RunEvents },
+  {
+    addon,
+    signal,
+    events,
+    solver,
+  }: { addon: Addon; signal: AbortSignal; events: RunEvents; solver?: string | undefined },
 ): Promise<{ summary: ExtractionSummary; result: RunResult }> {
   const scratch = scratchFolder(request.out);
   try {
-    const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events });
-    const summary = summaryOf(modules, plan);
+    const onDevice = solver !== undefined;
+    const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events, onDevice });
+    const summary = summaryOf(modules, plan, solver);
     if (summary.modules.length === 0) {
       const message = "no module of the fine-tuned model differs from the base";
       throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
@@ -102,11 +111,24 @@ export async function runExtraction(
       card: request.writeModelCard ? adapterCard(models, request.out, request.command, summary) : undefined,
       safeSerialization: request.safeSerialization,
     });
-    return {
-      summary,
-      result: await runPlan(written, request.out, { ...request.run, resume: "never", signal }, addon, events),
-    };
+    const result = await runPlan(written, request.out, { ...request.run, resume: "never", signal }, addon, events);
+    return { summary, result: { ...result, warnings: [...refusals(modules), ...result.warnings] } };
   } finally {
     rmSync(dirname(scratch), { recursive: true, force: true });
   }
+}
+
+/** What the device could not do. */
+function refusals(modules: readonly ExtractedModule[]): Problem[] {
+  const refused = modules.filter((module) => module.refused !== undefined);
+  const [first] = refused;
+  if (first === undefined) return [];
+  const count = refused.length === 1 ? "a module" : `${refused.length} modules`;
+  return [
+    {
+      code: "solver-failed",
+      message: `the CPU decomposed ${count} that the device could not: ${first.refused}`,
+      tensor: first.path,
+    },
+  ];
 }

@@ -127,13 +127,15 @@ async function reduceAll(
       const view = (offset: number, shape: readonly number[]): TensorView => ({ file, offset, dtype, shape });
       const ofA = view(a, [found.rank, inputs]);
       const ofB = view(b, [outputs, found.rank]);
-      const { energy, kept, iterations } = found;
+      const { energy, kept, iterations, onDevice, refused } = found;
       results.push({
         path: module.path,
         rank: found.rank,
         energy,
         kept: Math.min(kept, energy),
         iterations,
+        onDevice,
+        refused,
         a: ofA,
         b: ofB,
       });

@@ -8,11 +8,17 @@ export interface ExtractionSummary {
   energy_kept: number;
   relative_error: number;
   unchanged: number;
+  /** The device that was asked, and how many modules it decomposed: small ones are left to the CPU. */
+  device?: { name: string; modules: number };
   saved_whole: string[];
   left_out: string[];
 }
 
-export function summaryOf(modules: readonly ExtractedModule[], extraction: ExtractionPlan): ExtractionSummary {
+export function summaryOf(
+  modules: readonly ExtractedModule[],
+  extraction: ExtractionPlan,
+  device?: string,
+): ExtractionSummary {
   const changed = modules.filter(({ energy }) => energy > 0);
   const energy = changed.reduce((sum, module) => sum + module.energy, 0);
   const kept = changed.reduce((sum, module) => sum + module.kept, 0);
@@ -29,6 +35,9 @@ export function summaryOf(modules: readonly ExtractedModule[], extraction: Extra
     energy_kept: energy === 0 ? 1 : kept / energy,
     relative_error: energy === 0 ? 0 : lost(energy, kept),
     unchanged: modules.length - changed.length,
+    ...(device === undefined
+      ? {}
+      : { device: { name: device, modules: modules.filter(({ onDevice }) => onDevice).length } }),
     saved_whole: extraction.saved.map(({ name }) => name),
     left_out: [...extraction.leftOut],
   };
@@ -54,6 +63,7 @@ export function summaryText(summary: ExtractionSummary, each: boolean): string {
   const rest = [
     `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
       `${percent(summary.relative_error)} of the change's norm`,
+    ...(summary.device === undefined ? [] : [`${summary.device.modules} modules decomposed by ${summary.device.name}`]),
     ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
     ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),
     ...(summary.left_out.length > 0

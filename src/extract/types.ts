@@ -72,6 +72,9 @@ export interface ExtractedModule {
   energy: number;
   kept: number;
   iterations: number;
+  /** Whether a device found its singular vectors; and why not, where it was asked to and could not. */
+  onDevice: boolean;
+  refused: string | undefined;
   /** Where the factors lie in the file that holds all of them. */
   a: TensorView;
   b: TensorView;

@@ -42,6 +42,7 @@ export async function runDecoder(
     const native = nativeDecoder(decoder, files);
     let first = 0;
     let done = 0;
+    let device = options.device;
     for (const chunk of chunksOf(decoder, sequences)) {
       options.signal?.throwIfAborted();
       const result = await addon.forward({
@@ -51,7 +52,12 @@ export async function runDecoder(
         ids: joined(chunk),
         lengths: chunk.sequences.map((ids) => ids.length),
         ...wanted,
+        device,
       });
+      if (result.deviceFailure !== undefined) {
+        options.onDeviceFailure?.(result.deviceFailure);
+        device = undefined;
+      }
       use(result, first, chunk.sequences);
       first += chunk.sequences.length;
       done += chunk.tokens;
@@ -150,6 +156,14 @@ function forwardFailure(error: unknown, model: string): SinterError {
       message: reason,
       model,
       hint: "leave the model's files as they are while it runs, check the disk, and run again",
+    });
+  }
+  if (error instanceof Error && (error as { code?: unknown }).code === "DEVICE_FAILED") {
+    return new SinterError({
+      code: "device-failed",
+      message: `the forward pass failed on the device: ${reason}`,
+      model,
+      hint: "run it with --device auto, which goes on on the CPU where a device fails, or with --device cpu",
     });
   }
   return new SinterError({ code: "internal", message: `the forward pass failed: ${reason}`, model });

@@ -1,5 +1,6 @@
 import type { Architecture } from "../architecture/types.ts";
 import type { Model } from "../model/types.ts";
+import type { NativeForwardDevice } from "../native.ts";
 
 /** A model folder and how it is understood: what `understandModel` gives. */
 export interface ForwardModel {
@@ -26,4 +27,8 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Called now and then with the number of tokens that are done. */
   onTokens?: ((done: number) => void) | undefined;
+  /** Multiplies with the weights; else the CPU. */
+  device?: NativeForwardDevice | undefined;
+  /** Called once with the reason, where a device that is not strict failed: the CPU does what is left. */
+  onDeviceFailure?: ((reason: string) => void) | undefined;
 }

@@ -45,6 +45,7 @@ export function readAdapterConfig(json: Json, path: string, report: Report): Ada
   }
   const rank = positive(json.r, "r", 8, refuse);
   const config: AdapterConfig = {
+    file: path,
     rank,
     alpha: finite(json.lora_alpha, "lora_alpha", 8, refuse),
     useRslora: json.use_rslora === true,

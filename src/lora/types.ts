@@ -2,6 +2,8 @@ import type { TensorView } from "../model/types.ts";
 
 /** What adapter_config.json says, checked, with PEFT's defaults. */
 export interface AdapterConfig {
+  /** The adapter_config.json. */
+  file: string;
   rank: number;
   alpha: number;
   /** alpha / sqrt(rank) instead of alpha / rank. */

@@ -32,14 +32,27 @@ export function planText(plan: MergePlan, peakMemory?: number, devices: readonly
   return rows.map(([label, value]) => `${label.padEnd(8)} ${value}\n`).join("");
 }
 
-/** The whole plan as one JSON value, with its hash; texts of side files included. */
-export function planJson(plan: MergePlan, peakMemory?: number, devices?: readonly string[]): string {
+/** Tensors in one piece of `planJson`. */
+const PIECE_OPS = 256;
+
+/**
+ * The whole plan as one JSON value, with its hash; texts of side files included. In pieces of some hundred kilobytes, to
+ * be printed one after the other: the JSON of 45,000 tensors as one text takes more memory than the plan.
+ */
+export function* planJson(plan: MergePlan, peakMemory?: number, devices?: readonly string[]): Generator<string> {
   const { ops, ...rest } = plan;
   const running = {
     ...(peakMemory === undefined ? {} : { peakMemory }),
     ...(devices === undefined ? {} : { devices }),
   };
-  return `${JSON.stringify({ hash: planHash(plan), ...rest, ...running, ops }, shortened, 2)}\n`;
+  const head = JSON.stringify({ hash: planHash(plan), ...rest, ...running }, shortened, 2);
+  yield `${head.slice(0, -"\n}".length)},\n  "ops": [`;
+  for (let begin = 0; begin < ops.length; begin += PIECE_OPS) {
+    // A list's own brackets go; what is left is one level too far out.
+    const list = JSON.stringify(ops.slice(begin, begin + PIECE_OPS), shortened, 2);
+    yield `${begin === 0 ? "" : ","}${list.slice(1, -"\n]".length).replaceAll("\n", "\n  ")}`;
+  }
+  yield `${ops.length === 0 ? "" : "\n  "}]\n}\n`;
 }
 
 /** An index list has a number for each row: in JSON it is its counts and its hash. */

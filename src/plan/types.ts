@@ -77,7 +77,7 @@ export type SideFile = { name: string; from: string } | { name: string; text: st
 /** What a plan was made from, so that it can be made again: data that goes into the output's manifest. */
 export interface Recipe {
   /** Which program reads the text. */
-  program: "merge" | "multi" | "raw" | "fill" | "moe";
+  program: "merge" | "multi" | "raw" | "fill" | "moe" | "transplant";
   /** A configuration in normal form: every default spelt out. */
   text: string;
   options: Pick<

@@ -18,7 +18,7 @@ const FILE = "the recipe";
 
 /** Recipes that `replan` reads: those whose plan follows from headers alone. */
 export function canReplan({ program }: Recipe): boolean {
-  return program !== "moe";
+  return program !== "moe" && program !== "transplant";
 }
 
 /**
@@ -53,6 +53,8 @@ export function replan(
       return refill(recipe, all, report);
     case "moe":
       throw new SinterError({ code: "not-yet", message: "a mixture's routers take a forward pass to make again" });
+    case "transplant":
+      throw new SinterError({ code: "not-yet", message: "a transplant's rows take an approximation to make again" });
   }
 }
 

@@ -38,7 +38,7 @@ export function barChart({ title, series, groups }: BarChart): string {
   const bars = groups.flatMap((group, at) => group.bars.map((bar, i) => ({ ...bar, at, series: i })));
   const finite = bars.map(({ value }) => value).filter(Number.isFinite);
   const most = Math.max(1, ...groups.map((group) => group.bars.length));
-  const left = Math.ceil(Math.max(0, ...labels.map((label) => label.length)) * CHARACTER) + 10;
+  const left = Math.ceil(Math.max(0, ...labels.map((label) => label.length)) * CHARACTER) + 18;
   const svg = draw({
     title,
     width: WIDTH,

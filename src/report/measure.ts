@@ -5,10 +5,13 @@ import type { Addon } from "../native.ts";
 import type { MergeOp, MergePlan, OpInput } from "../plan/types.ts";
 import { measureAll, measuredBytes } from "../run/measure.ts";
 import type { RunEvents } from "../run/types.ts";
+import { pieces } from "./mixture-measure.ts";
 
 /** What a merge did to one tensor. Sums are over its elements. */
 export interface MeasuredTensor {
   op: MergeOp;
+  /** Which of the pieces that a tensor is put together from: then `op` is that piece. */
+  piece?: { index: number; of: number } | undefined;
   elements: number;
   /** Sum of squares of the output, and its elements that are a NaN or an infinity. */
   squares: number;
@@ -58,9 +61,9 @@ export async function measureMerge(
 ): Promise<MergeMeasure> {
   const start = performance.now();
   const notCompared: { tensor: string; reason: string }[] = [];
-  const items = plan.ops.flatMap((op) => {
+  const items = plan.ops.flatMap(partsOf).flatMap(({ op, piece }) => {
     const reason = whyNot(op);
-    if (reason === undefined) return [itemOf(op, plan, folder)];
+    if (reason === undefined) return [{ ...itemOf(op, plan, folder), piece }];
     notCompared.push({ tensor: op.tensor, reason });
     return [];
   });
@@ -79,12 +82,21 @@ export async function measureMerge(
   };
 }
 
-interface Item {
-  op: MergeOp;
+interface Item extends Pick<MeasuredTensor, "op" | "piece"> {
   tensor: string;
   count: number;
   /** The reference, the output, and all others. */
   inputs: readonly OpInput[];
+}
+
+/** Of a tensor that is put together from others, each piece beside what it was made of; any other tensor as it is. */
+function partsOf(op: MergeOp): Pick<MeasuredTensor, "op" | "piece">[] {
+  const { kernel, inputs, offset: start, dtype, shape: all } = op;
+  if (kernel !== "assemble" || inputs.length < 2) return [{ op }];
+  return pieces(op, { file: "", offset: start, dtype, shape: all }).map(({ offset, shape }, index) => {
+    const own = { ...op, offset, shape, inputs: [inputs[index] as OpInput] };
+    return { op: own, piece: { index, of: inputs.length } };
+  });
 }
 
 /** Why an output tensor cannot be held against its inputs; undefined where it can. */
@@ -97,7 +109,7 @@ function whyNot(op: MergeOp): string | undefined {
   return whole ? undefined : "put together from pieces";
 }
 
-function itemOf(op: MergeOp, plan: MergePlan, folder: string): Item {
+function itemOf(op: MergeOp, plan: MergePlan, folder: string): Omit<Item, "piece"> {
   const reference = op.inputs.find(({ model }) => model === plan.baseModel) ?? (op.inputs[0] as OpInput);
   const { tensor, offset, dtype, shape } = op;
   const view = { file: join(folder, plan.shards[op.shard]?.file ?? ""), offset, dtype, shape };
@@ -107,7 +119,7 @@ function itemOf(op: MergeOp, plan: MergePlan, folder: string): Item {
 }
 
 /** @param sums laid out as src/native.ts says of `compare`. */
-function measured({ op, count, inputs }: Item, sums: Float64Array): MeasuredTensor {
+function measured({ op, piece, count, inputs }: Item, sums: Float64Array): MeasuredTensor {
   const at = (index: number) => sums[index] ?? 0;
   const n = inputs.length;
   const change = at(0);
@@ -122,6 +134,7 @@ function measured({ op, count, inputs }: Item, sums: Float64Array): MeasuredTens
   const reference = { model, isReference: true, squares: squares(0), distance: change, change: 0, product: 0 };
   return {
     op,
+    ...(piece === undefined ? {} : { piece }),
     elements: count,
     squares: squares(1),
     nonFinite: at(4 * n - 1),

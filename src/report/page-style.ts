@@ -55,7 +55,6 @@ dd.failed::before { content: "✗ "; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; padding: 0; margin-top: 1.5rem; font-size: 0.875rem; }
 .charts { display: flex; flex-wrap: wrap; gap: 1.75rem 2rem; align-items: flex-start; }
 figure { min-width: 0; max-width: 100%; }
-figure.map { width: 100%; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: flex-end; gap: 0.25rem 2rem;
   margin-bottom: 0.375rem; padding-right: 8px; }
 .key { display: flex; gap: 1rem; align-items: flex-start; margin-left: auto; font-size: 0.75rem; line-height: 16px; color: var(--faint);
@@ -84,7 +83,7 @@ summary { cursor: pointer; color: var(--faint); font-size: 0.8125rem; width: fit
 pre { margin: 0; padding: 0.75rem 1rem; background: var(--raised); border-radius: 8px; font: 0.8125rem/20px ui-monospace, "DejaVu Sans Mono", monospace; width: fit-content; min-width: 100%; }
 table { border-collapse: collapse; font-size: 0.8125rem; line-height: 20px; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th.words, td.words { text-align: left; white-space: normal; min-width: 16rem; max-width: 36rem; }
+th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
 @media print { nav, details:not([open]) { display: none; } .wide { overflow: visible; } section, figure { break-inside: avoid; } }

@@ -107,7 +107,7 @@ function renderSection({ title, text, literal, charts = [], table, items }: Sect
   return [
     `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeXml(title)}</h2>`,
     ...(text === undefined ? [] : [`<p>${escapeXml(text)}</p>`]),
-    ...(literal === undefined ? [] : [scrolling(title, `<pre>${escapeXml(literal)}</pre>`)]),
+    ...(literal === undefined ? [] : [scrolling(`${title}, text`, `<pre>${escapeXml(literal)}</pre>`)]),
     ...(charts.length === 0
       ? []
       : [`<div class="charts">${charts.map((chart) => renderChart(chart, title)).join("\n")}</div>`]),

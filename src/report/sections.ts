@@ -12,7 +12,7 @@ export interface MergeSpeed {
   target: string;
 }
 
-export const SPEED_NOTE = "Speed is not recorded in an output folder: sinter merge --report writes it here.";
+export const SPEED_NOTE = "Speed is not recorded in an output folder: the option --report writes it here.";
 
 /** More names than these are counted, not listed. */
 const LISTED = 20;
@@ -21,14 +21,15 @@ export function recipeSection({ recipe }: MergePlan): Section {
   return { title: "Recipe", literal: recipe?.text ?? "The plan has no recipe." };
 }
 
-/** Size, seed, the check of values, and speed. */
+/** Size, seed, the check of values, and speed. @param nonFiniteElsewhere values of tensors that are not among these. */
 export function mergeFacts(
   { seed, totals }: MergePlan,
   tensors: readonly MeasuredTensor[],
   speed: MergeSpeed | undefined,
+  nonFiniteElsewhere = 0,
 ): Fact[] {
   const { parameters, bytesWritten } = totals;
-  const broken = tensors.reduce((count, { nonFinite }) => count + nonFinite, 0);
+  const broken = tensors.reduce((count, { nonFinite }) => count + nonFinite, nonFiniteElsewhere);
   return [
     { name: "Parameters", value: parameters.toLocaleString("en") },
     { name: "Tensors", value: totals.tensors.toLocaleString("en") },
@@ -50,13 +51,20 @@ function speedFacts({ seconds, bytesRead, bytesWritten, threads, target }: Merge
   ];
 }
 
-export function nonFiniteSection(tensors: readonly MeasuredTensor[]): Section {
-  const broken = tensors.filter((tensor) => tensor.nonFinite > 0);
+/** @param elsewhere of tensors that are not among those that were measured. */
+export function nonFiniteSection(
+  tensors: readonly MeasuredTensor[],
+  elsewhere: readonly { tensor: string; count: number }[] = [],
+): Section {
   const title = "NaN and infinity";
-  if (broken.length === 0)
-    return { title, text: `All ${tensors.length} tensors of the output that were read are finite.` };
-  const items = broken.map(({ op, nonFinite: count, elements }) => `${op.tensor}: ${count} of ${elements} elements`);
-  return { title, items: some(items) };
+  const items = [
+    ...elsewhere.filter(({ count }) => count > 0).map(({ tensor, count }) => `${tensor}: ${count} elements`),
+    ...tensors
+      .filter((tensor) => tensor.nonFinite > 0)
+      .map(({ op, nonFinite: count, elements }) => `${op.tensor}: ${count} of ${elements} elements`),
+  ];
+  if (items.length > 0) return { title, items: some(items) };
+  return { title, text: `All ${tensors.length + elsewhere.length} tensors of the output that were read are finite.` };
 }
 
 export function warnings(plan: MergePlan): Section[] {

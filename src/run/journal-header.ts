@@ -17,6 +17,9 @@ export interface JournalHeader {
   inputs: readonly Fingerprint[];
 }
 
+/** Of a run that keeps no records: no input to look at. */
+export const NO_HEADER: JournalHeader = { sinter: pkg.version, plan: "", recipe: undefined, options: {}, inputs: [] };
+
 /** @throws SinterError where an input cannot be read. */
 export function journalHeader(plan: MergePlan): JournalHeader {
   return {

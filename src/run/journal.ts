@@ -102,7 +102,7 @@ function openJournal(folder: string, flags: "w" | "a"): number {
  * A disk that takes no more lines does not stop the merge: there is less to go on from then (`failure`).
  */
 export class Journal {
-  readonly #file: number;
+  readonly #file: number | undefined;
   readonly #sync: boolean;
   #failure: unknown;
   #ops = 0;
@@ -112,7 +112,7 @@ export class Journal {
   #dirty = false;
   #syncing: Promise<void> | undefined;
 
-  private constructor(file: number, sync: boolean) {
+  private constructor(file: number | undefined, sync: boolean) {
     this.#file = file;
     this.#sync = sync;
   }
@@ -122,6 +122,11 @@ export class Journal {
     const journal = new Journal(openJournal(folder, "w"), sync);
     journal.#append(header);
     return journal;
+  }
+
+  /** One that notes nothing. */
+  static none(): Journal {
+    return new Journal(undefined, false);
   }
 
   /** Goes on with the one that is there. Its last line may be one in part: a new one begins after a line break. */
@@ -148,11 +153,13 @@ export class Journal {
 
   /** Waits until the disk has all lines so far. */
   async sync(): Promise<void> {
-    if (!this.#sync || !this.#dirty || this.#closed || this.#syncing !== undefined) return await this.#syncing;
+    const file = this.#file;
+    if (file === undefined || !this.#sync || !this.#dirty || this.#closed || this.#syncing !== undefined)
+      return await this.#syncing;
     this.#dirty = false;
     this.#syncedAt = performance.now();
     this.#syncing = new Promise((resolve) => {
-      fdatasync(this.#file, (error) => {
+      fdatasync(file, (error) => {
         if (error) this.#failure ??= error;
         this.#syncing = undefined;
         resolve();
@@ -163,7 +170,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.#syncing;
-    if (!this.#closed) closeSync(this.#file);
+    if (!this.#closed && this.#file !== undefined) closeSync(this.#file);
     this.#closed = true;
   }
 
@@ -183,11 +190,13 @@ export class Journal {
   }
 
   #append(value: unknown): void {
+    if (this.#file === undefined) return;
     const json = JSON.stringify(value);
     this.#write(`${json} ${shortHash(json)}\n`);
   }
 
   #write(text: string): void {
+    if (this.#file === undefined) return;
     this.#dirty = true;
     try {
       const bytes = Buffer.from(text);

@@ -93,7 +93,14 @@ function readTensor(value: unknown): ManifestTensor | undefined {
   return { dtype, shape, checksum };
 }
 
-const PROGRAMS: readonly string[] = ["merge", "multi", "raw", "fill", "moe"] satisfies Recipe["program"][];
+const PROGRAMS: readonly string[] = [
+  "merge",
+  "multi",
+  "raw",
+  "fill",
+  "moe",
+  "transplant",
+] satisfies Recipe["program"][];
 
 /** What each option may be. */
 const OPTION_CHECKS: Readonly<Record<keyof Recipe["options"], (value: unknown) => boolean>> = {

@@ -112,10 +112,8 @@ async function writeStaged(
   if (failed) throw failed.error;
 
   const checksums = results.map((result) => result.checksum);
-  const closing = [
-    { name: MANIFEST_NAME, text: manifestText(plan, checksums, computedOn(results)) },
-    ...(plan.index ? [plan.index] : []),
-  ];
+  const manifest = options.records === false ? "" : manifestText(plan, checksums, computedOn(results));
+  const closing = [{ name: MANIFEST_NAME, text: manifest }, ...(plan.index ? [plan.index] : [])];
   for (const file of closing) stageFile(file, folder);
   await sync(closing.map((file) => file.name));
   options.signal?.throwIfAborted();

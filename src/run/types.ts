@@ -13,10 +13,12 @@ export interface RunOptions {
   /** Wait for the disk to have every byte before a file gets its name. Off in benchmarks only. */
   sync: boolean;
   /**
-   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `never`: and leave nothing
-   * to go on from, because the inputs will not be there again.
+   * Go on from what an interrupted run of the same merge left in the folder; else begin anew. `only`: and where there is
+   * nothing of it, that is an error. `never`: and leave nothing to go on from, because the inputs will not be there again.
    */
-  resume: boolean | "never";
+  resume: boolean | "only" | "never";
+  /** `false` only to measure what they cost: no journal, no look at whether inputs changed, no manifest. */
+  records?: boolean;
   /** Ops in flight at a time; by default `max(4, 2 x worker threads)`, and six more for each device. */
   opsInFlight?: number | undefined;
   /** What the addon may use besides the CPU, and for which ops; by default nothing. */

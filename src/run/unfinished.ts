@@ -7,7 +7,7 @@ import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { onFile } from "./file-error.ts";
 import { JOURNAL_NAME, Journal, type JournalContent, readJournal } from "./journal.ts";
-import { changesSince, type JournalHeader, journalHeader } from "./journal-header.ts";
+import { changesSince, type JournalHeader, journalHeader, NO_HEADER } from "./journal-header.ts";
 import { nativeProblem } from "./native-error.ts";
 import { plannedNames } from "./output.ts";
 import type { RunOptions } from "./types.ts";
@@ -56,11 +56,17 @@ export function beginWork(
   plan: MergePlan,
   folder: string,
   leftovers: readonly string[],
-  options: Pick<RunOptions, "resume" | "sync">,
+  options: Pick<RunOptions, "resume" | "sync" | "records">,
 ): Work {
+  if (options.records === false) {
+    for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
+    return { journal: Journal.none(), header: NO_HEADER, beginning: { kind: "fresh" }, done: new Map() };
+  }
   const header = journalHeader(plan);
   const old = readJournal(folder);
-  const reasons = old === undefined ? [] : options.resume === true ? changesSince(old.header, header) : ["--no-resume"];
+  const resumes = options.resume === true || options.resume === "only";
+  const reasons = old === undefined ? [] : resumes ? changesSince(old.header, header) : ["--no-resume"];
+  if (options.resume === "only") requireWork(old, reasons, folder);
   if (old === undefined || reasons.length > 0) {
     for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
     const lost = old !== undefined && old.done.size > 0;
@@ -79,6 +85,17 @@ export function beginWork(
     beginning: done.size > 0 ? { kind: "resumed", tensors: done.size, bytes } : { kind: "fresh" },
     done,
   };
+}
+
+/** @throws SinterError where there is nothing that this merge can go on from; the folder is as it was. */
+function requireWork(old: JournalContent | undefined, reasons: readonly string[], folder: string): void {
+  if (old !== undefined && reasons.length === 0) return;
+  const message =
+    old === undefined
+      ? "there is no interrupted merge to resume in the output folder"
+      : `the interrupted merge in the output folder is another: ${reasons.join("; ")}`;
+  const hint = "without --resume the merge begins anew";
+  throw new SinterError({ code: "nothing-to-resume", message, path: folder, hint });
 }
 
 function usableEntries(plan: MergePlan, folder: string, { done }: JournalContent): Map<number, NativeResult> {

@@ -12,6 +12,7 @@ import type { MatrixPlan } from "./matrices.ts";
 import { APPROXIMATIONS, type TransplantOptions } from "./methods.ts";
 import type { TokenModel } from "./models.ts";
 import { planCopy } from "./passthrough.ts";
+import { transplantRecipe } from "./recipe.ts";
 import { transplantFiles } from "./side-files.ts";
 
 /** Rows to approximate, and where they go in the scratch file. */
@@ -76,8 +77,7 @@ export function planTransplant(
       ...copy,
       ...layout,
       method: `transplant (${describe(options)})`,
-      // That of a copy of the original would not make this model again.
-      recipe: undefined,
+      recipe: transplantRecipe({ model: original.model.ref, donor: donor.model.ref, options }, merge),
       models: [original.model.name, donor.model.name],
       inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,

@@ -50,8 +50,8 @@ test("the tables have the figures of every method and part", () => {
     elements(table, "tr").map(cells),
   );
   expect(speed?.[1]).toEqual(["linear", "cpu", "1.500", "2.000, 1.000, 1.500", "2.00", "2.00 GB", "1.00 GB"]);
-  expect(change?.[0]).toEqual(["", "attention", "mlp", "total", "norm"]);
-  expect(change?.map(([name]) => name)).toEqual(["", "a", "b", "linear", "ties"]);
+  expect(change?.[0]).toEqual(["Model or method", "attention", "mlp", "total", "norm"]);
+  expect(change?.map(([name]) => name)).toEqual(["Model or method", "a", "b", "linear", "ties"]);
   expect(change?.[3]).toEqual(["linear", "12.5 %", "12.5 %", "12.5 %", "2.500"]);
   expect(cosines?.[3]).toEqual(["linear", "0.750  -0.250", "-  -", "0.750  -0.250"]);
   expect(density?.[4]).toEqual(["ties", "50.0 %", "50.0 %", "50.0 %"]);

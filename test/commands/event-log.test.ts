@@ -32,15 +32,12 @@ const parse = (text: string) =>
 function log() {
   const lines: string[] = [];
   const clock = { ms: 0 };
-  return {
-    clock,
-    log: eventLog(
-      (line) => lines.push(line),
-      false,
-      () => clock.ms,
-    ),
-    events: () => parse(lines.join("")),
-  };
+  const { log, end } = eventLog(
+    (line) => lines.push(line),
+    false,
+    () => clock.ms,
+  );
+  return { clock, log, end, events: () => parse(lines.join("")) };
 }
 
 const at = (bytes: number) => ({ bytes, totalBytes: 1000, earlierBytes: 200, item: "w", waiting: undefined });

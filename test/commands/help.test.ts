@@ -5,6 +5,7 @@ import { spec as mergekitYaml } from "../../src/commands/compat/mergekit-yaml.ts
 import { spec as doctor } from "../../src/commands/doctor.ts";
 import { spec as evaluate } from "../../src/commands/eval.ts";
 import { renderHelp } from "../../src/commands/help.ts";
+import { COMMAND_GROUPS, COMMANDS } from "../../src/commands/index.ts";
 import { spec as inspect } from "../../src/commands/inspect.ts";
 import { spec as merge } from "../../src/commands/merge.ts";
 import { spec as methods } from "../../src/commands/methods.ts";
@@ -31,7 +32,9 @@ test.each(SPECS)("%s --help shows every option in every form, and its default", 
     if (option.kind !== "count") expect(help).toContain(`--${option.name}`);
     if (option.kind === "flag" && option.negatable) {
       expect(help).toContain(`--${option.name} / --no-${option.name} ${option.doc}`);
-      expect(help).toContain(`[default: ${option.default ? "" : "no-"}${option.name}]`);
+      if (option.default !== undefined) {
+        expect(help).toContain(`[default: ${option.default ? "" : "no-"}${option.name}]`);
+      }
     }
     if (option.kind === "value") {
       for (const alias of option.aliases ?? []) expect(help).toContain(`--${alias}`);
@@ -57,4 +60,8 @@ test.each(SPECS)("%s --help fits 100 columns", (_, spec) => {
 
 test("the bench-only switch is not shown", () => {
   expect(renderHelp(merge)).not.toContain("sync");
+});
+
+test("sinter --help lists every command once", () => {
+  expect(Object.values(COMMAND_GROUPS).flat().toSorted()).toEqual(Object.keys(COMMANDS).toSorted() as never);
 });

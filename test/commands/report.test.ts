@@ -210,4 +210,23 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     expect([code, err]).toEqual([1, expect.stringContaining("cannot write the page")]);
     expect(existsSync(join(folder, "never"))).toBe(false);
   });
+
+  test("a comparison of two models is a page, too, which is refused before the work where it cannot be written", () => {
+    const { code, out } = sinter("diff", "a", "b", "--base", "base", "--html", "diff.html", "-q");
+    expect([code, out]).toEqual([0, expect.stringContaining("Changes from base:")]);
+    const root = parseMarkup(readFileSync(join(folder, "diff.html"), "utf8"));
+    expect(elements(root, "h2").map(({ text }) => text)).toEqual([
+      "Relative change",
+      "Angle",
+      "Changed elements",
+      "Change from the base",
+      "Cosine of the changes",
+      "Sign conflicts",
+      "Elements above thresholds",
+      "By module",
+      "By layer",
+      "Largest relative changes",
+    ]);
+    expect(sinter("diff", "a", "b", "--html", "nowhere/diff.html").err).toContain("cannot write the page");
+  });
 });

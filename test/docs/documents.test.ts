@@ -33,6 +33,13 @@ describe("every command line in the documents", () => {
     });
   }
 
+  test("--help names no file of examples/ that is not there", () => {
+    const examples = commands.flatMap(({ spec }) => spec?.examples ?? []).map(({ command }) => command);
+    const files = examples.flatMap((command) => command.match(/examples\/\S+\.yml/g) ?? []);
+    expect(files.length).toBeGreaterThan(1);
+    expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
+  });
+
   test("so is every example of --help", () => {
     for (const { spec } of commands) {
       for (const { command } of spec?.examples ?? []) {

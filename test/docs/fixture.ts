@@ -6,7 +6,7 @@ import { ROOT } from "../../scripts/paths.ts";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 
 /** The demo's models in small, so that a merge of them takes a moment. */
-const SHAPE = { ...DEMO, hidden: 112, intermediate: 256, vocab: 512 };
+export const SHAPE = { ...DEMO, hidden: 112, intermediate: 256, vocab: 512 };
 
 /** What documents call models, besides the demo's own names. */
 const NAMES: Readonly<Record<string, string>> = {

@@ -40,6 +40,24 @@ test("a fine-tune becomes an adapter, and base+adapter the fine-tune", async () 
   await run("sinter", "inspect", "base+smaller");
 });
 
+test("a device that is not there ends an extraction before any work, and the CPU is no device", async () => {
+  const args = ["tuned", "base", "nowhere"];
+  for (const program of ["sinter", "mergekit-extract-lora"] as const) {
+    const named =
+      program === "sinter"
+        ? ["lora", "extract", ...args]
+        : ["--model", "tuned", "--base-model", "base", "--out-path", "nowhere"];
+    const { exitCode, stderr } = await work.run(program, [...named, "--device", "cuda:999"]);
+    expect([exitCode, stderr.split("\n")[0]]).toEqual([
+      1,
+      expect.stringMatching(/^error: there is no cuSOLVER to decompose with: /),
+    ]);
+    expect(work.list("nowhere")).toBeUndefined();
+  }
+  const { exitCode, stderr } = await work.run("sinter", ["lora", "extract", ...args, "--device", "gpu"]);
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining('"gpu" is no device that decompositions run on')]);
+});
+
 test("mergekit's program writes the same, with its options", async () => {
   const args = ["--model", "tuned", "--base-model", "base", "--out-path", "theirs", "--max-rank", "16"];
   await run(

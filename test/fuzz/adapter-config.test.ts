@@ -34,6 +34,11 @@ beforeAll(() => {
 
 /** Opens the model with another adapter_config.json. @returns whether it is refused. @throws where nothing says why. */
 function isRefused(bytes: Uint8Array | string): boolean {
+  return reasons(bytes) !== undefined;
+}
+
+/** @returns the codes of what is wrong, undefined where the adapter is applied. */
+function reasons(bytes: Uint8Array | string): string[] | undefined {
   writeFileSync(join(root, "adapter", "adapter_config.json"), bytes);
   const ref = parseModelRef(`${root}/base+${root}/adapter`);
   if (typeof ref === "string") throw new Error(ref);
@@ -42,10 +47,10 @@ function isRefused(bytes: Uint8Array | string): boolean {
   try {
     const model = openReference({ ref }, { cacheDir: root }, report);
     expect(model === undefined).toBe(report.errors.length > 0);
-    return model === undefined;
+    return model === undefined ? report.errors.map(({ code }) => code) : undefined;
   } catch (error) {
     if (!(error instanceof SinterError)) throw error;
-    return true;
+    return error.problems.map(({ code }) => code);
   } finally {
     expect(performance.now() - start).toBeLessThan(MAX_MILLISECONDS);
   }
@@ -74,6 +79,13 @@ describe("whatever an adapter_config.json holds, the adapter is applied, or refu
       },
     );
     fc.assert(property, { numRuns: 500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+  });
+
+  test("regular expressions that are made to take long: refused after seconds, whatever they are for", () => {
+    const plain = JSON.parse(String(corpus[names.indexOf("plain.json")]));
+    const endless = "(.*)*(.*)*(.*)*(.*)*x";
+    const patterns = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${endless}${i}`, 4]));
+    expect(reasons(JSON.stringify({ ...plain, rank_pattern: patterns }))).toEqual(["adapter-pattern-slow"]);
   });
 
   test("one nested without end", () => {

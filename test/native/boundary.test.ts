@@ -46,6 +46,16 @@ describe("handles", () => {
     });
   });
 
+  test("an op that is refused keeps nothing", async () => {
+    await withOp(async (op, folder) => {
+      expect(await code(() => addon.merge({ ...op, kernel: "none such" }))).toBe("BAD_ARGUMENT");
+      const isMapped = () => readFileSync("/proc/self/maps", "utf8").includes(folder);
+      expect(isMapped()).toBe(true);
+      addon.close(op.inputs[0]?.source as number);
+      expect(isMapped()).toBe(false);
+    });
+  });
+
   test("hundreds of sources at once", async () => {
     await inFolder((folder) => {
       writeFileSync(join(folder, "in"), "abc");

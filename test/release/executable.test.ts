@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -20,9 +21,12 @@ import { layMainPackage, layPlatformPackage } from "../../scripts/release/packag
 import { type Architecture, platformPackage } from "../../scripts/release/paths.ts";
 import { ADDON_PLACE } from "../../scripts/release/stage.ts";
 import { writeTinyModels } from "../commands/tiny-models.ts";
+import { inBareSystem, layBareSystem, MAY_CHROOT } from "./chroot.ts";
 
 const ARCHITECTURE = process.arch as Architecture;
 const PLATFORM_PACKAGE = platformPackage(ARCHITECTURE);
+/** Runs a program as another processor does: one that lacks an instruction stops it. */
+const OLD_CPU = Bun.which("qemu-x86_64");
 const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-executable-"));
 const programs = join(folder, "bin");
 const work = join(folder, "work");
@@ -63,6 +67,20 @@ describe("the single executable", () => {
     expect([code, err]).toEqual([0, ""]);
     expect(readdirSync(join(work, "merged"))).toContain("model.safetensors");
   });
+
+  test.skipIf(OLD_CPU === null || ARCHITECTURE !== "x64")(
+    "runs on a processor without AVX, and makes the same bytes",
+    () => {
+      const { code, err } = start(OLD_CPU as string, [
+        ...["-cpu", "Nehalem", join(programs, "sinter")],
+        ...["merge", "linear.yml", "of-old-cpu", "--cpu-target", "x86-64-v2"],
+      ]);
+      expect([code, err]).toEqual([0, ""]);
+      const weights = (name: string) => readFileSync(join(work, name, "model.safetensors"));
+      expect(weights("of-old-cpu").equals(weights("merged"))).toBe(true);
+    },
+    60_000,
+  );
 
   test("is every program by the name that it is called by", () => {
     const { out } = start(join(programs, "mergekit-yaml"), ["--help"]);
@@ -166,6 +184,43 @@ console.log(planned.totals.tensors, folder);
         false,
       ]);
     }
+  });
+});
+
+describe.skipIf(!MAY_CHROOT)("on a system with a C library and a shell alone, without a network", () => {
+  const system = join(folder, "system");
+  const merges = (program: string, out: string) => {
+    const line = `cd /work && ${program} merge linear.yml ${out} -q && ${program} verify ${out} -q && ${program} doctor --json`;
+    const { code, out: printed, err } = inBareSystem(system, line);
+    expect([code, err]).toEqual([0, ""]);
+    expect(JSON.parse(printed).bun).toBe(Bun.version);
+    expect(readFileSync(join(system, "work", out, "model.safetensors"))).toEqual(
+      readFileSync(join(work, "merged", "model.safetensors")),
+    );
+  };
+
+  beforeAll(() => {
+    layBareSystem(system, [join(programs, "sinter"), join(ROOT, ADDON_PLACE)]);
+    mkdirSync(join(system, "work"));
+    writeTinyModels(join(system, "work"));
+  });
+
+  test("the executable merges", () => {
+    copyFileSync(join(programs, "sinter"), join(system, "bin", "sinter"));
+    merges("/bin/sinter", "by-executable");
+  }, 30_000);
+
+  test("so do the npm packages", () => {
+    cpSync(join(folder, "node_modules"), join(system, "usr", "node_modules"), {
+      recursive: true,
+      verbatimSymlinks: true,
+    });
+    merges("/usr/node_modules/.bin/sinter", "by-package");
+  }, 30_000);
+
+  test("there is nothing else to use", () => {
+    const { out } = inBareSystem(system, "command -v node bun gcc cc cmake python3; echo none");
+    expect(out).toBe("none\n");
   });
 });
 

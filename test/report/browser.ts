@@ -8,39 +8,72 @@ export const CHROMIUM = ["chromium", "chromium-browser", "google-chrome"].map((n
 /** A page in Chromium, by the DevTools protocol. */
 export interface Tab {
   call<T = Record<string, never>>(method: string, params?: object): Promise<T>;
-  /** The value of an expression in the page. */
+  /** The value of an expression in the page; that of a promise is waited for. @throws where it throws. */
   value<T>(expression: string): Promise<T>;
   /** Parameters of every event of a kind so far. */
   seen(method: string): unknown[];
 }
 
-/** Opens a file in a headless Chromium, which is gone after `use`. */
-export async function inChromium<T>(file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
+export interface Browser {
+  /** Opens a file in a tab of its own, which is gone after `use`. */
+  open<T>(file: string, use: (tab: Tab) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Pixels should not depend on the machine more than they must. */
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-lcd-text",
+  "--font-render-hinting=none",
+  "--force-color-profile=srgb",
+  "--hide-scrollbars",
+  "--remote-debugging-port=0",
+];
+
+/** Starts a headless Chromium with an empty profile. */
+export async function startChromium(): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), "sinter-chromium-"));
-  const flags = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--remote-debugging-port=0",
-    `--user-data-dir=${profile}`,
-  ];
-  const child = Bun.spawn([CHROMIUM as string, ...flags, "about:blank"], { stdout: "ignore", stderr: "pipe" });
-  try {
-    const browser = await addressIn(child.stderr);
-    const targets = (await (await fetch(`http://${new URL(browser).host}/json`)).json()) as {
-      type: string;
-      webSocketDebuggerUrl: string;
-    }[];
-    const page = targets.find(({ type }) => type === "page");
-    const tab = await openTab(page?.webSocketDebuggerUrl ?? "");
-    for (const domain of ["Page", "Network", "Runtime", "Log", "Accessibility"]) await tab.call(`${domain}.enable`);
-    await tab.call("Page.navigate", { url: `file://${file}` });
-    while ((await tab.value("document.readyState")) !== "complete") await Bun.sleep(20);
-    return await use(tab);
-  } finally {
+  const child = Bun.spawn([CHROMIUM as string, ...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const close = async () => {
     child.kill();
     await child.exited;
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    const { host } = new URL(await addressIn(child.stderr));
+    return { open: (file, use) => inTab(host, file, use), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Opens a file in a Chromium that is there for it alone. */
+export async function inChromium<T>(file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
+  const browser = await startChromium();
+  try {
+    return await browser.open(file, use);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function inTab<T>(host: string, file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
+  const made = await fetch(`http://${host}/json/new?about:blank`, { method: "PUT" });
+  const { id, webSocketDebuggerUrl } = (await made.json()) as { id: string; webSocketDebuggerUrl: string };
+  const tab = await openTab(webSocketDebuggerUrl);
+  try {
+    for (const domain of ["Page", "Network", "Runtime", "Log", "Accessibility"]) await tab.call(`${domain}.enable`);
+    await tab.call("Page.navigate", { url: `file://${file}` });
+    while ((await tab.value("location.protocol + document.readyState")) !== "file:complete") await Bun.sleep(20);
+    return await use(tab);
+  } finally {
+    await fetch(`http://${host}/json/close/${id}`);
   }
 }
 
@@ -78,7 +111,11 @@ async function openTab(address: string): Promise<Tab> {
   return {
     call,
     async value<T>(expression: string) {
-      const { result } = await call<{ result: { value: T } }>("Runtime.evaluate", { expression, returnByValue: true });
+      const { result, exceptionDetails } = await call<{
+        result: { value: T; description?: string };
+        exceptionDetails?: object;
+      }>("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true });
+      if (exceptionDetails !== undefined) throw new Error(result.description ?? JSON.stringify(exceptionDetails));
       return result.value;
     },
     seen: (method) => events.filter((event) => event.method === method).map(({ params }) => params),

@@ -82,6 +82,7 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       calls.push(`open ${base(path)}`);
       return { handle: add(path, openSync(path, "r")), size: statSync(path).size + (options.grown ?? 0) };
     },
+    openSolver: () => "none",
     createSink(path, size) {
       if (existsSync(path)) throw nativeError("SINK_EXISTS", path);
       calls.push(`create ${base(path)}`);

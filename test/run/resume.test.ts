@@ -297,3 +297,18 @@ test("what is written after a line in part is read", async () => {
   await second.close();
   expect([...(readJournal(root)?.done.keys() ?? [])]).toEqual([0, 2]);
 });
+
+test("an explicit --resume without anything to go on from is an error, and touches nothing", async () => {
+  const { out, plan } = fixture();
+  const only = (one: MergePlan) => run(one, out, { resume: "only" });
+  await expect(only(plan)).rejects.toThrow("there is no interrupted merge to resume in the output folder");
+  expect(existsSync(out)).toBe(false);
+
+  await stopAt("t2", plan, out);
+  const before = contents(out);
+  const another = "the interrupted merge in the output folder is another: the plan is another";
+  await expect(only({ ...plan, seed: plan.seed + 1 })).rejects.toThrow(another);
+  expect(contents(out)).toEqual(before);
+
+  expect((await only(plan)).beginning).toMatchObject({ kind: "resumed", tensors: 2 });
+});

@@ -47,6 +47,7 @@ function checkMapping(schema: Schema, value: object, path: string, root: Schema)
 }
 
 function isA(type: string, value: unknown): boolean {
+  if (type === "null") return value === null;
   if (type === "array") return Array.isArray(value);
   if (type === "object") return typeof value === "object" && value !== null && !Array.isArray(value);
   return type === "integer" ? Number.isInteger(value) : typeof value === type;

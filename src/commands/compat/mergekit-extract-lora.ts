@@ -2,9 +2,9 @@ import { type CommandModule, runCommandLine } from "../command.ts";
 import { EXTRACTION_OPTIONS } from "../lora-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "../option.ts";
 import { UsageError } from "../parse.ts";
+import { SOLVER_OPTION, solverDevice } from "../solver.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { mergekitRequest } from "./mergekit-request.ts";
-import { refuseGpu } from "./refuse-gpu.ts";
 
 function named<const N extends string>(name: N, doc: string) {
   return { kind: "value", name, metavar: "PATH", read: text, default: undefined, doc, group: "Models" } as const;
@@ -16,6 +16,10 @@ const OPTIONS = {
   outPath: named("out-path", "The folder to write the adapter to. An adapter that is there is replaced. Required."),
   ...EXTRACTION_OPTIONS,
   ...MERGEKIT_OPTIONS,
+  cuda: { ...MERGEKIT_OPTIONS.cuda, doc: "Find singular vectors with NVIDIA's cuSOLVER, on device 0." },
+  device: { ...MERGEKIT_OPTIONS.device, doc: `cpu, auto (cpu), or cuda and cuda:N: ${SOLVER_OPTION.doc}` },
+  multiGpu: { ...MERGEKIT_OPTIONS.multiGpu, doc: "No effect: decompositions run on one device." },
+  gpuRich: { ...MERGEKIT_OPTIONS.gpuRich, doc: "The same as --cuda." },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -39,8 +43,8 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   const { model, baseModel, outPath } = values;
   if (model === undefined || baseModel === undefined || outPath === undefined) throw missing(values);
-  refuseGpu(values);
-  const running = mergekitRequest(values);
+  const device = solverDevice(values.device, values.cuda || values.gpuRich);
+  const running = mergekitRequest({ ...values, cuda: false, gpuRich: false, multiGpu: false, device: "cpu" });
   const { executeExtract } = await import("../execute-extract.ts");
   const request = {
     model,
@@ -69,7 +73,7 @@ async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   } as const;
   const { quiet } = values;
   const messages = { quiet, json: false, verbose: values.verbosity > 0 };
-  return await executeExtract(request, running.engine, messages, running.loraCache);
+  return await executeExtract(request, running.engine, messages, { loraCache: running.loraCache, device });
 }
 
 function missing(values: OptionValues<typeof OPTIONS>): UsageError {

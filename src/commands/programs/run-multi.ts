@@ -10,6 +10,7 @@ import { allModels } from "../../recipes/merge-graph.ts";
 import { type PlannedMerge, planMulti } from "../../recipes/multi-plan.ts";
 import { checkOutput, inspectOutput } from "../../run/output.ts";
 import { type Standing, standingOf } from "../../run/standing.ts";
+import { events } from "../events.ts";
 import { carryOut, type RunRequest } from "../execute-merge.ts";
 import { fetchModels } from "../fetch-models.ts";
 import type { LoraCache } from "../lora-cache.ts";
@@ -52,6 +53,7 @@ export async function runMulti(request: MultiRequest): Promise<number> {
   report.throwIfErrors();
   if (request.dryRun) await print(steps.map(dryRunText).join("\n"));
   else for (const step of steps) await carryOutStep(step, request);
+  events()?.summary({ merges: steps.map(({ merge }) => ({ name: merge.name ?? null, folder: merge.folder })) });
   return 0;
 }
 
@@ -102,8 +104,10 @@ function dryRunText(step: Step): string {
 async function carryOutStep(step: Step, { run, engine, messages }: MultiRequest): Promise<void> {
   const { plan, folder } = step.merge;
   if (!messages.quiet && (isDone(step) || step.standing.kind !== "absent")) writeError(`${outlook(step)}\n`);
+  events()?.event("step", { title: outlook(step) });
   if (isDone(step)) return;
-  await carryOut(plan, { out: folder, run: { ...run, force: mayReplace(step, run.force) }, engine, messages });
+  const force = mayReplace(step, run.force);
+  await carryOut(plan, { out: folder, run: { ...run, force }, engine, messages, isPart: true });
 }
 
 /** An intermediate model that Sinter wrote is its own to write again. */

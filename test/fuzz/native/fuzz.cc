@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "host.h"
 #include "session.h"
@@ -148,6 +149,10 @@ void operator delete(void* bytes, std::align_val_t) noexcept { free(bytes); }
 void operator delete(void* bytes, size_t, std::align_val_t) noexcept { free(bytes); }
 
 extern "C" {
+
+/// The library's own operators are not all replaced above; malloc refuses what is too large.
+const char* __asan_default_options() { return "alloc_dealloc_mismatch=0:allocator_may_return_null=1"; }
+const char* __ubsan_default_options() { return "print_stacktrace=1:halt_on_error=1"; }
 
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   run(fuzz::read_session(bytes, size));

@@ -1,19 +1,22 @@
 #include "host.h"
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <utility>
 
 struct napi_threadsafe_function__ {
   napi_env env;
   napi_value function;
   void* context;
   napi_threadsafe_function_call_js call;
+  napi_finalize end;
+  void* end_data;
 };
 struct napi_ref__ {
   napi_value value;
@@ -37,6 +40,12 @@ struct napi_env__ {
   napi_finalize end_instance = nullptr;
   void* end_hint = nullptr;
   std::vector<std::pair<napi_cleanup_hook, void*>> cleanups;
+  struct Finalizer {
+    napi_finalize end;
+    void* data;
+    void* hint;
+  };
+  std::vector<Finalizer> finalizers;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::pair<napi_threadsafe_function, void*>> reports;
@@ -83,7 +92,11 @@ Host::~Host() {
   for (auto hook = env_->cleanups.rbegin(); hook != env_->cleanups.rend(); hook++) hook->first(hook->second);
   // What the addon's threads reported after the last look belongs to nobody else.
   for (const auto& [function, data] : env_->reports) function->call(nullptr, nullptr, function->context, data);
+  for (const auto& function : env_->functions) {
+    if (function->end != nullptr) function->end(env_, function->end_data, function->context);
+  }
   if (env_->end_instance != nullptr) env_->end_instance(env_, env_->instance, env_->end_hint);
+  for (const napi_env__::Finalizer& one : env_->finalizers) one.end(env_, one.data, one.hint);
   delete env_;
 }
 
@@ -167,7 +180,9 @@ napi_status napi_add_env_cleanup_hook(node_api_basic_env env, napi_cleanup_hook 
   return napi_ok;
 }
 napi_status napi_remove_env_cleanup_hook(node_api_basic_env, napi_cleanup_hook, void*) { return napi_ok; }
-napi_status napi_add_finalizer(napi_env, napi_value, void*, node_api_basic_finalize, void*, napi_ref*) {
+napi_status napi_add_finalizer(napi_env env, napi_value, void* data, node_api_basic_finalize end, void* hint,
+                               napi_ref*) {
+  env->finalizers.push_back({end, data, hint});
   return napi_ok;
 }
 napi_status napi_async_destroy(napi_env, napi_async_context) { return napi_ok; }
@@ -303,9 +318,10 @@ napi_status napi_get_reference_value(napi_env, napi_ref reference, napi_value* r
 }
 
 napi_status napi_create_threadsafe_function(napi_env env, napi_value function, napi_value, napi_value, size_t, size_t,
-                                            void*, napi_finalize, void* context, napi_threadsafe_function_call_js call,
-                                            napi_threadsafe_function* result) {
-  *result = env->functions.emplace_back(new napi_threadsafe_function__{env, function, context, call}).get();
+                                            void* end_data, napi_finalize end, void* context,
+                                            napi_threadsafe_function_call_js call, napi_threadsafe_function* result) {
+  *result =
+      env->functions.emplace_back(new napi_threadsafe_function__{env, function, context, call, end, end_data}).get();
   return napi_ok;
 }
 napi_status napi_call_threadsafe_function(napi_threadsafe_function function, void* data,

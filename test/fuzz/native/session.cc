@@ -1,6 +1,8 @@
 #include "session.h"
 
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 
 namespace sinter::fuzz {
 namespace {
@@ -73,13 +75,13 @@ class Writer {
   void words(const std::string& words) {
     const size_t count = std::min<size_t>(words.size(), 255);
     number(static_cast<uint8_t>(count));
-    out.insert(out.end(), words.begin(), words.begin() + static_cast<ptrdiff_t>(count));
+    out.insert(out.end(), words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
   void bytes(const std::vector<uint8_t>& bytes) {
     const size_t count = std::min<size_t>(bytes.size(), 65535);
     number(static_cast<uint16_t>(count));
-    out.insert(out.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(count));
+    out.insert(out.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
   void value(const Value& value) {
@@ -103,21 +105,108 @@ class Writer {
   std::vector<uint8_t> out;
 };
 
-constexpr double kEdges[] = {0,       1,          -1,         2,           -2,         -3,          -4,          3,
-                             7,       8,          63,         64,          65,         255,         256,         4095,
-                             4096,    65535,      65536,      65537,       524288,     1048576,     2147483647,  2147483648.0,
-                             4294967295.0, 4294967296.0, 1099511627776.0, 4503599627370496.0, 9007199254740991.0,
-                             9007199254740992.0, 1e300, -1e300, 0.5, 1.5, 1e-40, 5e-324, __builtin_nan(""), __builtin_inf(),
+constexpr double kEdges[] = {0,
+                             1,
+                             -1,
+                             2,
+                             -2,
+                             -3,
+                             -4,
+                             3,
+                             7,
+                             8,
+                             63,
+                             64,
+                             65,
+                             255,
+                             256,
+                             4095,
+                             4096,
+                             65535,
+                             65536,
+                             65537,
+                             524288,
+                             1048576,
+                             2147483647,
+                             2147483648.0,
+                             4294967295.0,
+                             4294967296.0,
+                             1099511627776.0,
+                             4503599627370496.0,
+                             9007199254740991.0,
+                             9007199254740992.0,
+                             1e300,
+                             -1e300,
+                             0.5,
+                             1.5,
+                             1e-40,
+                             5e-324,
+                             __builtin_nan(""),
+                             __builtin_inf(),
                              -__builtin_inf()};
 
-constexpr const char* kWords[] = {
-    "F64",      "F32",        "F16",      "BF16",         "I64",           "I32",        "I16",       "I8",
-    "U8",       "BOOL",       "F8_E4M3",  "F8_E5M2",      "copy",          "assemble",   "constant",  "literal",
-    "normal",   "uniform",    "linear",   "slerp",        "nuslerp",       "nuslerp_base", "multislerp", "karcher",
-    "model_stock", "task_arithmetic", "ties", "ties_count", "dare_linear", "dare_ties", "breadcrumbs", "breadcrumbs_ties",
-    "della_linear", "della", "sce", "ram", "ramplus_tl", "multislerp_base", "nearswap", "arcee_fusion", "compare", "difference", "rows",
-    "columns",  "none",       "last",     "average",      "mean",          "direction",  "omp",       "mp_rope",
-    "subword",  "landmark_pca", "common_interpolation", "U64", "U32", "U16", "barycentric", "least_squares", "distance_proportional", "randn", "zero"};
+constexpr const char* kWords[] = {"F64",
+                                  "F32",
+                                  "F16",
+                                  "BF16",
+                                  "I64",
+                                  "I32",
+                                  "I16",
+                                  "I8",
+                                  "U8",
+                                  "BOOL",
+                                  "F8_E4M3",
+                                  "F8_E5M2",
+                                  "copy",
+                                  "assemble",
+                                  "constant",
+                                  "literal",
+                                  "normal",
+                                  "uniform",
+                                  "linear",
+                                  "slerp",
+                                  "nuslerp",
+                                  "nuslerp_base",
+                                  "multislerp",
+                                  "karcher",
+                                  "model_stock",
+                                  "task_arithmetic",
+                                  "ties",
+                                  "ties_count",
+                                  "dare_linear",
+                                  "dare_ties",
+                                  "breadcrumbs",
+                                  "breadcrumbs_ties",
+                                  "della_linear",
+                                  "della",
+                                  "sce",
+                                  "ram",
+                                  "ramplus_tl",
+                                  "multislerp_base",
+                                  "nearswap",
+                                  "arcee_fusion",
+                                  "compare",
+                                  "difference",
+                                  "rows",
+                                  "columns",
+                                  "none",
+                                  "last",
+                                  "average",
+                                  "mean",
+                                  "direction",
+                                  "omp",
+                                  "mp_rope",
+                                  "subword",
+                                  "landmark_pca",
+                                  "common_interpolation",
+                                  "U64",
+                                  "U32",
+                                  "U16",
+                                  "barycentric",
+                                  "least_squares",
+                                  "distance_proportional",
+                                  "randn",
+                                  "zero"};
 
 class Mutator {
  public:
@@ -221,8 +310,8 @@ class Mutator {
     const size_t one = below(value.items.size()), other = below(value.items.size());
     switch (below(4)) {
       case 0:
-        value.items.erase(value.items.begin() + static_cast<ptrdiff_t>(one));
-        if (value.tag == Value::object) value.keys.erase(value.keys.begin() + static_cast<ptrdiff_t>(one));
+        value.items.erase(value.items.begin() + static_cast<std::ptrdiff_t>(one));
+        if (value.tag == Value::object) value.keys.erase(value.keys.begin() + static_cast<std::ptrdiff_t>(one));
         return;
       case 1:
         value.items[one] = Value(value.items[other]);

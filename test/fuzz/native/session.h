@@ -42,9 +42,9 @@ struct Session {
 };
 
 /// In the order that record.ts numbers them by. Not those that take a path, or time by design (peakRate).
-constexpr const char* kMethods[] = {"merge",       "checksum",     "compare",   "difference", "decompose", "gatherRows",
-                                    "route",       "transplant",   "forward",   "multiply",   "writeSink", "commitSink",
-                                    "wellTrained", "close",        "cancel",    "transplantProgress"};
+constexpr const char* kMethods[] = {
+    "merge",   "checksum", "compare",   "difference", "decompose",   "gatherRows", "route",  "transplant",
+    "forward", "multiply", "writeSink", "commitSink", "wellTrained", "close",      "cancel", "transplantProgress"};
 
 Session read_session(const uint8_t* bytes, size_t size);
 std::vector<uint8_t> written(const Session& session);
