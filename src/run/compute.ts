@@ -29,6 +29,9 @@ export async function computeShards(
   return await computation.run();
 }
 
+/** As many as a device has under way at most (native/device/slot.h), and as many again that wait for it. */
+const OPS_PER_DEVICE = 6;
+
 class Computation {
   readonly #plan: MergePlan;
   readonly #work: Work;
@@ -81,7 +84,9 @@ class Computation {
   }
 
   async #queueAll(): Promise<void> {
-    const limit = this.#options.opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads);
+    const { opsInFlight, devices } = this.#options;
+    const ofDevices = OPS_PER_DEVICE * (devices?.devices.length ?? 0);
+    const limit = opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads) + ofDevices;
     for (const [index, shard] of this.#plan.shards.entries()) {
       if (this.#failure) return;
       const sink = this.#shards.open(index);
@@ -146,7 +151,7 @@ class Computation {
       sink,
       offset: op.offset,
       crc32: this.#plan.shards[op.shard]?.format === "torch",
-      device: this.#options.toDevice?.(op) ?? false,
+      device: this.#options.devices?.choose(op).device ?? false,
     };
   }
 
