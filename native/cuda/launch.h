@@ -38,6 +38,8 @@ const DeviceKernel* kernel_number(int number);
 /// Whether this build has code for the current device: `cudaErrorNoKernelImageForDevice` where it has none.
 cudaError_t probe_kernels();
 
+#if defined(__CUDACC__) || defined(SINTER_EMULATE)
+
 /// Queues a kernel whose blocks go over `work` units of work in turn: as many blocks as fit the device at once, or fewer.
 template <class... Parameters, class... Arguments>
 cudaError_t launch_over(const Where& where, void (*kernel)(Parameters...), uint64_t work, unsigned threads,
@@ -50,5 +52,7 @@ cudaError_t launch_over(const Where& where, void (*kernel)(Parameters...), uint6
   const uint64_t most = static_cast<uint64_t>(resident < 1 ? 1 : resident) * where.processors;
   return launch(kernel, static_cast<unsigned>(work < most ? work : most), threads, where.stream, arguments...);
 }
+
+#endif
 
 }  // namespace sinter::cuda

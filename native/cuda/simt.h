@@ -16,6 +16,8 @@
 
 #define SINTER_DEVICE __device__ __forceinline__
 
+#if defined(__CUDACC__)
+
 namespace sinter::cuda {
 
 /// Queues a kernel. @returns what the launch said.
@@ -29,6 +31,9 @@ cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned thre
 }  // namespace sinter::cuda
 
 #endif
+#endif
+
+#if defined(__CUDACC__) || defined(SINTER_EMULATE)
 
 namespace sinter::cuda {
 
@@ -49,3 +54,5 @@ SINTER_DEVICE double warp_fold(double value) {
 }
 
 }  // namespace sinter::cuda
+
+#endif
