@@ -22,7 +22,8 @@ export function renderTemplate(template: string, names: Readonly<Record<string, 
   const begin = performance.now();
   class Bounded extends Interpreter {
     override evaluate(...given: Parameters<InstanceType<typeof Interpreter>["evaluate"]>) {
-      if (++steps > MOST_STEPS || performance.now() - begin > MOST_MILLISECONDS) throw new Error("it takes too many steps");
+      if (++steps > MOST_STEPS || performance.now() - begin > MOST_MILLISECONDS)
+        throw new Error("it takes too many steps");
       const result = super.evaluate(...given);
       const { value } = result;
       if (typeof value === "string" && value.length > MOST_CHARACTERS) throw new Error("it makes too long a text");
