@@ -5,7 +5,7 @@ import { sameShape } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
-import { canReplan, replan } from "../recipes/replan.ts";
+import { replan, whyNotReplanned } from "../recipes/replan.ts";
 import { measureMerge } from "../report/measure.ts";
 import type { MergeSpeed } from "../report/sections.ts";
 import { onFile } from "../run/file-error.ts";
@@ -44,6 +44,11 @@ export async function executeReport(request: ReportRequest): Promise<number> {
       "its manifest has no recipe that this version can read: there is nothing to hold the output against";
     throw new SinterError({ code: "no-recipe", message, path: folder });
   }
+  if (recipe.options.loraCache !== undefined) {
+    const message =
+      "not yet: adapters of the recipe were applied in a cache beforehand, and what they gave is not known here";
+    throw new SinterError({ code: "not-yet-report", message, path: folder });
+  }
   const addon = () => loadAddon({ threads: request.threads, target: "auto" });
   if (recipe.program === "transplant") {
     const { reportTransplant } = await import("./report-transplant.ts");
@@ -61,7 +66,7 @@ export async function executeReport(request: ReportRequest): Promise<number> {
 async function planOf(manifest: Manifest, { folder, ...options }: ReportRequest): Promise<MergePlan> {
   const report = new Report();
   const recipe = manifest.recipe as NonNullable<Manifest["recipe"]>;
-  if (canReplan(recipe)) {
+  if (whyNotReplanned(recipe) === undefined) {
     const plan = replan(recipe, options, report);
     report.throwIfErrors();
     if (planHash(plan) === manifest.plan) return plan;

@@ -2,7 +2,7 @@ import { relative, resolve } from "node:path";
 import { type Problem, Report, SinterError } from "../errors.ts";
 import { someOf } from "../plan/copies.ts";
 import type { MergePlan } from "../plan/types.ts";
-import { canReplan, replan } from "../recipes/replan.ts";
+import { replan, whyNotReplanned } from "../recipes/replan.ts";
 import { type Manifest, readManifest } from "../run/manifest.ts";
 import { sha256OfFiles } from "../run/sha256.ts";
 import { withSignals } from "../run/signals.ts";
@@ -104,9 +104,9 @@ function modelFinding({ folder, architectures }: VerifyRequest): Finding {
 
 async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promise<Finding[]> {
   const { recipe } = manifest;
-  if (recipe === undefined || !canReplan(recipe)) {
-    const text = recipe === undefined ? "the manifest has none" : "mixtures and transplants are not made again here";
-    return [{ what: "recipe", outcome: "skipped", text, problems: [] }];
+  const text = recipe === undefined ? "the manifest has none" : whyNotReplanned(recipe);
+  if (recipe === undefined || text !== undefined) {
+    return [{ what: "recipe", outcome: "skipped", text: text ?? "", problems: [] }];
   }
   let plan: MergePlan;
   try {

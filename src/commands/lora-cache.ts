@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { Report } from "../errors.ts";
 import { crc32 } from "../hash.ts";
 import { type OpenNamed, openRawReference, openReference } from "../lora/open.ts";
-import type { FloatDtype } from "../model/dtype.ts";
+import { type FloatDtype, torchName } from "../model/dtype.ts";
 import { openModel } from "../model/folder.ts";
 import { openRawModel } from "../model/raw.ts";
 import { formatModelPath, formatModelRef, type ModelPath, type ModelRef } from "../model/ref.ts";
@@ -66,9 +66,8 @@ async function fillLoraCache(
     const { overrideArchitecture } = named.ref;
     const there = { ref: { model: { path }, overrideArchitecture }, at: named.at };
     const model = (raw ? openRawModel : openModel)(there, options, report);
-    return (
-      model && { ...model, ref: named.ref, name: formatModelRef({ model: named.ref.model, lora: named.ref.lora }) }
-    );
+    const name = formatModelRef({ model: named.ref.model, lora: named.ref.lora });
+    return model && { ...model, ref: named.ref, name, cachedAs: dtype === undefined ? "model" : torchName(dtype) };
   };
 }
 

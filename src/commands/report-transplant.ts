@@ -64,7 +64,7 @@ export async function reportTransplant(
     const trained = read.options.magikarp ? await findTrained(original.model, donor.model, addon) : undefined;
     const matrices = planMatrices(original.model, donor.model, read.options, trained, report);
     report.throwIfErrors();
-    const { tensors: _, expertLayout: __, ...recorded } = recipe.options;
+    const { tensors: _, expertLayout: __, loraCache: ___, ...recorded } = recipe.options;
     const options = { ...DEFAULT_OPTIONS, ...recorded, cacheDir, architectures };
     const plan = planTransplant(original.model, donor.model, matrices, read.options, options, folder, report).merge;
     report.throwIfErrors();

@@ -69,6 +69,8 @@ export interface Model {
   sideFiles: readonly string[];
   /** Where side files lie that are not all in `dir`: an adapter may bring the tokenizer. */
   sideFilePaths?: ReadonlyMap<string, string> | undefined;
+  /** Where an adapter was applied in a cache beforehand: the dtype that the copy was asked for in, or `model`, its own. */
+  cachedAs?: string | undefined;
   /** Where the model is the output of an earlier merge of the same run: its plan's hash, and what it was made from. */
   made?: { plan: string; from: readonly ModelRef[] } | undefined;
 }

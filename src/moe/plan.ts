@@ -7,6 +7,7 @@ import { inputFiles, totals } from "../plan/build.ts";
 import { configText, weightEdits } from "../plan/config-json.ts";
 import { layOut } from "../plan/layout.ts";
 import type { OpenModel, PlanModel } from "../plan/models.ts";
+import { withCached } from "../plan/recipe.ts";
 import { copiedFiles } from "../plan/side-files.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { mixtureCard } from "./card.ts";
@@ -74,7 +75,10 @@ export function planMixture(
     seed: options.seed,
     models: models.all.map(({ model }) => model.name),
     baseModel: base.model.name,
-    recipe: mixtureRecipe(config, options),
+    recipe: withCached(
+      mixtureRecipe(config, options),
+      models.all.map(({ model }) => model),
+    ),
     inputFiles: inputFiles(weights.ops, models),
     ...layout,
     sideFiles: [

@@ -15,7 +15,7 @@ import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import type { PlacelessOp } from "./place.ts";
 import { filesOf } from "./reads.ts";
-import { mergeRecipe } from "./recipe.ts";
+import { mergeRecipe, withCached } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
 import { readRecipe } from "./sources.ts";
@@ -78,7 +78,10 @@ export function buildPlan(
     models: models.all.map(({ model }) => model.name),
     baseModel: models.base?.model.name,
     madeInputs: madeInputs(models),
-    recipe: origin,
+    recipe: withCached(
+      origin,
+      models.all.map(({ model }) => model),
+    ),
     inputFiles: inputFiles(placeless, models),
     ...layout,
     sideFiles: files,

@@ -12,7 +12,7 @@ import { layOut } from "./layout.ts";
 import type { OpenModel, PlanModel } from "./models.ts";
 import { sharedPrefix } from "./prefix.ts";
 import { type BlockPlace, inferBlocks } from "./raw-blocks.ts";
-import { normalText, recipeOptions } from "./recipe.ts";
+import { normalText, recipeOptions, withCached } from "./recipe.ts";
 import { checkSources, hasRightSources, type RecipeModule, type Slice, type Source } from "./sources.ts";
 import type { Target } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
@@ -66,7 +66,10 @@ export function buildRawPlan(
     seed: options.seed,
     models: models.map(({ model }) => model.name),
     baseModel: sources.find(({ isBase }) => isBase)?.from.model.name,
-    recipe: { program: "raw", text: normalText(config), options: { ...recipeOptions(options), tensors } },
+    recipe: withCached(
+      { program: "raw", text: normalText(config), options: { ...recipeOptions(options), tensors } },
+      models.map(({ model }) => model),
+    ),
     inputFiles: inputFiles(ops, { all: models }),
     ...layout,
     sideFiles: [],

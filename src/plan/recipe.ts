@@ -3,6 +3,7 @@ import { normalForm } from "../config/normal-form.ts";
 import type { MergeConfig, Scalar } from "../config/types.ts";
 import { writeYaml } from "../config/write-yaml.ts";
 import { findMethod } from "../methods/index.ts";
+import type { Model } from "../model/types.ts";
 import { DEFAULT_OPTIONS, type MergeOptions, type Recipe } from "./types.ts";
 
 /** The recipe of one merge: its configuration in normal form, and the options that decide what is written. */
@@ -35,6 +36,12 @@ function methodDefaults(name: string): Map<string, Scalar> {
 export function recipeOptions(options: MergeOptions): Recipe["options"] {
   const { seed, outShardSize, safeSerialization, lmHead, allowCrimes, copyTokenizer, writeModelCard } = options;
   return { seed, outShardSize, safeSerialization, lmHead, allowCrimes, copyTokenizer, writeModelCard };
+}
+
+/** The recipe, which says so where a model's adapter was applied in a cache beforehand. */
+export function withCached(recipe: Recipe, models: readonly Pick<Model, "cachedAs">[]): Recipe {
+  const loraCache = models.find(({ cachedAs }) => cachedAs !== undefined)?.cachedAs;
+  return loraCache === undefined ? recipe : { ...recipe, options: { ...recipe.options, loraCache } };
 }
 
 /** The options of `sinter merge` that differ from the defaults, as they are typed. */

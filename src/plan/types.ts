@@ -88,6 +88,8 @@ export interface Recipe {
     tensors?: RawTensors | undefined;
     /** `moe`: how the experts of a layer are stored. */
     expertLayout?: "separate" | "packed" | undefined;
+    /** Adapters were applied in a cache beforehand: the dtype that copies were asked for in, or `model`, each one's own. */
+    loraCache?: string | undefined;
   };
 }
 

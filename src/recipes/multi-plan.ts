@@ -143,6 +143,7 @@ class Planner {
         ...model,
         ref: named.ref,
         name: formatModelRef(named.ref),
+        cachedAs: made.plan.recipe?.options.loraCache,
         made: { plan: planHash(made.plan), from: made.from },
       }
     );

@@ -13,7 +13,7 @@ export function replanMixture(
   folders: Pick<MergeOptions, "cacheDir" | "architectures">,
   report: Report,
 ): MixturePlan {
-  const { tensors: _, expertLayout = "separate", ...recorded } = recipe.options;
+  const { tensors: _, loraCache: __, expertLayout = "separate", ...recorded } = recipe.options;
   const config = readMixtureConfig(recipe.text, "the recipe", { strict: false }, report);
   return planMixture(config, { ...DEFAULT_OPTIONS, ...recorded, ...folders, expertLayout }, "mixture", report);
 }

@@ -16,9 +16,10 @@ import { planMulti } from "./multi-plan.ts";
 /** What messages call the text of a recipe. */
 const FILE = "the recipe";
 
-/** Recipes that `replan` reads: those whose plan follows from headers alone. */
-export function canReplan({ program }: Recipe): boolean {
-  return program !== "moe" && program !== "transplant";
+/** Why `replan` does not read a recipe; undefined where the plan follows from the models' headers alone. */
+export function whyNotReplanned({ program, options }: Recipe): string | undefined {
+  if (options.loraCache !== undefined) return "its adapters were applied in a cache beforehand";
+  return program === "moe" || program === "transplant" ? "mixtures and transplants are not made again here" : undefined;
 }
 
 /**
@@ -34,7 +35,7 @@ export function replan(
   },
   report: Report,
 ): MergePlan {
-  const { tensors, expertLayout: _, ...recorded } = recipe.options;
+  const { tensors, expertLayout: _, loraCache: __, ...recorded } = recipe.options;
   const { intermediateDir = "intermediate", ...given } = options;
   const all: MergeOptions = { ...DEFAULT_OPTIONS, ...recorded, ...given };
   const reading = { strict: false, isPath: recipe.program === "raw" ? existsSync : undefined };

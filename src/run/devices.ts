@@ -31,7 +31,8 @@ export interface DeviceChoice {
   reason: string;
 }
 
-/** Host memory for copies where little is wanted; one slot with the smallest buffers that help. */
+/** Host memory for copies to each device: `kUsualPinned` in native/device/pipeline.h, and where little is wanted. */
+const USUAL_PINNED = 192 << 20;
 const LOW_PINNED = 16 << 20;
 
 /** The library's file that the environment names. */
@@ -152,6 +153,11 @@ export function useDevices(request: DeviceRequest, addon: Addon): DeviceUse {
     strict: request.mode === "cuda",
   });
   return use;
+}
+
+/** Bytes of host memory that copies to the devices take. */
+export function pinnedMemory({ lowMemory }: DeviceRequest, { devices }: DeviceUse): number {
+  return devices.length * (lowMemory ? LOW_PINNED : USUAL_PINNED);
 }
 
 /** How many of a plan's tensors go where, and why: a line for each reason, devices first. */

@@ -54,6 +54,7 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   writeModelCard: "--write-model-card",
   tensors: "the choice of tensors",
   expertLayout: "--expert-layout",
+  loraCache: "--lora-merge-cache",
   seed: "--seed",
 };
 

@@ -112,6 +112,7 @@ const OPTION_CHECKS: Readonly<Record<keyof Recipe["options"], (value: unknown) =
   copyTokenizer: isTruth,
   writeModelCard: isTruth,
   tensors: (value) => value === undefined || ["all", "intersection", "union"].includes(value as string),
+  loraCache: (value) => value === undefined || typeof value === "string",
   expertLayout: (value) => value === undefined || ["separate", "packed"].includes(value as string),
 };
 

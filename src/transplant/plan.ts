@@ -6,6 +6,7 @@ import type { TensorView } from "../model/types.ts";
 import { totals } from "../plan/build.ts";
 import { layOut } from "../plan/layout.ts";
 import type { PlacelessOp } from "../plan/place.ts";
+import { withCached } from "../plan/recipe.ts";
 import type { MergeOptions, MergePlan, OpInput, RowGather, SideFile } from "../plan/types.ts";
 import { describe, transplantCard } from "./card.ts";
 import type { MatrixPlan } from "./matrices.ts";
@@ -77,7 +78,10 @@ export function planTransplant(
       ...copy,
       ...layout,
       method: `transplant (${describe(options)})`,
-      recipe: transplantRecipe({ model: original.model.ref, donor: donor.model.ref, options }, merge),
+      recipe: withCached(transplantRecipe({ model: original.model.ref, donor: donor.model.ref, options }, merge), [
+        original.model,
+        donor.model,
+      ]),
       models: [original.model.name, donor.model.name],
       inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
       sideFiles: files,

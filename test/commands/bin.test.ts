@@ -110,7 +110,6 @@ test.each([[["--cuda"]], [["--gpu-rich"]], [["--multi-gpu"]], [["--device", "cud
 test.each([
   ["mergekit-tokensurgeon", ["--cuda", "--multi-gpu", "--device", "cuda", "a", "b", "out"]],
   ["sinter", ["tokens", "transplant", "a", "b", "out", "--device", "cuda"]],
-  ["sinter", ["lora", "extract", "a", "b", "out", "--device", "cuda"]],
   ["sinter", ["bench", "--device", "cuda"]],
 ])("%s %j names every option that asks for a GPU where none is used", (program, args) => {
   const { code, err } = start(program, args);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 import { WORDS, writeWordTokenizer } from "../moe/word-tokenizer.ts";
@@ -101,7 +101,7 @@ test("merge --check", async () => {
   expect(found.every((one) => one > 1)).toBe(true);
 });
 
-test("mixtures of experts: their base, experts and prompts, in every gate mode", async () => {
+describe("mixtures of experts", () => {
   const recipe = (gate: string, models: string[]) => `base_model: ./${models[0]}
 gate_mode: ${gate}
 dtype: float32
@@ -110,23 +110,26 @@ experts:
   - {source_model: ./${models[2]}, positive_prompts: ["stories"]}
 shared_experts: [{source_model: ./b, positive_prompts: ["all"], residual_scale: 0.5}]
 `;
-  for (const gate of ["cheap_embed", "hidden", "hidden_avg"]) {
-    for (const [lora, end] of [
-      ["lora-1", "1"],
-      ["lora-2", "2"],
-    ] as const) {
-      const [out, applied] = [`moe-${gate}-${end}`, `moe-${gate}-${end}-applied`];
-      const named = recipe(gate, [`base+./${lora}`, "a+./lora-1", "b+./lora-2"]);
-      await run("sinter", "moe", work.config(named), out, "--quiet");
-      await run("sinter", "moe", work.config(recipe(gate, [`base-${end}`, "a-1", "b-2"])), applied, "--quiet");
-      expectSame(out, applied);
-    }
-  }
-  const cached = recipe("hidden", ["base+./lora-1", "a+./lora-1", "b+./lora-2"]);
-  const options = ["--lora-merge-cache", "moe-cache", "--lora-merge-dtype", "float32"];
-  await run("mergekit-moe", work.config(cached), "moe-cached", ...options);
-  expect(work.list("moe-cache")).toHaveLength(3);
-  expectSame("moe-cached", "moe-hidden-1");
+  const modes = ["cheap_embed", "hidden", "hidden_avg"].flatMap((gate) => [
+    [gate, 1],
+    [gate, 2],
+  ]) as [string, number][];
+  test.each(modes)("their base, experts and prompts: %s, adapter %d", async (gate, lora) => {
+    const [out, applied] = [`moe-${gate}-${lora}`, `moe-${gate}-${lora}-applied`];
+    const named = recipe(gate, [`base+./lora-${lora}`, "a+./lora-1", "b+./lora-2"]);
+    await run("sinter", "moe", work.config(named), out, "--quiet");
+    await run("sinter", "moe", work.config(recipe(gate, [`base-${lora}`, "a-1", "b-2"])), applied, "--quiet");
+    expectSame(out, applied);
+  });
+
+  test("in a cache beforehand", async () => {
+    const named = recipe("hidden_avg", ["base+./lora-1", "a+./lora-1", "b+./lora-2"]);
+    await run("sinter", "moe", work.config(named), "moe-direct", "--quiet");
+    const options = ["--lora-merge-cache", "moe-cache", "--lora-merge-dtype", "float32"];
+    await run("mergekit-moe", work.config(named), "moe-cached", ...options);
+    expect(work.list("moe-cache")).toHaveLength(3);
+    expectSame("moe-cached", "moe-direct");
+  });
 });
 
 test("merges by tensor names", async () => {
@@ -135,6 +138,7 @@ test("merges by tensor names", async () => {
   await run("sinter", "merge", "--raw", work.config(recipe("base+./lora-1", "b+./lora-2")), "raw", "--quiet");
   await run("sinter", "merge", "--raw", work.config(recipe("base-1", "b-2")), "raw-applied", "--quiet");
   expectSame("raw", "raw-applied");
+  await run("sinter", "verify", "raw", "--recompute", "--quiet");
   // A single file, whose tensors no config.json explains.
   const single = recipe("base/model.safetensors+./lora-1", "b+./lora-2");
   await run("mergekit-pytorch", work.config(single), "raw-file");
@@ -143,6 +147,7 @@ test("merges by tensor names", async () => {
   await run("mergekit-pytorch", work.config(single), "raw-cached", ...options);
   expect(work.list("raw-cache")).toHaveLength(2);
   expectSame("raw-cached", "raw");
+  expect(await run("sinter", "verify", "raw-cached")).toContain("adapters were applied in a cache beforehand");
 });
 
 test("filling a model up", async () => {
@@ -163,6 +168,7 @@ test("filling a model up", async () => {
   };
   writeAdapter(work.path("part-lora"), {}, someTensors(factorShapes(modules, 4), 4, "F32", 0.2));
   await run("sinter", "fill", "base+lora-1", "part+part-lora", "filled", "--quiet");
+  await run("sinter", "verify", "filled", "--recompute", "--quiet");
   const filled = readSafetensors(work.path("filled", "model.safetensors")).tensors;
   await run(
     "sinter",
@@ -199,7 +205,7 @@ test("vocabularies that are united and reordered", async () => {
     await run("sinter", "merge", work.config(recipe(["base+./lora-1", "other+./lora-2"], source)), out, "--quiet");
     await run("sinter", "merge", work.config(recipe(["base-1", "other-2"], source)), applied, "--quiet");
     expectSame(out, applied);
-    await run("sinter", "verify", out, "--quiet");
+    await run("sinter", "verify", out, "--recompute", "--quiet");
   }
 });
 
@@ -281,6 +287,9 @@ test("several merges, one of which is named with an adapter", async () => {
   );
   expect(work.list("multi-cache")).toHaveLength(1);
   expectSame("multi", "multi-cached");
+  for (const folder of ["multi-cached", "steps-2/first"]) {
+    expect(await run("sinter", "verify", folder)).toContain("adapters were applied in a cache beforehand");
+  }
 });
 
 test("an extraction whose models are cached with their adapters", async () => {

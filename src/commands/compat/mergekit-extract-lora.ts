@@ -19,6 +19,7 @@ const OPTIONS = {
   cuda: { ...MERGEKIT_OPTIONS.cuda, doc: "Find singular vectors with NVIDIA's cuSOLVER, on device 0." },
   device: { ...MERGEKIT_OPTIONS.device, doc: `cpu, auto (cpu), or cuda and cuda:N: ${SOLVER_OPTION.doc}` },
   gpuRich: { ...MERGEKIT_OPTIONS.gpuRich, doc: "The same as --cuda." },
+  multiGpu: { ...MERGEKIT_OPTIONS.multiGpu, doc: "The same as --cuda: one device decomposes." },
 } as const satisfies Options;
 
 export const spec: CommandSpec<typeof OPTIONS> = {
@@ -42,8 +43,8 @@ export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run 
 async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   const { model, baseModel, outPath } = values;
   if (model === undefined || baseModel === undefined || outPath === undefined) throw missing(values);
-  const device = solverDevice(values.device, values.cuda || values.gpuRich);
-  const running = mergekitRequest({ ...values, cuda: false, gpuRich: false, multiGpu: false, device: undefined });
+  const device = solverDevice(values.device, values.cuda || values.gpuRich || values.multiGpu);
+  const running = mergekitRequest({ ...values, cuda: false, gpuRich: false, multiGpu: false, device: "cpu" });
   const { executeExtract } = await import("../execute-extract.ts");
   const request = {
     model,
