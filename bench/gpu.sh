@@ -30,8 +30,7 @@ begun=$SECONDS
 version=$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' package.json | head -1)
 common=(-std=c++20 -O3 -DSINTER_TARGET=gpu "-DSINTER_VERSION=\"$version\"")
 host=(-fPIC -ffp-contract=off -fno-trapping-math -fno-math-errno -Wno-psabi)
-cuda_include=$(dirname "$(command -v nvcc)")/../include
-[ -d "$cuda_include" ] || cuda_include=/usr/local/cuda/include
+to_host="-Xcompiler=$(IFS=,; echo "${host[*]}")"
 
 # compile OUTPUT COMMAND…: in the background, a few at a time, where the output is older than any source.
 failed=0
@@ -43,8 +42,7 @@ compile() {
   { "$@" -c -o "$object.new" && mv "$object.new" "$object"; } &
 }
 for source in native/cuda/methods/*.cu native/cuda/probe.cu; do
-  compile "cuda-$(basename "$source" .cu)" nvcc "${common[@]}" -arch="sm_$ARCH" -fmad=false -lineinfo \
-    -Xcompiler="$(IFS=,; echo "${host[*]}")" "$source"
+  compile "cuda-$(basename "$source" .cu)" nvcc "${common[@]}" -arch="sm_$ARCH" -fmad=false -lineinfo "$to_host" "$source"
 done
 targets=()
 if [ "$(uname -m)" = x86_64 ]; then
@@ -59,8 +57,9 @@ for target in "${targets[@]}"; do
   compile "cpu-${target%%:*}" g++ -std=c++20 -O3 "${host[@]}" "${flags[@]}" "-DSINTER_TARGET=${target%%:*}" \
     "-DSINTER_TARGET_NAME=${target##*:}" native/cpu/target.cc
 done
+# By nvcc, which knows where its headers are.
 for source in native/cuda/*.cc native/cuda/check/*.cc native/cpu/dispatch.cc native/engine/select.cc native/engine/strided.cc; do
-  compile "host-$(echo "${source%.cc}" | tr / -)" g++ "${common[@]}" "${host[@]}" -I "$cuda_include" "$source"
+  compile "host-$(echo "${source%.cc}" | tr / -)" nvcc "${common[@]}" "$to_host" "$source"
 done
 while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
 [ "$failed" = 0 ] || { echo "the kernels do not compile" >&2; exit 2; }
