@@ -3,11 +3,13 @@
  * What goes wrong is a `SinterError` with every problem that was found; nothing is printed.
  */
 import { basename, resolve } from "node:path";
+import { deviceRequest } from "./commands/device.ts";
 import { loadAddon } from "./commands/execute-merge.ts";
 import { type ConfigSource, planSource } from "./commands/plan-merge.ts";
 import { type Problem, Report } from "./errors.ts";
 import type { CpuTarget } from "./native.ts";
 import { DEFAULT_OPTIONS, type MergeOptions, type MergePlan, type RawTensors } from "./plan/types.ts";
+import { useDevices } from "./run/devices.ts";
 import { checkOutput } from "./run/output.ts";
 import { runPlan } from "./run/run.ts";
 import type { NanPolicy, RunProgress, RunResult } from "./run/types.ts";
@@ -51,6 +53,12 @@ export interface MergeRunOptions {
   cpuTarget?: CpuTarget | "auto";
   /** Bytes of memory beyond the usual 300 MB for methods that can trade it for time. */
   memory?: number;
+  /** Where to compute: `auto` unless given, `cpu`, `cuda` or `cuda:1`. docs/gpu.md says what each means. */
+  device?: string;
+  /** Spread tensors over all GPUs. */
+  multiGpu?: boolean;
+  /** Most bytes of each GPU's memory. */
+  memoryGpu?: number;
   /** Stops the merge: nothing of it is left (unless `resume`), and the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Called about once per tensor, on the main thread. */
@@ -85,13 +93,17 @@ export async function merge(
     onProgress,
   } = options;
   const check = (report: Report) => checkOutput(out, force, report);
+  const { device, multiGpu = false, memoryGpu } = options;
+  const request = deviceRequest({ device, multiGpu, memoryGpu, lowCpuMemory: false });
   const made = isPlan(config)
     ? config
     : await planned(config, options, options.name ?? basename(resolve(out)), options.download ?? true, check);
   signal?.throwIfAborted();
   const addon = loadAddon({ threads, target: cpuTarget, memory });
+  const devices = request && useDevices(request, addon);
   const events = { progress: (progress: RunProgress) => onProgress?.(progress) };
-  const result = await runPlan(made, out, { force, nan, sync: true, resume: resume || "never", signal }, addon, events);
+  const run = { force, nan, sync: true, resume: resume || ("never" as const), signal, devices };
+  const result = await runPlan(made, out, run, addon, events).finally(() => addon.useDevices());
   for (const warning of result.warnings) options.onWarning?.(warning);
   return result;
 }

@@ -160,12 +160,7 @@ inline void random_mask_chunk(const Job& job, int input, uint64_t begin, uint32_
   if (equal == 0) return;
   for (uint32_t i = 0; i < n; i++) {
     if (to[i] != high) continue;
-    const bool kept = mask_number(begin + i, 1, job.input[input].stream, job.key) < low;
-    if (high == 0) {
-      to[i] = kept ? 0 : 0xFFFFu;
-    } else {
-      to[i] = static_cast<uint16_t>(kept ? 0 : high);
-    }
+    to[i] = static_cast<uint16_t>(settled_number(begin + i, job.input[input].stream, job.key, limit));
   }
 }
 

@@ -18,6 +18,9 @@ struct NoRoom : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Values that each task of a tally may collect: twice what a bracket is expected to hold of the smallest samples.
+constexpr uint64_t kTallyRoom = kTaskElements / 8;
+
 class DeviceOp {
  public:
   /// `kernel`: its number on the device.

@@ -1,37 +1,28 @@
 // A library of device.h in host memory, for tests: its passes are the CPU's, its faults those that it is told of.
 //
-// Queues are threads, so that work begun too early shows: memory is filled with one pattern when it is allocated and with
-// another when it is released. What a pass is given is checked: every address must lie within an allocation, every slice
-// begin where device.h says, groups and limits be those that the job says.
-//
-// What it does is said by SINTER_HOST_DEVICE or by sinter_host_device_tell, as words `name=value` between spaces:
-//   devices=2        how many there are                       memory=1000000   bytes of each
-//   refuse-memory=3  the third allocation fails, once          no-memory=3      the third and all after it
-//   no-pinned=2      the second allocation of pinned memory    fail=5           the fifth call to a queue fails
-//   fail-late=5      the fifth pass fails while it runs        lose=5           the device is lost with the fifth call
-//   slow=200         microseconds that each piece of work of a queue waits first
-//   lack=ties        a kernel that it has not                  absent=TEXT      no device, with that reason
-//   interface=9      another interface                        version=9.9      another version
+// Queues are threads, so that work begun too early shows; host-orders.h says what it can be told. What a pass is given is
+// checked: every address must lie within an allocation, every slice begin where device.h says, limits be those of the job.
+// Groups and masks are read from device memory.
 
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <set>
-#include <sstream>
 #include <string>
 #include <thread>
 
 #include "../cpu/dispatch.h"
 #include "../engine/sums.h"
 #include "device.h"
+#include "host-memory.h"
+#include "host-orders.h"
 #include "host-queue.h"
+#include "host-slice.h"
 
 #ifndef SINTER_VERSION
 #error "SINTER_VERSION comes from package.json through CMakeLists.txt"
@@ -40,44 +31,7 @@
 namespace sinter {
 namespace {
 
-constexpr int kFresh = 0xA5;
-constexpr int kStale = 0xDD;
 constexpr uint64_t kUsualMemory = uint64_t{1} << 30;
-
-class Orders {
- public:
-  Orders() {
-    const char* const told = std::getenv("SINTER_HOST_DEVICE");
-    if (told != nullptr) tell(told);
-  }
-  void tell(const std::string& text) {
-    const std::lock_guard lock(mutex_);
-    values_.clear();
-    std::istringstream words(text);
-    for (std::string word; words >> word;) {
-      const size_t equals = word.find('=');
-      if (equals != std::string::npos) values_[word.substr(0, equals)] = word.substr(equals + 1);
-    }
-  }
-  std::string text(const std::string& name, const std::string& otherwise = "") {
-    const std::lock_guard lock(mutex_);
-    const auto at = values_.find(name);
-    return at == values_.end() ? otherwise : at->second;
-  }
-  uint64_t number(const std::string& name, uint64_t otherwise) {
-    const std::string value = text(name);
-    return value.empty() ? otherwise : std::strtoull(value.c_str(), nullptr, 10);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::string> values_;
-};
-
-Orders& orders() {
-  static Orders orders;
-  return orders;
-}
 
 thread_local std::string g_message;
 
@@ -85,121 +39,6 @@ DeviceStatus say(DeviceStatus status, const std::string& message) {
   g_message = message;
   return status;
 }
-
-/// Allocations of one kind, each filled with a pattern.
-class Allocations {
- public:
-  void* take(uint64_t bytes) {
-    auto memory = std::make_unique<std::byte[]>(bytes + 64);
-    std::memset(memory.get(), kFresh, bytes + 64);
-    void* const at = memory.get();
-    const std::lock_guard lock(mutex_);
-    blocks_[static_cast<std::byte*>(at)] = {bytes, std::move(memory)};
-    bytes_ += bytes;
-    most_ = std::max(most_, bytes_);
-    return at;
-  }
-  bool drop(void* at) {
-    const std::lock_guard lock(mutex_);
-    const auto block = blocks_.find(static_cast<std::byte*>(at));
-    if (block == blocks_.end()) return false;
-    std::memset(at, kStale, block->second.bytes);
-    bytes_ -= block->second.bytes;
-    blocks_.erase(block);
-    return true;
-  }
-  bool holds(const void* at, uint64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    const std::byte* const first = static_cast<const std::byte*>(at);
-    auto block = blocks_.upper_bound(const_cast<std::byte*>(first));
-    if (block == blocks_.begin()) return bytes == 0;
-    block--;
-    return first + bytes <= block->first + block->second.bytes;
-  }
-  uint64_t bytes() {
-    const std::lock_guard lock(mutex_);
-    return bytes_;
-  }
-  uint64_t most() {
-    const std::lock_guard lock(mutex_);
-    return most_;
-  }
-  void forget_most() {
-    const std::lock_guard lock(mutex_);
-    most_ = bytes_;
-  }
-
- private:
-  struct Block {
-    uint64_t bytes;
-    std::unique_ptr<std::byte[]> memory;
-  };
-  std::mutex mutex_;
-  std::map<std::byte*, Block> blocks_;
-  uint64_t bytes_ = 0;
-  uint64_t most_ = 0;
-};
-
-/// The slice of a job as the CPU's functions take one. Made when a pass is called; what lies in device memory is looked at
-/// when it runs.
-struct SliceJob {
-  Job job;
-  Slice slice;
-  Scratch scratch;
-
-  SliceJob(const Job& from, const Slice& slice) : slice(slice) {
-    static std::atomic<uint64_t> next_id{uint64_t{1} << 62};
-    job.id = next_id++;
-    job.inputs = from.inputs;
-    for (int k = 0; k < from.inputs; k++) {
-      job.input[k].dtype = from.input[k].dtype;
-      job.input[k].stream = from.input[k].stream;
-      const uint64_t before = slice.begin * element_size(from.input[k].dtype);
-      job.input[k].data = static_cast<const std::byte*>(slice.input[k]) - before;
-    }
-    job.count = from.count;
-    job.input_count = from.input_count;
-    job.rows = from.rows;
-    job.columns = from.columns;
-    job.out = from.out;
-    job.wide = from.wide;
-    job.params = from.params;
-    job.key = from.key;
-    job.table = from.table;
-    job.thresholds = from.thresholds;
-    job.grouping = from.grouping;
-    job.round = from.round;
-    job.solved = from.solved;
-  }
-
-  uint64_t first_group() const { return job.grouping == Grouping::rows ? slice.begin / job.columns : 0; }
-
-  uint64_t touched_groups() const {
-    if (job.grouping == Grouping::columns) return job.groups();
-    return (slice.end + job.columns - 1) / job.columns - slice.begin / job.columns;
-  }
-
-  /// The numbers of groups that a pass reads are those in device memory.
-  void take_groups(const Kernel& kernel) {
-    if (slice.groups == nullptr) return;
-    const uint64_t values = static_cast<uint64_t>(kernel.group_values(job));
-    double* const table = const_cast<double*>(kernel.group_table(job));
-    std::memcpy(table + first_group() * values, slice.groups, touched_groups() * values * sizeof(double));
-  }
-
-  /// So are the masks.
-  void take_masks(const Kernel& kernel) {
-    if (kernel.needs_ranks == nullptr) return;
-    job.masks.resize(static_cast<size_t>(job.inputs));
-    for (int k = 0; k < job.inputs; k++) {
-      if (slice.masks[k] == nullptr) continue;
-      std::vector<uint64_t>& mask = job.masks[static_cast<size_t>(k)];
-      mask.assign(slice.end / 64 + 64, 0);
-      const uint64_t words = (slice.end - slice.begin + 63) / 64;
-      std::memcpy(mask.data() + slice.begin / 64, slice.masks[k], words * 8);
-    }
-  }
-};
 
 class HostDevice;
 

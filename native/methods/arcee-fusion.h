@@ -24,6 +24,7 @@ struct ArceeFusion {
   static constexpr int kLeastInputs = 2;
   static constexpr int kMostInputs = 2;
   static constexpr bool kSelects = true;
+  static constexpr int kSelectionsPerInput = 3;
   static constexpr double kLeastProbability = 1e-8;
 
   static bool valid(const Job& job) { return job.inputs == 2 && job.params.empty(); }
@@ -45,12 +46,14 @@ struct ArceeFusion {
     const double sum_p = shifted_exponentials(b, n, p);
     const double sum_q = shifted_exponentials(a, n, q);
     if (std::isnan(sum_p + sum_q)) return NAN;
-    for (uint64_t i = 0; i < n; i++) {
-      const double pi = p[i] / sum_p + kLeastProbability;
-      const double qi = q[i] / sum_q + kLeastProbability;
-      p[i] = pi * logarithm(pi / qi);
-    }
+    for (uint64_t i = 0; i < n; i++) p[i] = term(p[i] / sum_p, q[i] / sum_q);
     return sum_row(p, n);
+  }
+
+  /// What an element whose softmax is `p` in b and `q` in a adds to the divergence.
+  static SINTER_HD double term(double p, double q) {
+    p += kLeastProbability;
+    return p * logarithm(p / (q + kLeastProbability));
   }
 
   static void selections(const Job& job, std::vector<Selection>& out) {

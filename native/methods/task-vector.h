@@ -159,6 +159,29 @@ struct Keep {
   }
 };
 
+/// What `rescale` asks for: of each model the sum of |d|, and of |d| over what is kept.
+template <class Work, int N, Sparsify kSparsify>
+struct KeptSums {
+  static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
+  static constexpr bool kLanewise = true;
+  int inputs;
+  Keep<Work, N, kSparsify> keep;
+
+  explicit KeptSums(const Job& job) : inputs(job.inputs), keep(job) {}
+  void at(uint64_t begin) { keep.at(begin, inputs); }
+
+  template <class Value, class Word, class Index, class Sums>
+  SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sums sums) const {
+    const int n = N > 0 ? N : inputs;
+    for (int m = 1; m < n; m++) {
+      const Value difference = x[m] - x[0];
+      const Value magnitude = difference < 0 ? -difference : difference;
+      sums[2 * m - 2] = to_double(magnitude);
+      sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
+    }
+  }
+};
+
 template <Sparsify kSparsify, Elect kElect>
 struct TaskVector {
   /// What stands in an element's words: random numbers, or the mask that the prepare pass made of them.
@@ -166,6 +189,7 @@ struct TaskVector {
   static constexpr bool kRanked = kSparsify == Sparsify::ranked;
   static constexpr int kLeastInputs = 2;
   static constexpr int kMostInputs = kMaxInputs;
+  static constexpr int kSelectionsPerInput = kSparsify == Sparsify::outliers ? 2 : 1;
   static constexpr double kSmallSum = 1e-7;
   static constexpr double kSmallWeight = 1e-8;
   /// Relative to the sum of the magnitudes: above the rounding error of a float sum of a dozen weights.
@@ -214,26 +238,7 @@ struct TaskVector {
   static int sum_count(const Job& job) { return rescales(job) ? 2 * (job.inputs - 1) : 0; }
 
   template <class Work, int N>
-  struct Reduce {
-    static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
-    static constexpr bool kLanewise = true;
-    int inputs;
-    Keep<Work, N, kSparsify> keep;
-
-    explicit Reduce(const Job& job) : inputs(job.inputs), keep(job) {}
-    void at(uint64_t begin) { keep.at(begin, inputs); }
-
-    template <class Value, class Word, class Index, class Sums>
-    SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sums sums) const {
-      const int n = N > 0 ? N : inputs;
-      for (int m = 1; m < n; m++) {
-        const Value difference = x[m] - x[0];
-        const Value magnitude = difference < 0 ? -difference : difference;
-        sums[2 * m - 2] = to_double(magnitude);
-        sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
-      }
-    }
-  };
+  using Reduce = KeptSums<Work, N, kSparsify>;
 
   /// solved: per model the factor of its kept differences.
   static bool solve(Job& job) {

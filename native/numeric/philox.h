@@ -38,14 +38,30 @@ SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
 
 constexpr uint32_t kMaskChunk = 1024;
 
+/// The counter whose words hold the number of element `i`, and the first of the two words for its half of the chunk.
+SINTER_HD uint64_t mask_counter(uint64_t i) { return i / kMaskChunk * (kMaskChunk / 8) + i % (kMaskChunk / 2) / 4; }
+SINTER_HD uint32_t mask_words(uint64_t i) { return 2 * (static_cast<uint32_t>(i % kMaskChunk) / (kMaskChunk / 2)); }
+
+/// Of the two words that hold the numbers of four elements, the number of the one at place `i` mod 4.
+SINTER_HD uint32_t number_of_words(uint32_t first, uint32_t second, uint32_t i) {
+  return (i % 4 < 2 ? first : second) >> (16 * (i % 2)) & 0xFFFFu;
+}
+
 /// The 16-bit number of element `i`; `level` 1 decides where that of level 0 equals the limit.
 SINTER_HD uint32_t mask_number(uint64_t i, uint32_t level, uint32_t stream, uint64_t key) {
-  const uint32_t place = static_cast<uint32_t>(i % kMaskChunk);
-  const uint32_t part = place / (kMaskChunk / 2);
-  const uint64_t counter = i / kMaskChunk * (kMaskChunk / 8) + place % (kMaskChunk / 2) / 4;
+  const uint64_t counter = mask_counter(i);
   const PhiloxBlock block = philox(static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), stream, level,
                                    static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32));
-  return block.word[2 * part + place % 4 / 2] >> (16 * (place % 2)) & 0xFFFFu;
+  const uint32_t words = mask_words(i);
+  return number_of_words(block.word[words], block.word[words + 1], static_cast<uint32_t>(i));
+}
+
+/// What stands for a number that equals the upper half of `limit`, whose lower half is not 0: the lower number decides.
+/// Kept ones are at most the upper half less 1, or 0 where that half is 0.
+SINTER_HD uint32_t settled_number(uint64_t i, uint32_t stream, uint64_t key, uint32_t limit) {
+  const bool kept = mask_number(i, 1, stream, key) < (limit & 0xFFFFu);
+  const uint32_t high = limit >> 16;
+  return kept ? 0u : high == 0 ? 0xFFFFu : high;
 }
 
 SINTER_KERNEL_NAMESPACE_END

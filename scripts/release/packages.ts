@@ -1,6 +1,5 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NapiCli } from "@napi-rs/cli";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
 import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
@@ -46,7 +45,8 @@ async function conventionalManifest(
 ): Promise<{ main: string; files: string[]; engines?: object }> {
   mkdirSync(scratch);
   writeManifest(scratch, pkg);
-  await new NapiCli().createNpmDirs({ cwd: scratch, npmDir: "npm" });
+  const cli = join(ROOT, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
+  await run([process.execPath, cli, "create-npm-dirs"], scratch);
   const made = readFileSync(join(scratch, "npm", platformName(architecture), "package.json"), "utf8");
   rmSync(scratch, { recursive: true });
   return JSON.parse(made);

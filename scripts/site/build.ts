@@ -33,10 +33,13 @@ export async function buildSite(folder: string): Promise<void> {
   writeFileSync(join(folder, "site.js"), await browserScript());
 }
 
+/** What only those who edit the documents have to know. */
+const FOR_EDITORS = /This page is made from [^:]*: do not edit it\.\s*/;
+
 async function renderPage(page: SitePage): Promise<Rendered> {
   const { source } = page;
   const text = source === undefined ? await madePage(page.file) : readFileSync(join(ROOT, source), "utf8");
-  return renderMarkdown(text, (target) => siteLink(source ?? page.file, target));
+  return renderMarkdown(text.replace(FOR_EDITORS, ""), (target) => siteLink(source ?? page.file, target));
 }
 
 function passagesOf({ file }: SitePage, { passages, title }: Rendered): Findable[] {

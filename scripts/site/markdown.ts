@@ -78,6 +78,8 @@ export function codeBlock(code: string, language: string): string {
 }
 
 function tableCell({ align }: Tokens.TableCell, tag: "td" | "th", html: string): string {
+  // A column without a name has no header: readers would announce an empty one.
+  if (tag === "th" && html === "") return "<td></td>";
   const scope = tag === "th" ? ' scope="col"' : "";
   return `<${tag}${scope}${align ? ` class="${align}"` : ""}>${html}</${tag}>`;
 }

@@ -88,6 +88,7 @@ export const SECTIONS: readonly SiteSection[] = [
     title: "Trust",
     pages: [
       doc("performance", "Performance", "How speed is measured against the disk, and the figures of all methods."),
+      doc("gpu", "GPUs", "The same merges on NVIDIA GPUs: what runs where, and what happens when something fails."),
       doc("durability", "Interruptions", "What is on the disk after a failure or a power cut, and how to go on."),
       doc("differences", "Differences", "Every place where Sinter's answer is not mergekit's, and why."),
       page("SECURITY.md", "Security", "What hostile model files can and cannot do."),

@@ -1,4 +1,5 @@
 import { type CommandModule, runCommandLine } from "./command.ts";
+import { DEVICE_OPTIONS } from "./device.ts";
 import { COMMANDS } from "./index.ts";
 import { EVENTS_OPTION, JSON_OPTION, PLANNING_OPTIONS, QUIET_OPTION, THREADS_OPTION } from "./merge-options.ts";
 import { type CommandSpec, integer, type Options, type OptionValues, text } from "./option.ts";
@@ -44,6 +45,17 @@ const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
   cacheDir: PLANNING_OPTIONS.cacheDir,
   threads: { ...THREADS_OPTION, doc: "Worker threads. The result does not depend on it." },
+  device: {
+    ...DEVICE_OPTIONS.device,
+    metavar: "cpu|cuda|cuda:N",
+    shownDefault: "cpu",
+    doc: "What multiplies with the weights: the CPU, or a GPU through NVIDIA's cuBLAS, which is opened at run time.",
+  },
+  memoryGpu: {
+    ...DEVICE_OPTIONS.memoryGpu,
+    doc: "Memory that may be taken of the GPU.",
+    shownDefault: "half of what is free",
+  },
   quiet: QUIET_OPTION,
   json: JSON_OPTION,
   events: EVENTS_OPTION,
@@ -65,7 +77,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
     { command: "sinter eval perplexity ./merged --text sample.txt --json", doc: "For a program" },
   ],
   notes: [
-    "For models of the families llama, mistral, qwen2 and qwen3 with a tokenizer. Computed in float32 on the CPU, " +
+    "For models of the families llama, mistral, qwen2 and qwen3 with a tokenizer. Computed in float32, " +
       "layer by layer: memory does not grow with the model's depth or the text.",
     "Perplexities compare between models with the same tokenizer; bits per byte compare between all.",
   ],

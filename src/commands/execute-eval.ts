@@ -2,10 +2,13 @@ import { readFileSync, statSync } from "node:fs";
 import { Report } from "../errors.ts";
 import { type Decoder, readDecoder } from "../forward/decoder.ts";
 import { type Perplexity, perplexity, type Windows } from "../forward/perplexity.ts";
+import { onTheCpu } from "../forward/run.ts";
 import { readEncoder } from "../forward/tokens.ts";
+import { forwardDevice } from "../run/devices.ts";
 import { fileProblem } from "../run/file-error.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatSeconds } from "../run/units.ts";
+import { deviceRequest } from "./device.ts";
 import type { EvalOptions } from "./eval.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { openNamedModel, understandModel } from "./open-model.ts";
@@ -33,7 +36,10 @@ export async function executeEval(name: string, options: EvalOptions & { text: s
   const windows = decoder && windowsFor(decoder, options, report);
   report.throwIfErrors();
   printProblems("warning", report.warnings);
+  const request = deviceRequest({ ...options, device: options.device ?? "cpu", multiGpu: false, lowCpuMemory: false });
   const addon = loadAddon({ threads: options.threads, target: "auto" });
+  const device = forwardDevice(request);
+  const onDeviceFailure = (reason: string) => printProblems("warning", [onTheCpu(reason)]);
   const all = (encode as NonNullable<typeof encode>)(text as string);
   const ids = all.subarray(0, options.maxTokens);
   const start = performance.now();
@@ -42,7 +48,13 @@ export async function executeEval(name: string, options: EvalOptions & { text: s
   const onTokens = (done: number) => meter.show({ ...counted, bytes: done });
   const result = await withSignals(
     (signal) =>
-      perplexity(decoder as Decoder, ids, windows as Windows, { signal, onTokens }, addon).finally(() => meter.end()),
+      perplexity(
+        decoder as Decoder,
+        ids,
+        windows as Windows,
+        { signal, onTokens, device, onDeviceFailure },
+        addon,
+      ).finally(() => meter.end()),
     undefined,
     "nothing was measured",
   );

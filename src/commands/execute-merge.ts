@@ -3,7 +3,7 @@ import type { MergeConfig } from "../config/types.ts";
 import { Report, SinterError } from "../errors.ts";
 import { type Addon, type CpuTarget, native } from "../native.ts";
 import { namedModels, type OpenModel } from "../plan/models.ts";
-import type { MergeOp, MergeOptions, MergePlan } from "../plan/types.ts";
+import type { MergeOptions, MergePlan } from "../plan/types.ts";
 import type { DeviceRequest } from "../run/devices.ts";
 import { checkOutput } from "../run/output.ts";
 import type { ProgressDisplay } from "../run/progress.ts";
@@ -79,11 +79,10 @@ export async function carryOut(plan: MergePlan, request: RunRequest): Promise<nu
   check?.requireCheckable(plan, check.options);
   const addon = loadAddon(request.engine);
   const { device } = request.engine;
-  const use = device && (await import("../run/devices.ts")).useDevices(device, addon);
+  const devices = device && (await import("../run/devices.ts")).useDevices(device, addon);
   const display = displayOf(request);
-  const run = { ...request.run, toDevice: use && ((op: MergeOp) => use.choose(op).device) };
   const result = await withSignals((signal) =>
-    runPlan(plan, request.out, { ...run, signal }, addon, display).finally(() => display.end()),
+    runPlan(plan, request.out, { ...request.run, devices, signal }, addon, display).finally(() => display.end()),
   ).finally(() => addon.useDevices());
   printProblems("warning", result.warnings);
   const { json, quiet } = request.messages;

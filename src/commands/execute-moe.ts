@@ -5,6 +5,7 @@ import { gatesFromPrompts } from "../moe/gates.ts";
 import { withGates } from "../moe/routers.ts";
 import type { MixtureOptions } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
+import { forwardDevice } from "../run/devices.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { withSignals } from "../run/signals.ts";
 import { events } from "./events.ts";
@@ -57,6 +58,7 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
     writeError(`running ${models.base.model.name} on the prompts\n`);
   }
   events()?.event("phase", { phase: "routing" });
-  const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal));
+  const device = forwardDevice(request.engine.device);
+  const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal, device));
   return { ...withGates(mixture.plan, routers, gates, config.experts.length), warnings: [...report.warnings] };
 }

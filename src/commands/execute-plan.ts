@@ -5,7 +5,7 @@ import { native } from "../native.ts";
 import { gatherCounts } from "../plan/gather.ts";
 import { planJson, planText } from "../plan/print.ts";
 import type { MergeOp, MergePlan, RowGather } from "../plan/types.ts";
-import { chooseDevices, type DeviceRequest, deviceSummary } from "../run/devices.ts";
+import { chooseDevices, type DeviceRequest, deviceSummary, pinnedMemory } from "../run/devices.ts";
 import { peakMemory } from "../run/memory.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
@@ -41,13 +41,13 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
-    const memory = peakMemory(plan, threads, request.memory);
-    const devices = deviceLines(plan, request);
+    const { lines, pinned } = deviceOutlook(plan, request);
+    const memory = peakMemory(plan, threads, request.memory) + pinned;
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
-    if (!request.json) await print(planText(plan, memory, devices));
+    if (!request.json) await print(planText(plan, memory, lines));
     if (!request.json && request.ops) for (const piece of opsText(plan)) await print(piece);
     report.throwIfErrors();
-    if (request.json) for (const piece of planJson(plan, memory, devices)) await print(piece);
+    if (request.json) for (const piece of planJson(plan, memory, lines)) await print(piece);
     return 0;
   } catch (error) {
     if (request.json && error instanceof SinterError) {
@@ -57,16 +57,17 @@ export async function executePlan(request: PlanRequest): Promise<number> {
   }
 }
 
-/** Where merge would compute: as far as that can be said without using a device. */
-function deviceLines(plan: MergePlan, { device, threads }: PlanRequest): string[] {
-  if (device === undefined) return ["CPU: asked for"];
+/** Where merge would compute, and bytes of host memory that copies there take; without using a device. */
+function deviceOutlook(plan: MergePlan, { device, threads }: PlanRequest): { lines: string[]; pinned: number } {
+  if (device === undefined) return { lines: ["CPU: asked for"], pinned: 0 };
   try {
     const addon = native();
-    return deviceSummary(plan, chooseDevices(device, addon, threads === 0 ? addon.info().cpus : threads));
+    const use = chooseDevices(device, addon, threads === 0 ? addon.info().cpus : threads);
+    return { lines: deviceSummary(plan, use), pinned: pinnedMemory(device, use) };
   } catch (error) {
     if (error instanceof SinterError) throw error;
     // Planning needs no addon.
-    return ["unknown: the native addon does not load"];
+    return { lines: ["unknown: the native addon does not load"], pinned: 0 };
   }
 }
 

@@ -1,4 +1,4 @@
-import { SinterError } from "../errors.ts";
+import { type Problem, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeForwardResult, NativeLayer } from "../native.ts";
 import { nativeTensor } from "../run/native-inputs.ts";
@@ -146,6 +146,11 @@ class OpenFiles {
     for (const handle of this.#handles.values()) this.#addon.close(handle);
     this.#handles.clear();
   }
+}
+
+/** The warning of a pass whose device failed. */
+export function onTheCpu(reason: string): Problem {
+  return { code: "device-failed", message: `the CPU multiplies with the weights: ${reason}` };
 }
 
 function forwardFailure(error: unknown, model: string): SinterError {

@@ -1,6 +1,7 @@
 import { type Problem, type Report, SinterError } from "../errors.ts";
+import type { RunOptions } from "../forward/types.ts";
 import type { TensorView } from "../model/types.ts";
-import type { Addon } from "../native.ts";
+import type { Addon, NativeForwardDevice } from "../native.ts";
 import type { PlanModel } from "../plan/models.ts";
 import { nativeTensor } from "../run/native-inputs.ts";
 import { degenerateRouters } from "./degenerate.ts";
@@ -21,7 +22,7 @@ interface PromptNumbers {
 /**
  * Routing vectors of all experts, then of the shared expert if it has prompts, from the base's view of the prompts.
  * Routers that hardly tell experts apart are warnings in the report.
- * @param signal stops a forward pass.
+ * @param signal stops a forward pass. @param device multiplies for one; else the CPU.
  * @throws SinterError where prompts cannot be turned into vectors; the signal's reason.
  */
 export async function gatesFromPrompts(
@@ -30,6 +31,7 @@ export async function gatesFromPrompts(
   addon: Addon,
   report: Report,
   signal?: AbortSignal,
+  device?: NativeForwardDevice,
 ): Promise<Gates> {
   const rows = [...config.experts, ...config.shared.filter(({ positive }) => positive.length > 0)];
   const { numbers, prompts } = numbered(rows);
@@ -42,7 +44,7 @@ export async function gatesFromPrompts(
   const vectors =
     config.gateMode === "cheap_embed"
       ? embeddedTokens(embedding as TensorView, tokens, numbers, addon)
-      : await hiddenVectors(config.gateMode, { base: models.base, tokens, numbers }, addon, report, signal);
+      : await hiddenVectors(config.gateMode, { base: models.base, tokens, numbers }, addon, report, { signal, device });
   const { gates, cosines, condition } = addon.route({ ...vectors, width });
   if (!gates.every(Number.isFinite)) throw new SinterError(notFinite(models));
   const routing = { cosines, condition, rows: rows.length };
@@ -111,16 +113,23 @@ async function hiddenVectors(
   { base, tokens, numbers }: { base: PlanModel; tokens: readonly Int32Array[]; numbers: readonly PromptNumbers[] },
   addon: Addon,
   report: Report,
-  signal: AbortSignal | undefined,
+  options: RunOptions,
 ): Promise<Vectors> {
-  const [{ readDecoder }, { hiddenStates }] = await Promise.all([
+  const [{ readDecoder }, { hiddenStates }, { onTheCpu }] = await Promise.all([
     import("../forward/decoder.ts"),
     import("../forward/hidden-states.ts"),
+    import("../forward/run.ts"),
   ]);
   const decoder = readDecoder(base, report);
   if (decoder === undefined) throw new SinterError(report.errors);
   const state = mode === "hidden_avg" ? "average" : "last";
-  const { values, layers } = await hiddenStates(decoder, tokens, state, { signal }, addon);
+  const { values, layers } = await hiddenStates(
+    decoder,
+    tokens,
+    state,
+    { ...options, onDeviceFailure: (reason) => report.warn(onTheCpu(reason)) },
+    addon,
+  );
   const experts = numbers.map(({ positive, negative }) => ({
     positive: Int32Array.from(positive),
     negative: Int32Array.from(negative),

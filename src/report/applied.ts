@@ -56,8 +56,11 @@ export function appliedSection(stack: Stack, labels: ReadonlyMap<string, string>
   return {
     title,
     text:
-      "Weights, densities and other parameters as they were evaluated for each tensor, gradients and filters included. " +
-      `The table has those that are the same in all layers and modules. Computed by ${[...kernels].join(", ")}.`,
+      (fields.length === 0
+        ? "There are none. "
+        : "Weights, densities and other parameters as they were evaluated for each tensor, gradients and filters included. ") +
+      (constant.length === 0 ? "" : "The table has those that are the same in all layers and modules. ") +
+      `Computed by ${[...kernels].join(", ")}.`,
     charts: [
       ...[...Map.groupBy(byLayer, ({ parameter }) => parameter)].map(([parameter, group]) =>
         linesOf(`${title}: ${parameter}`, parameter, group, layers),
@@ -76,10 +79,13 @@ export function appliedSection(stack: Stack, labels: ReadonlyMap<string, string>
         ),
       ),
     ],
-    table: {
-      head: ["Parameter", "Value"],
-      rows: constant.map((field) => [nameOf(field), writtenValue(field.cells.flat())]),
-    },
+    table:
+      constant.length === 0
+        ? undefined
+        : {
+            head: ["Parameter", "Value"],
+            rows: constant.map((field) => [nameOf(field), writtenValue(field.cells.flat())]),
+          },
   };
 }
 

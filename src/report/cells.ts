@@ -105,6 +105,13 @@ export function norms(tensors: readonly MeasuredTensor[], model: string): { outp
   return { output: Math.sqrt(output), input: Math.sqrt(sum(inputsOf(tensors, model), "squares")) };
 }
 
+/** Norm of the inputs that changes are measured from, and of the output. */
+export function referenceNorms(tensors: readonly MeasuredTensor[]): { output: number; input: number } {
+  const references = tensors.flatMap(({ inputs }) => inputs.filter(({ isReference }) => isReference));
+  const output = tensors.reduce((total, tensor) => total + tensor.squares, 0);
+  return { output: Math.sqrt(output), input: Math.sqrt(sum(references, "squares")) };
+}
+
 function inputsOf(tensors: readonly MeasuredTensor[], model: string): MeasuredInput[] {
   return tensors.flatMap(({ inputs }) => inputs.filter((input) => input.model === model));
 }

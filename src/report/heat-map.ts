@@ -34,9 +34,9 @@ export interface ColourScale {
 /** CSS pixels. Characters are those of a typeface in which all are equally wide. */
 const CHARACTER = 6.7;
 const MOST_CHARACTERS = 32;
-const ROOM = 720;
+const ROOM = 840;
 const ROW = 18;
-const NARROWEST = 8;
+const NARROWEST = 6;
 const WIDEST = 28;
 const FOOT = 34;
 const GAP = 8;
@@ -128,6 +128,7 @@ function outlineOf({ value }: { value: number }): string {
 
 /** What the colours mean, as HTML: Plot draws such a key as a picture, which would keep the colours of one scheme. */
 export function colourKey({ kind, top, format, exceeded, hasNone }: ColourScale): string {
+  if (top === 0) return `<div class="key"><p>every value is ${escapeXml(format(0))}</p></div>`;
   const high = `${exceeded ? "≥ " : ""}${format(top)}`;
   const low = kind === "signed" ? `${exceeded ? "≤ " : ""}${format(-top)}` : format(0);
   const middle = format(kind === "signed" ? 0 : top / 2);

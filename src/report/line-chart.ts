@@ -18,6 +18,7 @@ export interface LineChart {
 /** CSS pixels. */
 const WIDTH = 720;
 const HEIGHT = 220;
+const CHARACTER = 6.7;
 /** So few points are marked, because a line of one or two says little. */
 const MARKED = 40;
 
@@ -27,24 +28,22 @@ export function lineChart({ title, unit, at, series, format }: LineChart): strin
     values.map((value, j) => ({ x: at[j] as number, value, series: i })),
   );
   const finite = points.map(({ value }) => value).filter(Number.isFinite);
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  const spread = high - low;
-  const nearZero = low > 0 && low < 2 * spread;
-  const floor = finite.length === 0 ? 0 : nearZero ? 0 : low;
-  const ceiling = finite.length === 0 ? 1 : spread === 0 ? high + (Math.abs(high) || 1) : high;
+  const { domain, ticks } = heights(finite);
+  // Ticks are rounder than the ends of the scale, and their text no longer than a sign or a digit more.
+  const left = 14 + CHARACTER * (1 + Math.max(...[...domain, ...finite].map((value) => format(value).length)));
   const svg = draw({
     title,
     width: WIDTH,
     height: HEIGHT,
-    marginLeft: 64,
+    marginLeft: left,
     marginRight: 16,
     marginTop: 10,
     marginBottom: 36,
     x: { domain: [at[0] ?? 0, Math.max((at[0] ?? 0) + 1, at.at(-1) ?? 1)] },
-    y: { domain: [floor, ceiling], nice: true },
+    y: { domain, nice: ticks === undefined },
     color: { type: "identity" },
     marks: [
-      gridY({ ticks: 5 }),
+      gridY({ ticks: ticks ?? 5 }),
       axisX({
         ticks: integerTicks(at),
         tickFormat: String,
@@ -54,8 +53,8 @@ export function lineChart({ title, unit, at, series, format }: LineChart): strin
         labelArrow: "none",
         tickSize: 0,
       }),
-      axisY({ ticks: 5, tickFormat: format, label: null, tickSize: 0 }),
-      ...(floor <= 0 && ceiling >= 0 ? [ruleY([0])] : []),
+      axisY({ ticks: ticks ?? 5, tickFormat: format, label: null, tickSize: 0 }),
+      ...(domain[0] <= 0 && domain[1] >= 0 ? [ruleY([0])] : []),
       ...series.map((_, i) =>
         lineY(
           points.filter((point) => point.series === i),
@@ -73,6 +72,15 @@ export function lineChart({ title, unit, at, series, format }: LineChart): strin
         series.map(({ name }) => name),
         "lines",
       ) + svg;
+}
+
+/** The ends of the scale: with zero where values come near it. A single value is in the middle, the only one with a tick. */
+function heights(values: readonly number[]): { domain: [number, number]; ticks?: number[] } {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (values.length === 0) return { domain: [0, 1], ticks: [] };
+  const spread = high - low;
+  if (spread === 0) return { domain: [low - (Math.abs(low) || 1), low + (Math.abs(low) || 1)], ticks: [low] };
+  return { domain: [low > 0 && low < 2 * spread ? 0 : low, high] };
 }
 
 /** At most about twelve of them, evenly. */

@@ -3,10 +3,10 @@ import { type ColourScale, colourKey, colourScale, heatMap } from "./heat-map.ts
 import type { MeasuredTensor } from "./measure.ts";
 import type { Chart } from "./page.ts";
 
-/** A map to draw: a value for the tensors of each cell, NaN where there is none. */
+/** A map to draw: a value for the tensors of each cell, NaN where there is no such number, undefined where no cell. */
 export interface MapOf {
   caption?: string | undefined;
-  value: (tensors: readonly MeasuredTensor[]) => number;
+  value: (tensors: readonly MeasuredTensor[]) => number | undefined;
 }
 
 export interface Colours {

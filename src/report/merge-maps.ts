@@ -1,4 +1,5 @@
-import { cosine, expertsOf, norms, relativeChange, type Stack, signConflicts } from "./cells.ts";
+import { cosine, expertsOf, norms, referenceNorms, relativeChange, type Stack, signConflicts } from "./cells.ts";
+import { expertGroups, groupName } from "./expert-groups.ts";
 import { cosineText, normText, shareText, signedShareText } from "./figures.ts";
 import { lineChart } from "./line-chart.ts";
 import { gridMaps, stackMaps } from "./maps.ts";
@@ -39,7 +40,7 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
         title,
         stack,
         share,
-        [...models].map(([model, caption]) => ({ caption, value: (tensors) => relativeChange(tensors, model) })),
+        [...models].map(([model, caption]) => ({ caption, value: of(model, relativeChange) })),
       ),
     ),
     ...expertSection(stack, labels),
@@ -54,12 +55,20 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
               title,
               stack,
               { kind: "signed", top: 1, format: cosineText },
-              others.map(([model, caption]) => ({ caption, value: (tensors) => cosine(tensors, model) })),
+              others.map(([model, caption]) => ({ caption, value: of(model, cosine) })),
             ),
           ),
         ]),
     section("Norms before and after", NORMS, (title) => normCharts(title, stack, labels)),
   ];
+}
+
+/** A value against a model, of those cells that were made of it. */
+function of(model: string, value: (tensors: readonly MeasuredTensor[], model: string) => number) {
+  return (tensors: readonly MeasuredTensor[]) => {
+    const made = tensors.some(({ inputs }) => inputs.some((input) => input.model === model));
+    return made ? value(tensors, model) : undefined;
+  };
 }
 
 function normCharts(title: string, stack: Stack, { models, base }: Labels): NonNullable<Section["charts"]> {
@@ -68,7 +77,6 @@ function normCharts(title: string, stack: Stack, { models, base }: Labels): NonN
     const tensors = modules.flatMap((module) => at(layer, module));
     return [...models.keys()].map((model) => norms(tensors, model));
   });
-  const reference = base ?? [...models.keys()][0] ?? "";
   const growth = ({ input, output }: { input: number; output: number }) => output / input - 1;
   return [
     {
@@ -97,32 +105,24 @@ function normCharts(title: string, stack: Stack, { models, base }: Labels): NonN
     },
     ...stackMaps(title, stack, { kind: "signed", format: signedShareText }, [
       {
-        caption: `against ${models.get(reference) ?? reference}`,
-        value: (tensors) => growth(norms(tensors, reference)),
+        caption: base === undefined ? "against the first input of each" : `against ${models.get(base) ?? base}`,
+        value: (tensors) => growth(referenceNorms(tensors)),
       },
     ]),
   ];
 }
-
-/** More columns than these are put together in groups of neighbours. */
-const MOST_EXPERTS = 64;
 
 /** Where a layer has experts, the change of each of them: the maps by module have all experts in one cell. */
 function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[] {
   const experts = expertsOf(stack);
   if (experts === undefined) return [];
   const { count, at } = experts;
-  const size = Math.ceil(count / MOST_EXPERTS);
-  const groups = Array.from(
-    { length: Math.ceil(count / size) },
-    (_, i) => [i * size, Math.min(count, (i + 1) * size) - 1] as const,
-  );
-  const names = groups.map(([first, last]) => (first === last ? `expert ${first}` : `experts ${first} to ${last}`));
+  const groups = expertGroups(count);
   const reference = base ?? [...models.keys()][0] ?? "";
   const title = `Change by expert${suffix}`;
   const label = models.get(reference) ?? reference;
   const field = stack.layers.map((layer) =>
-    groups.map(([first, last]) => {
+    groups.map(({ first, last }) => {
       const tensors = Array.from({ length: last - first + 1 }, (_, i) => at(layer, first + i)).flat();
       return tensors.length === 0 ? undefined : relativeChange(tensors, reference);
     }),
@@ -133,7 +133,7 @@ function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[
       text: `Change of each expert's weights together against ${label}.`,
       charts: gridMaps(
         title,
-        { unit: "layer", columns: stack.layers.map(String), rows: names },
+        { unit: "layer", columns: stack.layers.map(String), rows: groups.map(groupName) },
         { kind: "share", format: shareText },
         [{ cells: field }],
       ),

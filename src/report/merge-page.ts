@@ -2,6 +2,7 @@ import type { MergePlan } from "../plan/types.ts";
 import { appliedSection, appliedText } from "./applied.ts";
 import { cosine, modelsOf, norms, relativeChange, signConflicts, stacksOf } from "./cells.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
+import { layersSection } from "./layer-sources.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
 import { stackSections } from "./merge-maps.ts";
 import { shortNames } from "./names.ts";
@@ -41,6 +42,7 @@ export function mergePage({ name, plan, measure, speed }: MergeReport): string {
       stackSections(stack, tensors, { models: labels, suffix: suffixOf(stack), base: plan.baseModel }),
     ),
     ...stacks.map((stack) => appliedSection(stack, labels, suffixOf(stack))),
+    ...stacks.flatMap((stack) => layersSection(stack, labels, suffixOf(stack))),
     ...(outside.length === 0 ? [] : [outsideLayers(outside, labels)]),
     vocabularySection(plan),
     nonFiniteSection(tensors),
@@ -56,9 +58,9 @@ export function mergePage({ name, plan, measure, speed }: MergeReport): string {
 }
 
 function introduction({ models, baseModel }: MergePlan, speed: MergeSpeed | undefined): string[] {
-  const base = baseModel === undefined ? "without a base" : `base ${baseModel}`;
+  const base = baseModel === undefined ? "There is no base." : `The base is ${baseModel}.`;
   return [
-    `Made of ${models.join(", ")}; ${base}.`,
+    `Made of ${models.join(", ")}. ${base}`,
     "Changes are measured from the base; where a tensor has none, from its first input. Every drawing has its figures in a " +
       "table below it." +
       (speed === undefined ? ` ${SPEED_NOTE}` : ""),

@@ -2,6 +2,7 @@ import { formatModelRef } from "../model/ref.ts";
 import type { MixtureConfig } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { placeOf, relativeChange } from "./cells.ts";
+import { expertGroups, groupName } from "./expert-groups.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
 import { gridMaps } from "./maps.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
@@ -57,6 +58,26 @@ export function mixturePage({ name, plan, config, measure, mixture, speed }: Mix
     `Every drawing has its figures in a table below it.${speed === undefined ? ` ${SPEED_NOTE}` : ""}`,
   ];
   return renderPage({ title: `Mixture report: ${name}`, intro, facts, sections });
+}
+
+/** What the maps have a row for: an expert, or a group of neighbours, of which the largest value is shown. */
+interface Rows {
+  labels: readonly string[];
+  /** From values by expert to those by row. */
+  of(values: readonly number[]): number[];
+}
+
+function rowsOf(labels: readonly string[]): Rows {
+  const groups = expertGroups(labels.length);
+  return {
+    labels: groups.map((group) => (group.first === group.last ? (labels[group.first] as string) : groupName(group))),
+    of: (values) => groups.map(({ first, last }) => Math.max(...values.slice(first, last + 1))),
+  };
+}
+
+/** Said of maps whose rows are groups. */
+function groupNote(labels: readonly string[], rows: Rows): string {
+  return rows.labels.length < labels.length ? " Of each group, the largest value." : "";
 }
 
 /** `0 math`, by expert. */
@@ -122,17 +143,18 @@ function promptsText(prompts: readonly string[]): string {
 function differences({ differences: found }: MixtureMeasure, labels: readonly string[]): Section[] {
   if (found.length === 0 || labels.length < 2) return [];
   const title = "Differences between experts";
+  const rows = rowsOf(labels);
   return [
     {
       title,
       text:
         "Norm of the difference of an expert's weights from those of the first, as a share of their norm. Experts that do " +
-        "not differ gain nothing from a router.",
+        `not differ gain nothing from a router.${groupNote(labels, rows)}`,
       charts: gridMaps(
         title,
-        { unit: "layer", columns: found.map(({ layer }) => String(layer)), rows: labels },
+        { unit: "layer", columns: found.map(({ layer }) => String(layer)), rows: rows.labels },
         { kind: "share", format: shareText },
-        [{ cells: found.map(({ values }) => values) }],
+        [{ cells: found.map(({ values }) => rows.of(values)) }],
       ),
     },
   ];
@@ -141,24 +163,34 @@ function differences({ differences: found }: MixtureMeasure, labels: readonly st
 function routers({ routers: found }: MixtureMeasure, labels: readonly string[]): Section[] {
   if (found.length === 0) return [];
   const columns = found.map(({ layer }) => String(layer));
-  const grid = { unit: "layer", columns, rows: labels };
+  const rows = rowsOf(labels);
+  const grid = { unit: "layer", columns, rows: rows.labels };
+  const note = groupNote(labels, rows);
   const norms = "Norm of the routers' vectors";
   const nearest = "Nearest other expert";
   return [
     {
       title: norms,
-      text: "A token goes to the experts whose vector has the largest product with its state: a longer vector is chosen more often.",
-      charts: gridMaps(norms, grid, { kind: "share", format: normText }, [{ cells: found.map((one) => one.norms) }]),
+      text:
+        "A token goes to the experts whose vector has the largest product with its state: a longer vector is chosen more " +
+        `often.${note}`,
+      charts: gridMaps(norms, grid, { kind: "share", format: normText }, [
+        { cells: found.map((one) => rows.of(one.norms)) },
+      ]),
     },
     ...(labels.length < 2
       ? []
       : [
           {
             title: nearest,
-            text: "The largest cosine between an expert's vector and another's, by layer: at 1, the router cannot tell them apart.",
+            text:
+              "The largest cosine between an expert's vector and another's, by layer: at 1, the router cannot tell them " +
+              `apart.${note}`,
             charts: gridMaps(nearest, grid, { kind: "signed", top: 1, format: cosineText }, [
               {
-                cells: found.map(({ cosines }) => cosines.map((row, i) => Math.max(...row.filter((_, j) => j !== i)))),
+                cells: found.map(({ cosines }) =>
+                  rows.of(cosines.map((row, i) => Math.max(...row.filter((_, j) => j !== i)))),
+                ),
               },
             ]),
           },

@@ -86,5 +86,6 @@ th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-ali
 th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
-@media print { nav, details:not([open]) { display: none; } .wide { overflow: visible; } section, figure { break-inside: avoid; } }
+.wide:has(> pre) { max-height: 34rem; overflow: auto; border-radius: 8px; }
+@media print { .wide:has(> pre) { max-height: none; } nav, details:not([open]) { display: none; } .wide { overflow: visible; } section, figure { break-inside: avoid; } }
 `;

@@ -29,6 +29,9 @@ export async function computeShards(
   return await computation.run();
 }
 
+/** As many as a device has under way at most (native/device/slot.h), and as many again that wait for it. */
+const OPS_PER_DEVICE = 6;
+
 class Computation {
   readonly #plan: MergePlan;
   readonly #work: Work;
@@ -81,7 +84,9 @@ class Computation {
   }
 
   async #queueAll(): Promise<void> {
-    const limit = this.#options.opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads);
+    const { opsInFlight, devices } = this.#options;
+    const ofDevices = OPS_PER_DEVICE * (devices?.devices.length ?? 0);
+    const limit = opsInFlight ?? Math.max(4, 2 * this.#addon.info().threads) + ofDevices;
     for (const [index, shard] of this.#plan.shards.entries()) {
       if (this.#failure) return;
       const sink = this.#shards.open(index);
@@ -146,7 +151,7 @@ class Computation {
       sink,
       offset: op.offset,
       crc32: this.#plan.shards[op.shard]?.format === "torch",
-      device: this.#options.toDevice?.(op) ?? false,
+      device: this.#options.devices?.choose(op).device ?? false,
     };
   }
 
@@ -157,8 +162,8 @@ class Computation {
     this.#bytes += opBytes(op);
     if (found) this.#earlierBytes += opBytes(op);
     this.#tensor = op.tensor;
-    if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
     this.#report("merging");
+    if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
   }
 
   async #startCommit(shard: number): Promise<void> {
@@ -167,7 +172,7 @@ class Computation {
     this.#commits++;
     try {
       const committed = this.#shards.commit(shard, crcs, this.#options.sync);
-      if (shard === this.#plan.shards.length - 1) this.#report("syncing");
+      if (this.#bytes === this.#totalBytes) this.#report("syncing");
       await committed;
       void this.#work.journal.sync();
     } catch (error) {

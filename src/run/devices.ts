@@ -1,5 +1,5 @@
 import { type Problem, SinterError } from "../errors.ts";
-import type { Addon, NativeDevice, NativeDevices } from "../native.ts";
+import type { Addon, NativeDevice, NativeDevices, NativeForwardDevice } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { estimate, isFasterOnDevice, notForDevices, type Rates } from "./device-cost.ts";
 import { fingerprintOf, readRates } from "./device-rates.ts";
@@ -31,12 +31,28 @@ export interface DeviceChoice {
   reason: string;
 }
 
-/** Host memory for copies where little is wanted; one slot with the smallest buffers that help. */
+/** Host memory for copies to each device: `kUsualPinned` in native/device/pipeline.h, and where little is wanted. */
+const USUAL_PINNED = 192 << 20;
 const LOW_PINNED = 16 << 20;
 
 /** The library's file that the environment names. */
 export function deviceLibrary(): string | undefined {
   return process.env.SINTER_DEVICE_LIBRARY || undefined;
+}
+
+/**
+ * What a forward pass multiplies on: a device that was asked for by name; undefined: the CPU. Where it fails, or there is
+ * no cuBLAS, the CPU goes on.
+ */
+export function forwardDevice(request: DeviceRequest | undefined): NativeForwardDevice | undefined {
+  if (request?.mode !== "cuda") return undefined;
+  return {
+    library: deviceLibrary(),
+    cublas: process.env.SINTER_CUBLAS_LIBRARY || undefined,
+    index: request.device === "all" ? 0 : request.device,
+    memory: request.memory,
+    strict: false,
+  };
 }
 
 /** @throws SinterError where a device is asked for and cannot be had, before anything is done. */
@@ -137,6 +153,11 @@ export function useDevices(request: DeviceRequest, addon: Addon): DeviceUse {
     strict: request.mode === "cuda",
   });
   return use;
+}
+
+/** Bytes of host memory that copies to the devices take. */
+export function pinnedMemory({ lowMemory }: DeviceRequest, { devices }: DeviceUse): number {
+  return devices.length * (lowMemory ? LOW_PINNED : USUAL_PINNED);
 }
 
 /** How many of a plan's tensors go where, and why: a line for each reason, devices first. */

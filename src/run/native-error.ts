@@ -21,7 +21,7 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
     case "SOURCE_FAILED":
       return {
         code: "source-failed",
-        message: "the input file shrank or failed while it was being read",
+        message: reason.startsWith("cannot read") ? reason : "the input file shrank or failed while it was being read",
         ...blame(error, context),
         hint: KEEP_STILL,
       };
@@ -61,9 +61,7 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         code: "device-failed",
         message: `the GPU failed: ${reason}`,
         tensor: op?.tensor,
-        hint:
-          "run again, and what is done is kept: with --device auto the CPU goes on where a GPU fails, --memory-gpu takes " +
-          "less of its memory, --device cpu none",
+        hint: "run again, and what is done is kept: --device auto goes on on the CPU where a GPU fails, --memory-gpu takes less",
       };
     case "NO_MEMORY":
       return {

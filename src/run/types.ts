@@ -1,5 +1,5 @@
 import type { Problem } from "../errors.ts";
-import type { MergeOp } from "../plan/types.ts";
+import type { DeviceUse } from "./devices.ts";
 import type { Beginning } from "./unfinished.ts";
 
 /** What to do about a NaN or an infinity in an input. */
@@ -19,10 +19,10 @@ export interface RunOptions {
   resume: boolean | "only" | "never";
   /** `false` only to measure what they cost: no journal, no look at whether inputs changed, no manifest. */
   records?: boolean;
-  /** Ops in flight at a time; by default `max(4, 2 x worker threads)`. */
+  /** Ops in flight at a time; by default `max(4, 2 x worker threads)`, and six more for each device. */
   opsInFlight?: number | undefined;
-  /** Whether an op is for a device that the addon uses; by default none is. */
-  toDevice?: ((op: MergeOp) => boolean) | undefined;
+  /** What the addon may use besides the CPU, and for which ops; by default nothing. */
+  devices?: DeviceUse | undefined;
   /** Stops the run. Its reason, a SinterError, is what `runPlan` then throws. */
   signal?: AbortSignal | undefined;
 }

@@ -4,6 +4,7 @@ import chatml from "./chat-templates/chatml.jinja" with { type: "text" };
 import exaone from "./chat-templates/exaone.jinja" with { type: "text" };
 import llama3 from "./chat-templates/llama3.jinja" with { type: "text" };
 import mistral from "./chat-templates/mistral.jinja" with { type: "text" };
+import { renderTemplate } from "./render-template.ts";
 
 /** The templates that a recipe may name, written after the models' published formats. */
 export const CHAT_TEMPLATES: ReadonlyMap<string, string> = new Map(
@@ -48,7 +49,7 @@ const TURNS = [
 export function checkTemplate(template: string, roles: ReadonlyMap<string, string>): Problem | undefined {
   let rendered: string;
   try {
-    rendered = renderTemplate(template, roles);
+    rendered = renderConversation(template, roles);
   } catch (error) {
     return {
       code: "chat-template",
@@ -61,14 +62,12 @@ export function checkTemplate(template: string, roles: ReadonlyMap<string, strin
   return { code: "chat-template", message: "the chat template leaves out what the user says last" };
 }
 
-function renderTemplate(template: string, roles: ReadonlyMap<string, string>): string {
-  // Loaded only where a recipe asks for a template.
-  const { Template } = require("@huggingface/jinja") as typeof import("@huggingface/jinja");
-  const parsed = new Template(template);
+function renderConversation(template: string, roles: ReadonlyMap<string, string>): string {
   const names = { bos_token: "", eos_token: "", unk_token: "", pad_token: "", ...Object.fromEntries(roles) };
+  const given = { ...names, add_generation_prompt: true };
   try {
-    return parsed.render({ ...names, messages: [SYSTEM, ...TURNS], add_generation_prompt: true });
+    return renderTemplate(template, { ...given, messages: [SYSTEM, ...TURNS] });
   } catch {
-    return parsed.render({ ...names, messages: TURNS, add_generation_prompt: true });
+    return renderTemplate(template, { ...given, messages: TURNS });
   }
 }

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ERROR_CODES_DOC, errorCodesDoc, mentions } from "../../scripts/error-codes.ts";
 import { ROOT } from "../../scripts/paths.ts";
+import type { CommandSpec, Option } from "../../src/commands/option.ts";
 import { parseCommandLine } from "../../src/commands/parse.ts";
 import { commandReference, flattened, type ReferencedCommand } from "../../src/commands/reference.ts";
 import { commandsOf, PAGES, pageText, shellWords } from "./pages.ts";
@@ -21,6 +22,18 @@ function resolve(words: readonly string[]): [ReferencedCommand | undefined, read
   return [found, typed.slice(found?.words.length ?? 1)];
 }
 
+/** All ways to write an option. */
+function optionForms(option: Option): string[] {
+  if (option.kind === "count") return [];
+  const more =
+    option.kind === "value"
+      ? (option.aliases ?? [])
+      : option.kind === "flag" && option.negatable
+        ? [`no-${option.name}`]
+        : [];
+  return [option.name, ...more].map((name) => `--${name}`);
+}
+
 describe("every command line in the documents", () => {
   for (const page of PAGES) {
     test(`${page} is one that the programs take`, () => {
@@ -29,6 +42,38 @@ describe("every command line in the documents", () => {
         if (command?.spec === undefined)
           expect([line, /^(--version|--help|mergekit-\S+|COMMAND)$/.test(args[0] ?? "--help")]).toEqual([line, true]);
         else expect([line, parseCommandLine(command.spec, args).kind]).toEqual([line, expect.any(String)]);
+      }
+    });
+  }
+
+  /** What is written as code within the text, which may leave arguments out. */
+  const spans = (page: string) =>
+    [
+      ...pageText(page)
+        .replace(/^```[\s\S]*?^```$/gm, "")
+        .matchAll(/`([^`]+)`/g),
+    ].map((match) => (match[1] ?? "").replace(/\s+/g, " "));
+  const optionsOf = (spec: CommandSpec | undefined) =>
+    new Set(Object.values(spec?.options ?? {}).flatMap((option) => optionForms(option)));
+  const everyOption = new Set([...commands.flatMap(({ spec }) => [...optionsOf(spec)]), "--help", "--version"]);
+  /** Of other programs: Bun's scripts, compilers, the release. */
+  const FOREIGN = new Set(["--yes", "--twice", "--repetitions"]);
+
+  for (const page of PAGES) {
+    test(`${page} mentions no command and no option that there is not`, () => {
+      for (const span of spans(page)) {
+        const words = shellWords(span);
+        const isOurs = /^(sinter|mergekit-[a-z-]+|bakllama)$/.test(words[0] ?? "") && words.length > 1;
+        const [command] = isOurs ? resolve(words) : [undefined];
+        if (isOurs && !words.some((word) => /[…*]/.test(word) || word === "--help"))
+          expect([span, command !== undefined]).toEqual([span, true]);
+        const known = command?.spec === undefined ? everyOption : optionsOf(command.spec);
+        const options = isOurs || words[0]?.startsWith("--") ? words.filter((word) => /^--[a-z]/.test(word)) : [];
+        for (const word of options) {
+          const name = word.replace(/[=,.].*$/, "");
+          if (!FOREIGN.has(name) && name !== "--help")
+            expect([page, span, name, known.has(name)]).toEqual([page, span, name, true]);
+        }
       }
     });
   }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { ROOT } from "../../scripts/paths.ts";
+import { HOST_LIBRARY } from "../native/host-device.ts";
 import { workplace, writeModels } from "./fixture.ts";
 import { blocks, PAGES, shellWords } from "./pages.ts";
 
@@ -15,8 +16,14 @@ const TOOLS = new Set(["cmp", "grep", "head", "jq"].filter((name) => Bun.which(n
 beforeAll(() => writeModels(join(root, "models")), 60_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }), 60_000);
 
-function run(folder: string, line: string) {
+/** Pages whose lines are for a machine with GPUs: here with two in host memory. */
+const ON_DEVICES: Readonly<Record<string, Record<string, string>>> = {
+  "docs/gpu.md": { SINTER_DEVICE_LIBRARY: HOST_LIBRARY, SINTER_HOST_DEVICE: "devices=2" },
+};
+
+function run(folder: string, line: string, machine: Record<string, string> = {}) {
   const env = {
+    ...machine,
     PATH: `${join(ROOT, "bin")}:${process.env.PATH}`,
     HOME: folder,
     SINTER_BUN: process.execPath,
@@ -79,7 +86,7 @@ describe.skipIf(!ADDON_BUILT)("every command line in the documents runs as writt
           // Lines of a block may be alternatives, which write the same folder.
           const output = outputOf(line);
           if (output !== undefined) rmSync(join(folder, output), { recursive: true, force: true });
-          const { code, err } = run(folder, line);
+          const { code, err } = run(folder, line, ON_DEVICES[page]);
           expect([line, code, err]).toEqual([line, 0, expect.any(String)]);
         }
       }, 30_000);

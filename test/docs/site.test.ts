@@ -136,4 +136,33 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
       expect([tab.seen("Log.entryAdded"), tab.seen("Runtime.exceptionThrown")]).toEqual([[], []]);
     });
   }, 60_000);
+
+  test("no rule of accessibility is broken, in light and dark, and narrow screens need not scroll sideways", async () => {
+    await inChromium(join(folder, "site", "index.html"), async (tab) => {
+      const axe = readFileSync(join(ROOT, "node_modules", "axe-core", "axe.min.js"), "utf8");
+      for (const [file, scheme, width] of [
+        ["index.html", "light", 360],
+        ["methods.html", "dark", 360],
+        ["commands.html", "light", 1280],
+        ["troubleshooting.html", "dark", 1280],
+      ] as const) {
+        await tab.call("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
+        await tab.call("Emulation.setDeviceMetricsOverride", {
+          width,
+          height: 800,
+          deviceScaleFactor: 1,
+          mobile: false,
+        });
+        await tab.call("Page.navigate", { url: `file://${join(folder, "site", file)}` });
+        const loaded = `location.pathname.endsWith("${file}") && document.readyState === "complete"`;
+        while (!(await tab.value<boolean>(loaded).catch(() => false))) await Bun.sleep(20);
+        expect(await tab.value<number>("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+        await tab.value(
+          `${axe}; axe.run().then((result) => { window.broken = result.violations.map(({ id }) => id); }); 0`,
+        );
+        while (!(await tab.value<boolean>("window.broken !== undefined"))) await Bun.sleep(20);
+        expect([file, await tab.value<string>("window.broken.join()")]).toEqual([file, ""]);
+      }
+    });
+  }, 60_000);
 });

@@ -1,5 +1,5 @@
 // Loaded before the C library: makes calls on model files fail, fall short or take long, as SINTER_FAULT says:
-//   CALL:WHAT:FIRST[:COUNT]   CALL pwrite, fsync, fallocate, mmap, aligned_alloc, flock; from its FIRST time on, COUNT times
+//   CALL:WHAT:FIRST[:COUNT]   CALL pwrite, read, fsync, fallocate, mmap, aligned_alloc, flock; from its FIRST time on, COUNT times
 //   WHAT an errno's name, `short` (half of the bytes), or `slow` (100 ms)
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -64,6 +64,11 @@ ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   return REAL(pwrite)(fd, bytes, what == kShort && count > 1 ? count / 2 : count, offset);
 }
 ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t offset) { return pwrite(fd, bytes, count, offset); }
+
+ssize_t read(int fd, void* bytes, size_t count) {
+  FAIL_OR_WAIT("read", fd, -1)
+  return REAL(read)(fd, bytes, count);
+}
 
 int fsync(int fd) {
   FAIL_OR_WAIT("fsync", fd, -1)

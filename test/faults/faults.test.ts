@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "../../src/native.ts";
 import { Workplace } from "../end-to-end/programs.ts";
@@ -86,6 +86,14 @@ describe.skipIf(!works)("a call of the operating system that fails", () => {
     expectNoModel(out);
   });
 
+  test("an error of the disk while a file is read for its SHA-256: said with its name", async () => {
+    const out = newFolder();
+    expect(await work.merge(config, out, ...ARGS)).toMatchObject({ exitCode: 0 });
+    const verified = await work.run("sinter", ["verify", out, "--sha256"], withFault("read:EIO:3"));
+    expect(verified.exitCode).toBe(1);
+    expect(verified.stderr + verified.stdout).toMatch(/Input\/output error/);
+  });
+
   const harmless: [string, string][] = [
     ["writes of half of the bytes", "pwrite:short:1"],
     ["writes that a signal interrupts", "pwrite:EINTR:1:50"],
@@ -116,18 +124,22 @@ async function slowMerge(out: string) {
 }
 
 describe.skipIf(!works)("a signal", () => {
-  test.each(["SIGINT", "SIGTERM"] as const)("%s: the work is kept, and it is said how to go on", async (signal) => {
-    const out = newFolder();
-    const child = await slowMerge(out);
-    child.kill(signal);
-    const stderr = await new Response(child.stderr).text();
-    expect(await child.exited).toBe(signal === "SIGINT" ? 130 : 143);
-    expect(stderr).toMatch(new RegExp(`stopped by ${signal}.*\n.*the same command goes on from there`));
-    expectNoModel(out);
-    const { stderr: told } = await work.merge(config, out, "--out-shard-size", "20000");
-    expect(told).toMatch(/goes on from an interrupted run: \d+ tensors/);
-    await expectWhole(out);
-  });
+  const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+  test.each(["SIGHUP", "SIGINT", "SIGTERM"] as const)(
+    "%s: the work is kept, and it is said how to go on",
+    async (signal) => {
+      const out = newFolder();
+      const child = await slowMerge(out);
+      child.kill(signal);
+      const stderr = await new Response(child.stderr).text();
+      expect(await child.exited).toBe(exitCodes[signal]);
+      expect(stderr).toMatch(new RegExp(`stopped by ${signal}.*\n.*the same command goes on from there`));
+      expectNoModel(out);
+      const { stderr: told } = await work.merge(config, out, "--out-shard-size", "20000");
+      expect(told).toMatch(/goes on from an interrupted run: \d+ tensors/);
+      await expectWhole(out);
+    },
+  );
 
   test("SIGINT twice ends it at once, and the next run goes on all the same", async () => {
     const out = newFolder();
@@ -161,6 +173,41 @@ test("a reader of messages and summary that went away does not stop a merge", as
   const { exitCode } = Bun.spawnSync(["bash", "-c", script], { cwd: work.folder, env });
   expect(exitCode).toBe(0);
   await expectWhole(out);
+});
+
+/** The superuser may do anything: without these capabilities, only what others may. */
+const AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+const isRoot = process.getuid?.() === 0;
+const canBeRefused = !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...AS_OTHERS, "true"]).success);
+
+describe.skipIf(!canBeRefused)("no permission", () => {
+  async function merged(out: string) {
+    const bin = join(import.meta.dir, "..", "..", "bin", "sinter");
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const command = [...(isRoot ? AS_OTHERS : []), bin, "merge", config, out, ...ARGS];
+    const child = Bun.spawnSync(command, { cwd: work.folder, env });
+    return [child.exitCode, child.stderr.toString()];
+  }
+
+  test("to write to the folder: refused with its name", async () => {
+    const parent = work.path("no-permission");
+    mkdirSync(parent, { mode: 0o555 });
+    expect(await merged(join(parent, "out"))).toEqual([
+      1,
+      expect.stringMatching(/[Pp]ermission denied.*no-permission/s),
+    ]);
+    expect(readdirSync(parent)).toEqual([]);
+  });
+
+  test("to read an input: refused with its name, before anything is written", async () => {
+    const input = work.path("b", "model.safetensors");
+    chmodSync(input, 0o000);
+    const out = newFolder();
+    const refused = await merged(out);
+    chmodSync(input, 0o644);
+    expect(refused).toEqual([1, expect.stringMatching(/[Pp]ermission denied.*b\/model\.safetensors/s)]);
+    expect(work.list(out)).toBeUndefined();
+  });
 });
 
 /** A disk of one megabyte, where this process may mount one. */

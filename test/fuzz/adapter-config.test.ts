@@ -8,7 +8,7 @@ import { openReference } from "../../src/lora/open.ts";
 import { parseModelRef } from "../../src/model/ref.ts";
 import { writeSafetensors } from "../support/safetensors.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 /** Of one file. A machine that is busy with other things gets there too; what hangs does not. */
 const MAX_MILLISECONDS = 5000;
@@ -67,6 +67,13 @@ describe("whatever an adapter_config.json holds, the adapter is applied, or refu
       isRefused(bytes);
     });
     fc.assert(property, { numRuns: 1000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+  });
+
+  test("files of the corpus with some of their values changed", () => {
+    const property = fc.property(mutatedJson(corpus), (text) => {
+      isRefused(text);
+    });
+    fc.assert(property, { numRuns: 1500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("values of every kind in the places that are read", () => {

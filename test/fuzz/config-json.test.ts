@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { Report, SinterError } from "../../src/errors.ts";
 import { checkModel } from "../../src/run/verify-model.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 /** Of one file. A machine that is busy with other things gets there too; what hangs does not. */
 const MAX_MILLISECONDS = 3000;
@@ -50,6 +50,13 @@ describe("whatever a config.json holds, the model is understood, or refused by n
       isRefused(bytes);
     });
     fc.assert(property, { numRuns: 1000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+  });
+
+  test("files of the corpus with some of their values changed", () => {
+    const property = fc.property(mutatedJson(corpus), (text) => {
+      isRefused(text);
+    });
+    fc.assert(property, { numRuns: 1500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("values of every kind in the places that are read", () => {

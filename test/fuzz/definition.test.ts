@@ -9,7 +9,7 @@ import { weightSpecs } from "../../src/architecture/resolve.ts";
 import { readDefinition } from "../../src/architecture/user-families.ts";
 import { Report } from "../../src/errors.ts";
 import { storedModel } from "../architecture/stored-model.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 const CORPUS = join(import.meta.dir, "corpus", "definition");
 const corpus = readdirSync(CORPUS).map((name) => readFileSync(join(CORPUS, name)));
@@ -49,6 +49,13 @@ describe("whatever a definition holds, it expands to weights, or is refused by n
       }),
       { numRuns: 2000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false },
     );
+  });
+
+  test("files of the corpus with some of their values changed", () => {
+    const property = fc.property(mutatedJson(corpus), (text) => {
+      read(text);
+    });
+    fc.assert(property, { numRuns: 1500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("one nested without end", () => {

@@ -5,7 +5,7 @@ import { join, resolve, sep } from "node:path";
 import fc from "fast-check";
 import { Report } from "../../src/errors.ts";
 import { readIndex } from "../../src/model/index-file.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 const CORPUS = join(import.meta.dir, "corpus", "index");
 const corpus = readdirSync(CORPUS).map((name) => readFileSync(join(CORPUS, name)));
@@ -32,6 +32,13 @@ describe("whatever an index holds, its files lie in the folder, or it is refused
       }),
       { numRuns: 1000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false },
     );
+  });
+
+  test("files of the corpus with some of their values changed", () => {
+    const property = fc.property(mutatedJson(corpus), (text) => {
+      read(text);
+    });
+    fc.assert(property, { numRuns: 1500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("paths made of hostile pieces", () => {

@@ -6,7 +6,7 @@ import { Report } from "../../src/errors.ts";
 import { DTYPE_BYTES } from "../../src/model/dtype.ts";
 import { parseSafetensorsHeader } from "../../src/model/safetensors.ts";
 import { elementCount } from "../../src/model/types.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 const CORPUS = join(import.meta.dir, "corpus", "safetensors");
 const corpus = readdirSync(CORPUS).map((name) => readFileSync(join(CORPUS, name)));
@@ -42,6 +42,14 @@ describe("whatever a safetensors file begins with, its tensors lie in it, or it 
       read(bytes);
     });
     fc.assert(property, { numRuns: 5000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+  });
+
+  test("headers of the corpus with some of their values changed", () => {
+    const headers = corpus.map((bytes) => bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE() & 0xffffffn)));
+    const property = fc.property(mutatedJson(headers), fc.nat(64), (text, dataBytes) => {
+      read(file(text, dataBytes));
+    });
+    fc.assert(property, { numRuns: 3000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("one nested without end", () => {

@@ -7,7 +7,7 @@ import { Report, SinterError } from "../../src/errors.ts";
 import { readTokenizer } from "../../src/tokenizer/read.ts";
 import type { Tokenizer } from "../../src/tokenizer/types.ts";
 import { unionTokenizer } from "../../src/tokenizer/union.ts";
-import { mutated } from "./mutate.ts";
+import { mutated, mutatedJson } from "./mutate.ts";
 
 const CORPUS = join(import.meta.dir, "corpus", "tokenizer");
 const corpus = readdirSync(CORPUS).map((name) => readFileSync(join(CORPUS, name)));
@@ -42,6 +42,13 @@ describe("whatever a tokenizer.json holds, it is read, or refused by name", () =
       }
     });
     fc.assert(property, { numRuns: 2000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+  });
+
+  test("files of the corpus with some of their values changed", () => {
+    const property = fc.property(mutatedJson(corpus), (text) => {
+      read(text);
+    });
+    fc.assert(property, { numRuns: 1500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
   test("one nested without end", () => {

@@ -1,137 +1,83 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import type { FloatDtype } from "../../src/model/dtype.ts";
 import { native } from "../../src/native.ts";
-import { FLOAT_DTYPES } from "../oracle/dtype.ts";
-import { failure } from "./failures.ts";
-import { counts, HOST_LIBRARY, onDevices, tell, type Use } from "./host-device.ts";
-import { FAMILIES, type Family, MIXTURES } from "./kernel-families.ts";
-import { family, type Outcome, runOps, type Stored, stored, type WorkOp } from "./workbench.ts";
+import { difference, few, KINDS, MOST, makeOp, onDevice, type Shape, stayed, ties } from "./device-ops.ts";
+import { counts, onDevices } from "./host-device.ts";
+import { runOps, type WorkOp } from "./workbench.ts";
 
 /*
  * Ops on devices in host memory, whose passes are the CPU's over slices: what is tested is all that lies between an op and
  * those passes. Outputs must be those of the CPU, to the bit.
  */
 
-const MOST = 1_100_003;
-const MODELS = family(MOST, 4, 11, 3e-3);
-const STORED = new Map<FloatDtype, Stored[]>();
-
-/** The first elements of model `k`, as every test reads them. */
-function input(k: number, dtype: FloatDtype, count: number): Stored {
-  const all = STORED.get(dtype) ?? MODELS.map((values) => stored(values, dtype));
-  STORED.set(dtype, all);
-  const { bytes } = all[k % all.length] as Stored;
-  return { bytes: bytes.subarray(0, (bytes.length / MOST) * count), dtype, stream: k };
-}
-
-type Shape = readonly [rows: number, columns: number];
-
-function makeOp({ kernel, params }: Family, inputs: number, [rows, columns]: Shape, variant: number): WorkOp {
-  const count = rows * columns;
-  const dtypes = MIXTURES[variant % MIXTURES.length] as readonly FloatDtype[];
-  return {
-    kernel,
-    params: params(inputs, count, variant),
-    inputs: Array.from({ length: inputs }, (_, k) => input(k, dtypes[k % dtypes.length] as FloatDtype, count)),
-    dtype: FLOAT_DTYPES[(variant * 7 + (variant >> 2)) % 4] as FloatDtype,
-    count,
-    rows,
-    columns,
-    tensor: `model.layers.${count}.weight`,
-    seed: variant,
-    crc32: variant % 2 === 0,
-  };
-}
-
-/** Coefficients of groups of elements, which `FAMILIES` leaves out. */
-const GROUPED: readonly Family[] = [
-  { kernel: "nuslerp", inputs: [2], params: (_, __, variant) => [0.3, 1 + (variant % 2)] },
-  { kernel: "nuslerp_base", inputs: [3], params: (_, __, variant) => [0.7, 1 + (variant % 2)] },
-  { kernel: "model_stock", inputs: [3, 5], params: () => [1] },
-];
-const KINDS = [...FAMILIES.filter(({ kernel }) => kernel !== "copy"), ...GROUPED];
-
-const linear = KINDS.find(({ kernel }) => kernel === "linear") as Family;
-const ties = KINDS.find(({ kernel }) => kernel === "ties") as Family;
-const della = KINDS.find(({ kernel }) => kernel === "della") as Family;
-const arcee = KINDS.find(({ kernel }) => kernel === "arcee_fusion") as Family;
-const nuslerp = GROUPED[0] as Family;
-
-/** Of the numbers of inputs the least, another unrolled one, and one that is not. */
-function few({ inputs }: Family): number[] {
-  return inputs.filter((n, i) => i === 0 || n === 3 || n === 9);
-}
-
-async function onDevice(ops: readonly WorkOp[], orders = "", use: Use = {}): Promise<Outcome[]> {
-  return await onDevices(orders, use, () => runOps(ops.map((op) => ({ ...op, device: true }))));
-}
-
-/** What is not the same, in words; undefined where all is. */
-function difference(ops: readonly WorkOp[], found: readonly Outcome[], wanted: readonly Outcome[]): string | undefined {
-  for (const [i, op] of ops.entries()) {
-    const [a, b] = [found[i] as Outcome, wanted[i] as Outcome];
-    const { device: _, returned: __, ...result } = a.result;
-    const bytes = Buffer.compare(a.bytes, b.bytes) === 0;
-    if (bytes && Bun.deepEquals(result, b.result)) continue;
-    const dtypes = op.inputs.map(({ dtype }) => dtype).join(" ");
-    const what = bytes ? `results ${JSON.stringify([result, b.result])}` : "bytes";
-    return `${what} of ${op.kernel} [${op.params}] of ${dtypes} to ${op.dtype}, ${op.rows} x ${op.columns}`;
-  }
-  return undefined;
-}
-
-const stayed = (outcomes: readonly Outcome[]) => outcomes.filter(({ result }) => result.device !== undefined).length;
-
 afterAll(() => native().configure({}));
 
-describe.each(KINDS.map((kind) => [kind.kernel, kind] as const))("%s gives the CPU's bytes", (_, kind) => {
-  test("for all dtypes and sizes, whole and in slices, on one device and on two", async () => {
-    const shapes: Shape[] = [
-      [1, 1],
-      [5, 3],
-      [64, 1],
-      [3, 1000],
-      [129, 517],
-      [1, 70_001],
-      [300, 1031],
-    ];
-    const ops: WorkOp[] = [];
-    let variant = 0;
-    for (const shape of shapes) {
-      for (const inputs of few(kind)) {
-        for (let i = 0; i < (shape[0] * shape[1] < 5000 ? 4 : 1); i++) ops.push(makeOp(kind, inputs, shape, variant++));
-      }
-    }
-    const wanted = await runOps(ops);
-    const whole = await onDevice(ops);
-    expect(difference(ops, whole, wanted)).toBeUndefined();
-    expect(stayed(whole)).toBe(ops.length);
-    const memory = 9_000_000;
-    const sliced = await onDevice(ops, "slow=40", { memory, pinned: 1 });
-    expect(difference(ops, sliced, wanted)).toBeUndefined();
-    native().configure({ threads: 1 });
-    const spread = await onDevice(ops, "devices=2", { devices: [0, 1] });
-    native().configure({});
-    expect(difference(ops, spread, wanted)).toBeUndefined();
-    expect(new Set(spread.map(({ result }) => result.device)).size).toBe(2);
-  });
+/** Kernels that share the devices of one test: taking and leaving them takes longer than small ops do. */
+const GROUPS = Array.from({ length: Math.ceil(KINDS.length / 4) }, (_, i) => KINDS.slice(4 * i, 4 * i + 4));
+const SECONDS = 1000;
 
-  test("for tensors of several tasks and blocks, within a small part of the memory that they take", async () => {
-    const inputs = Math.min(3, Math.max(...kind.inputs));
-    const ops = [
-      { ...makeOp(kind, inputs, [1048, 1049], 3), dtype: "F64" as const },
-      { ...makeOp(kind, inputs, [44, 25_000], 8), dtype: "F32" as const },
-      // Ranking rows of two elements takes the CPU seconds.
-      makeOp(kind, inputs, kind.kernel.startsWith("della") ? [1999, 550] : [524_288 + 7, 2], 9),
-    ];
-    const wanted = await runOps(ops);
-    for (const memory of [9_000_000, 30_000_000]) {
-      const found = await onDevice(ops, "slow=30", { memory, pinned: 1 });
-      expect(stayed(found)).toBeGreaterThan(0);
-      expect(difference(ops, found, wanted)).toBeUndefined();
-    }
-  });
-});
+describe.each(GROUPS.map((group) => [[...new Set(group.map(({ kernel }) => kernel))].join(", "), group] as const))(
+  "%s: the CPU's bytes",
+  (_, group) => {
+    test(
+      "for all dtypes and sizes, whole and in slices, on one device and on two",
+      async () => {
+        const shapes: Shape[] = [
+          [1, 1],
+          [5, 3],
+          [64, 1],
+          [3, 1000],
+          [129, 517],
+          [1, 70_001],
+          [300, 1031],
+        ];
+        const ops: WorkOp[] = [];
+        let variant = 0;
+        for (const kind of group) {
+          for (const shape of shapes) {
+            for (const inputs of few(kind)) {
+              for (let i = 0; i < (shape[0] * shape[1] < 5000 ? 4 : 1); i++)
+                ops.push(makeOp(kind, inputs, shape, variant++));
+            }
+          }
+        }
+        const wanted = await runOps(ops);
+        const whole = await onDevice(ops);
+        expect(difference(ops, whole, wanted)).toBeUndefined();
+        expect(stayed(whole)).toBe(ops.length);
+        const sliced = await onDevice(ops, "", { memory: 9_000_000, pinned: 1 });
+        expect(difference(ops, sliced, wanted)).toBeUndefined();
+        native().configure({ threads: 1 });
+        const spread = await onDevice(ops, "devices=2", { devices: [0, 1] });
+        native().configure({});
+        expect(difference(ops, spread, wanted)).toBeUndefined();
+        expect(new Set(spread.map(({ result }) => result.device)).size).toBe(2);
+      },
+      30 * SECONDS,
+    );
+
+    test(
+      "for tensors of several tasks and blocks, within a small part of the memory that they take",
+      async () => {
+        const ops = group.flatMap((kind) => {
+          const inputs = Math.min(3, Math.max(...kind.inputs));
+          return [
+            { ...makeOp(kind, inputs, [1048, 1049], 3), dtype: "F64" as const },
+            { ...makeOp(kind, inputs, [44, 25_000], 8), dtype: "F32" as const },
+            // Ranking rows of two elements takes the CPU seconds.
+            makeOp(kind, inputs, kind.kernel.startsWith("della") ? [1999, 550] : [524_288 + 7, 2], 9),
+          ];
+        });
+        const wanted = await runOps(ops);
+        for (const memory of [9_000_000, 30_000_000]) {
+          const found = await onDevice(ops, "slow=20", { memory, pinned: 1 });
+          expect(stayed(found)).toBeGreaterThan(group.length);
+          expect(difference(ops, found, wanted)).toBeUndefined();
+        }
+      },
+      30 * SECONDS,
+    );
+  },
+);
 
 test("a device's memory is never taken beyond what is allowed", async () => {
   const ops = [3, 8, 9].map((variant) => makeOp(ties, 3, [1, MOST], variant));
@@ -143,162 +89,4 @@ test("a device's memory is never taken beyond what is allowed", async () => {
       expect(counts().memory).toBeGreaterThan(0);
     });
   }
-});
-
-describe("whatever fails", () => {
-  const ops = [
-    makeOp(ties, 3, [400, 500], 3),
-    makeOp(della, 3, [129, 517], 2),
-    makeOp(nuslerp, 2, [300, 1031], 1),
-    makeOp(arcee, 2, [300, 1031], 2),
-  ];
-  const use = { memory: 9_000_000, pinned: 1 };
-
-  /** Calls that the ops take where all goes well. */
-  async function calls(): Promise<number> {
-    return await onDevices("", use, async () => {
-      await runOps(ops.map((op) => ({ ...op, device: true })));
-      return counts().calls;
-    });
-  }
-
-  test("at any call: the CPU does what the device gave up, and nothing is done twice", async () => {
-    const wanted = await runOps(ops);
-    const most = await calls();
-    for (let n = 1; n <= most; n += 1 + Math.trunc(n / 12)) {
-      const found = await onDevice(ops, `fail=${n}`, { ...use, strict: false });
-      expect([n, difference(ops, found, wanted)]).toEqual([n, undefined]);
-      const returned = found.filter(({ result }) => result.returned !== undefined);
-      expect([n, returned.length]).toEqual([n, 1]);
-      expect(returned[0]?.result.device).toBeUndefined();
-      expect(returned[0]?.result.returned).toBe("cuda:0 (host memory 0): failed: told to fail");
-    }
-  });
-
-  test("during any pass, which shows later", async () => {
-    const wanted = await runOps(ops);
-    for (let n = 1; n <= 12; n++) {
-      const found = await onDevice(ops, `fail-late=${n} slow=20`, { ...use, strict: false });
-      expect([n, difference(ops, found, wanted)]).toEqual([n, undefined]);
-      expect([n, found.filter(({ result }) => result.returned !== undefined).length]).toEqual([n, 1]);
-    }
-  });
-
-  test("memory that runs out once is asked for again, less of it", async () => {
-    const wanted = await runOps(ops);
-    for (let n = 1; n <= 4; n++) {
-      const found = await onDevice(ops, `refuse-memory=${n}`, { ...use, memory: 40_000_000 });
-      expect([n, difference(ops, found, wanted), stayed(found)]).toEqual([n, undefined, ops.length]);
-    }
-  });
-
-  test("memory that is not there at all leaves the CPU", async () => {
-    const wanted = await runOps(ops);
-    for (const orders of ["no-memory=1", "no-memory=2", "no-pinned=1", "no-pinned=5", "no-pinned=11"]) {
-      const found = await onDevice(ops, orders, { ...use, strict: false });
-      expect([orders, difference(ops, found, wanted)]).toEqual([orders, undefined]);
-    }
-  });
-
-  test("a device that is lost takes no more ops: another one does, or the CPU", async () => {
-    const many = Array.from({ length: 12 }, (_, i) => makeOp(linear, 3, [300, 1031], i));
-    const wanted = await runOps(many);
-    const alone = await onDevice(many, "lose=40", { ...use, strict: false });
-    expect(difference(many, alone, wanted)).toBeUndefined();
-    expect(stayed(alone)).toBeLessThan(many.length);
-    for (const n of [1, 30, 60]) {
-      // Both count their own calls: the second loses itself, too, but later.
-      const both = await onDevice(many, `devices=2 lose=${n}`, { ...use, devices: [0, 1], strict: false });
-      expect([n, difference(many, both, wanted)]).toEqual([n, undefined]);
-    }
-  });
-
-  test("is an error that names the device where nothing else may compute", async () => {
-    for (const orders of ["fail=60", "fail-late=2", "no-memory=1", "lose=50"]) {
-      const error = await failure(() => onDevice(ops, orders, use));
-      expect(error?.code).toBe("DEVICE_FAILED");
-      expect(error?.message).toMatch(/^cuda:0 \(host memory 0\): (failed|out of memory|lost)/);
-    }
-  });
-});
-
-test("cancel ends what is queued and under way, and later ops run", async () => {
-  const addon = native();
-  const many = Array.from({ length: 8 }, (_, i) => makeOp(ties, 3, [1048, 1049], i));
-  await onDevices("slow=2000", { memory: 9_000_000, pinned: 1 }, async () => {
-    const running = failure(() => runOps(many.map((op) => ({ ...op, device: true }))));
-    await Bun.sleep(30);
-    addon.cancel();
-    expect((await running)?.code).toBe("CANCELLED");
-  });
-  const op = makeOp(ties, 3, [300, 1031], 1);
-  expect(difference([op], await onDevice([op]), await runOps([op]))).toBeUndefined();
-});
-
-test("inputs that do not lie one after another are put together on their way", async () => {
-  const [rows, columns] = [300, 1031];
-  const op = makeOp(ties, 3, [rows, columns], 3);
-  const transposed = { sizes: [rows, columns], strides: [1, rows] };
-  const strided = { ...op, inputs: op.inputs.map((one, k) => (k === 1 ? { ...one, layout: transposed } : one)) };
-  const wanted = await runOps([strided]);
-  for (const use of [{}, { memory: 4_000_000, pinned: 1 }]) {
-    const found = await onDevice([strided], "", use);
-    expect(stayed(found)).toBe(1);
-    expect(difference([strided], found, wanted)).toBeUndefined();
-  }
-});
-
-test("kernels that the device lacks, and copies, are the CPU's", async () => {
-  const ops = [
-    makeOp(ties, 3, [129, 517], 1),
-    { ...makeOp(linear, 1, [10, 10], 0), kernel: "copy", params: [], dtype: "F64" as const },
-    { kernel: "constant", params: [2], inputs: [], dtype: "F32" as const, count: 100 },
-    {
-      ...makeOp(linear, 3, [1, 1], 0),
-      inputs: [0, 1, 2].map((k) => input(k, "F32", 0)),
-      count: 0,
-      rows: 0,
-      columns: 0,
-    },
-  ];
-  const found = await onDevice(ops, "lack=ties");
-  expect(stayed(found)).toBe(0);
-  expect(found.every(({ result }) => result.returned === undefined)).toBe(true);
-  expect(difference(ops, found, await runOps(ops))).toBeUndefined();
-});
-
-test("what an input holds of NaN and infinity is told as the CPU tells it", async () => {
-  const op = makeOp(linear, 3, [300, 1031], 1);
-  const spoilt = op.inputs.map((one, k) => {
-    const bytes = Uint8Array.from(one.bytes);
-    if (k === 2) bytes.fill(0xff, bytes.length - 8);
-    return { ...one, bytes };
-  });
-  const [found] = await onDevice([{ ...op, inputs: spoilt }], "", { memory: 4_000_000, pinned: 1 });
-  expect(found?.result.nonFinite).toEqual([false, false, true]);
-});
-
-test("devices cannot be changed while ops are running, nor be others than there are", async () => {
-  const addon = native();
-  const use = { library: HOST_LIBRARY, strict: true };
-  tell("devices=2");
-  expect((await failure(() => addon.useDevices({ ...use, devices: [2] })))?.message).toBe("cuda:2: no such device");
-  expect((await failure(() => addon.useDevices({ ...use, devices: [] })))?.code).toBe("BAD_ARGUMENT");
-  expect(addon.devices(HOST_LIBRARY).devices.map(({ name }) => name)).toEqual(["host memory 0", "host memory 1"]);
-});
-
-test("a library that is absent, of another version or without a device says so", () => {
-  const addon = native();
-  const lack = (orders: string, file = HOST_LIBRARY) => {
-    tell(orders);
-    const { lack: found, devices } = addon.devices(file);
-    tell("");
-    expect(devices).toEqual([]);
-    return [found?.what, found?.message.replace(file, "FILE")];
-  };
-  expect(lack("", "/nowhere/lib.so")).toEqual(["library", "there is no library for CUDA devices (FILE)"]);
-  expect(lack("interface=9")[0]).toBe("version");
-  expect(lack("version=9.9")).toEqual(["version", expect.stringMatching(/^FILE is of Sinter 9.9, this is /)]);
-  expect(lack("absent=no-driver")).toEqual(["device", "no-driver"]);
-  expect(lack("", import.meta.path)[0]).toBe("version");
 });

@@ -5,6 +5,7 @@ import { DTYPE_BYTES, type FloatDtype } from "../../src/model/dtype.ts";
 import { type NativeGather, type NativeOp, native } from "../../src/native.ts";
 import { decode, encode } from "../oracle/dtype.ts";
 import { code } from "./failures.ts";
+import { onDevices } from "./host-device.ts";
 import { inFolder } from "./workbench.ts";
 
 const addon = native();
@@ -131,6 +132,29 @@ describe("gathered rows", () => {
     }
     addon.configure({});
     expect(checksums.size).toBe(1);
+  });
+
+  test("are put together on their way to a device, where they are rows of one dtype or zeros", async () => {
+    const rows = Array.from({ length: 4001 }, (_, i) => (i % 11 === 0 ? -1 : (i * 7919) % 6000));
+    const plain: Gathered = { pieces: [{ rows: 4000, dtype: "BF16" }, { rows: 2000, dtype: "BF16" }], rows }; // biome-ignore format: short
+    const mixed: Gathered = { ...plain, pieces: [{ rows: 4000, dtype: "BF16" }, { rows: 2000, dtype: "F16" }] }; // biome-ignore format: short
+    const averaged: Gathered = { ...plain, rows: [...rows, -2] };
+    for (const [gathered, device] of [
+      [plain, "cuda:0 (host memory 0)"],
+      [mixed, undefined],
+      [averaged, undefined],
+    ] as const) {
+      const wanted = await run([gathered, gathered], 33);
+      for (const memory of [3_000_000, 100_000_000]) {
+        const found = await onDevices("", { memory, pinned: 1 }, () =>
+          run([gathered, gathered], 33, (op) => {
+            op.device = true;
+          }),
+        );
+        expect(found.result.checksum).toBe(wanted.result.checksum);
+        expect(found.result.device).toBe(device as string);
+      }
+    }
   });
 
   test("say which input holds a NaN", async () => {

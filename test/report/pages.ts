@@ -23,7 +23,7 @@ dtype: bfloat16
 const SPEED: MergeSpeed = { seconds: 1.25, bytesRead: 3e9, bytesWritten: 1e9, threads: 2, target: "x86-64-v3" };
 
 /** Made-up figures of tensors: waves over layers and modules, the same on every machine. */
-function figures(ops: readonly MergeOp[], reference: string): MeasuredTensor[] {
+export function figures(ops: readonly MergeOp[], reference: string): MeasuredTensor[] {
   return ops.map((op, i): MeasuredTensor => {
     const wave = (phase: number) => (i * (phase + 3)) % 11;
     const isNorm = op.tensor.includes("norm");

@@ -2,10 +2,12 @@ import { expect, test } from "bun:test";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -311,4 +313,14 @@ test("an explicit --resume without anything to go on from is an error, and touch
   expect(contents(out)).toEqual(before);
 
   expect((await only(plan)).beginning).toMatchObject({ kind: "resumed", tensors: 2 });
+});
+
+test.skipIf(!existsSync("/dev/full"))("a journal that cannot be written: a whole model, and a warning", async () => {
+  const { out, plan } = fixture();
+  const wanted = await undisturbed(plan, out);
+  mkdirSync(out);
+  symlinkSync("/dev/full", join(out, JOURNAL_NAME));
+  const { warnings } = await runPlan(plan, out, IN_TURN, fakeAddon(), SILENT);
+  expect(warnings).toMatchObject([{ message: expect.stringContaining("could not note what was done") }]);
+  expect(contents(out)).toEqual(wanted);
 });

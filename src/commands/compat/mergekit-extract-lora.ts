@@ -44,7 +44,7 @@ async function run(values: OptionValues<typeof OPTIONS>): Promise<number> {
   const { model, baseModel, outPath } = values;
   if (model === undefined || baseModel === undefined || outPath === undefined) throw missing(values);
   const device = solverDevice(values.device, values.cuda || values.gpuRich || values.multiGpu);
-  const running = mergekitRequest({ ...values, cuda: false, gpuRich: false, multiGpu: false, device: undefined });
+  const running = mergekitRequest({ ...values, cuda: false, gpuRich: false, multiGpu: false, device: "cpu" });
   const { executeExtract } = await import("../execute-extract.ts");
   const request = {
     model,

@@ -1,0 +1,301 @@
+// What element functions read, on the device: inputs widened from their stored form, random numbers or masks, and the
+// numbers of an element's group. Filled from a job on the host, passed to kernels by value.
+#pragma once
+
+#include "../engine/job.h"
+#include "../methods/task-vector.h"
+#include "../numeric/convert.h"
+#include "../numeric/lanes.h"
+#include "../numeric/philox.h"
+#include "launch.h"
+#include "layout.h"
+
+namespace sinter::cuda {
+
+template <class Method>
+constexpr Words kWordsOf = [] {
+  if constexpr (requires { requires Method::kRandom; }) {
+    return Words::random;
+  } else if constexpr (requires { requires Method::kRanked; }) {
+    return Words::mask;
+  } else {
+    return Words::none;
+  }
+}();
+
+/// Inputs that kernels have room for: as many as an op may have where the number is not known when this is compiled.
+template <int N>
+constexpr int kRoom = N > 0 ? N : kMaxInputs;
+
+/// Numbers of its group that an element function reads behind its inputs.
+template <class Function>
+constexpr int kExtraOf = [] {
+  if constexpr (requires { Function::kExtra; }) {
+    return Function::kExtra;
+  } else {
+    return 0;
+  }
+}();
+
+template <int N>
+struct Inputs {
+  int number;
+  /// Elements of the slice.
+  uint32_t count;
+  /// Whether all lie as vectors of 16 bytes do.
+  bool aligned;
+  const void* data[kRoom<N>];
+  Dtype dtype[kRoom<N>];
+};
+
+template <int N, Words kWords>
+struct WordSource {};
+
+template <int N>
+struct WordSource<N, Words::random> {
+  uint64_t key;
+  /// Of the slice, among all elements; a multiple of kMaskChunk.
+  uint64_t begin;
+  bool needed[kRoom<N>];
+  uint32_t stream[kRoom<N>];
+  uint32_t limit[kRoom<N>];
+};
+
+template <int N>
+struct WordSource<N, Words::mask> {
+  /// Null where everything is kept, or nothing.
+  const uint64_t* mask[kRoom<N>];
+};
+
+struct Groups {
+  const double* table;
+  int extra;
+  GroupPlace place;
+};
+
+template <int N, Words kWords>
+struct Operands {
+  Inputs<N> in;
+  WordSource<N, kWords> words;
+};
+
+inline uint32_t elements(const Slice& slice) { return static_cast<uint32_t>(slice.end - slice.begin); }
+
+template <int N>
+Inputs<N> inputs_of(const Job& job, const Slice& slice) {
+  Inputs<N> in{};
+  in.number = job.inputs;
+  in.count = elements(slice);
+  in.aligned = true;
+  for (int k = 0; k < job.inputs; k++) {
+    in.data[k] = slice.input[k];
+    in.dtype[k] = job.input[k].dtype;
+    in.aligned = in.aligned && reinterpret_cast<uintptr_t>(slice.input[k]) % 16 == 0;
+  }
+  return in;
+}
+
+template <class Method, int N>
+Operands<N, kWordsOf<Method>> operands_of(const Job& job, const Slice& slice) {
+  Operands<N, kWordsOf<Method>> operands{};
+  operands.in = inputs_of<N>(job, slice);
+  if constexpr (kWordsOf<Method> == Words::random) {
+    operands.words.key = job.key;
+    operands.words.begin = slice.begin;
+    for (int k = 0; k < job.inputs; k++) {
+      operands.words.needed[k] = Method::needs_words(job, k);
+      operands.words.stream[k] = job.input[k].stream;
+      operands.words.limit[k] = operands.words.needed[k] ? Method::limit(job, k) : 0;
+    }
+  } else if constexpr (kWordsOf<Method> == Words::mask) {
+    for (int k = 0; k < job.inputs; k++) {
+      operands.words.mask[k] = Method::needs_words(job, k) ? slice.masks[k] : nullptr;
+    }
+  }
+  return operands;
+}
+
+/// Where elements find the numbers of their group: those of the slice's first group come first.
+inline Groups groups_of(const Job& job, const Slice& slice, int extra) {
+  const bool by_position = job.grouping == Grouping::columns;
+  const uint64_t size = by_position ? job.count / job.rows : job.columns;
+  return {slice.groups, extra, {static_cast<uint32_t>(size), static_cast<uint32_t>(slice.begin % size), by_position}};
+}
+
+#if defined(__CUDACC__) || defined(SINTER_EMULATE)
+
+/// One element as it is stored. Reading is apart from widening, so that several reads may be under way: a thread goes on
+/// until it needs what it reads.
+template <class Work>
+SINTER_DEVICE typename BitsOf<Work>::type read_one(const void* data, Dtype dtype, uint32_t i) {
+  if constexpr (sizeof(Work) == 8) {
+    if (dtype == Dtype::F64) return static_cast<const uint64_t*>(data)[i];
+  }
+  return dtype == Dtype::F32 ? static_cast<const uint32_t*>(data)[i] : static_cast<const uint16_t*>(data)[i];
+}
+
+template <class Work>
+SINTER_DEVICE Work widen_one(typename BitsOf<Work>::type bits, Dtype dtype) {
+  switch (dtype) {
+    case Dtype::BF16:
+      return widen<BF16, Work>(static_cast<uint16_t>(bits));
+    case Dtype::F16:
+      return widen<F16, Work>(static_cast<uint16_t>(bits));
+    case Dtype::F32:
+      return widen<F32, Work>(static_cast<uint32_t>(bits));
+    default:
+      // Float64 anywhere makes the work type double.
+      if constexpr (sizeof(Work) == 8) return F64::widen(bits);
+      return Work{0};
+  }
+}
+
+template <class Work>
+SINTER_DEVICE Work load_one(const void* data, Dtype dtype, uint32_t i) {
+  return widen_one<Work>(read_one<Work>(data, dtype, i), dtype);
+}
+
+template <class Work>
+SINTER_DEVICE void store_one(void* data, Dtype dtype, uint32_t i, Work value) {
+  switch (dtype) {
+    case Dtype::BF16:
+      static_cast<uint16_t*>(data)[i] = narrow<BF16>(value);
+      return;
+    case Dtype::F16:
+      static_cast<uint16_t*>(data)[i] = narrow<F16>(value);
+      return;
+    case Dtype::F32:
+      static_cast<uint32_t*>(data)[i] = narrow<F32>(value);
+      return;
+    default:
+      if constexpr (sizeof(Work) == 8) static_cast<uint64_t*>(data)[i] = F64::narrow(value);
+  }
+}
+
+/// Elements as they are stored, a thread's own: 16 bits each, two in a word, or 32.
+template <int V>
+struct Stored {
+  uint32_t word[V];
+};
+
+/// Reads V (4 or 8) elements from `first` on; the address is a multiple of their size together, up to 16 bytes.
+template <int V>
+SINTER_DEVICE Stored<V> load_vector(const void* data, Dtype dtype, uint32_t first) {
+  Stored<V> to;
+  if (dtype == Dtype::F32) {
+    const uint4* const from = reinterpret_cast<const uint4*>(static_cast<const uint32_t*>(data) + first);
+    for (int v = 0; v < V / 4; v++) {
+      const uint4 four = from[v];
+      to.word[4 * v] = four.x;
+      to.word[4 * v + 1] = four.y;
+      to.word[4 * v + 2] = four.z;
+      to.word[4 * v + 3] = four.w;
+    }
+  } else if constexpr (V == 8) {
+    const uint4 four = *reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(data) + first);
+    to.word[0] = four.x;
+    to.word[1] = four.y;
+    to.word[2] = four.z;
+    to.word[3] = four.w;
+  } else {
+    const uint2 two = *reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(data) + first);
+    to.word[0] = two.x;
+    to.word[1] = two.y;
+  }
+  return to;
+}
+
+/// The same without a vector: elements from `count` on count as 0.
+template <int V>
+SINTER_DEVICE Stored<V> load_each(const void* data, Dtype dtype, uint32_t first, uint32_t count) {
+  Stored<V> to;
+  for (int e = 0; e < V; e++) {
+    if (dtype == Dtype::F32) {
+      to.word[e] = first + e < count ? static_cast<const uint32_t*>(data)[first + e] : 0;
+    } else {
+      const uint32_t bits = first + e < count ? static_cast<const uint16_t*>(data)[first + e] : 0;
+      to.word[e / 2] = e % 2 == 0 ? bits : to.word[e / 2] | bits << 16;
+    }
+  }
+  return to;
+}
+
+template <int V>
+SINTER_DEVICE void widen_vector(const Stored<V>& from, Dtype dtype, float (&to)[V]) {
+  switch (dtype) {
+    case Dtype::BF16:
+      for (int e = 0; e < V; e++)
+        to[e] = bits_as<float>(e % 2 == 0 ? from.word[e / 2] << 16 : from.word[e / 2] & 0xFFFF0000u);
+      return;
+    case Dtype::F16:
+      for (int e = 0; e < V; e++) to[e] = F16::widen(static_cast<uint16_t>(from.word[e / 2] >> (16 * (e % 2))));
+      return;
+    default:
+      for (int e = 0; e < V; e++) to[e] = F32::widen(from.word[e]);
+  }
+}
+
+/// Writes V elements, as `load_vector` reads them.
+template <int V>
+SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const float (&values)[V]) {
+  uint32_t word[V];
+  if (dtype == Dtype::F32) {
+    for (int e = 0; e < V; e++) word[e] = F32::narrow(values[e]);
+    uint4* const to = reinterpret_cast<uint4*>(static_cast<uint32_t*>(data) + first);
+    for (int v = 0; v < V / 4; v++) to[v] = {word[4 * v], word[4 * v + 1], word[4 * v + 2], word[4 * v + 3]};
+    return;
+  }
+  for (int e = 0; e < V; e += 2) {
+    const bool bf16 = dtype == Dtype::BF16;
+    const uint32_t low = bf16 ? BF16::narrow(values[e]) : F16::narrow(values[e]);
+    const uint32_t high = bf16 ? BF16::narrow(values[e + 1]) : F16::narrow(values[e + 1]);
+    word[e / 2] = low | high << 16;
+  }
+  if constexpr (V == 8) {
+    *reinterpret_cast<uint4*>(static_cast<uint16_t*>(data) + first) = {word[0], word[1], word[2], word[3]};
+  } else {
+    *reinterpret_cast<uint2*>(static_cast<uint16_t*>(data) + first) = {word[0], word[1]};
+  }
+}
+
+/// A random mask's number of element `i` (of the tensor) as element functions want it.
+SINTER_DEVICE uint32_t settle(uint32_t number, uint64_t i, uint32_t stream, uint64_t key, uint32_t limit) {
+  const bool open = number == limit >> 16 && (limit & 0xFFFFu) != 0;
+  return open ? settled_number(i, stream, key, limit) : number;
+}
+
+SINTER_DEVICE PhiloxBlock mask_block(uint64_t counter, uint32_t stream, uint32_t level, uint64_t key) {
+  return philox(static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), stream, level,
+                static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32));
+}
+
+/// Words of one element of the slice, for each input; `i` counts from the slice's begin.
+template <int N, Words kWords>
+SINTER_DEVICE void words_of_one(const WordSource<N, kWords>& source, int inputs, uint32_t i, uint32_t* r) {
+  for (int k = 1; k < (N > 0 ? N : inputs); k++) {
+    if constexpr (kWords == Words::random) {
+      r[k] = 0;
+      if (!source.needed[k]) continue;
+      const uint32_t number = mask_number(source.begin + i, 0, source.stream[k], source.key);
+      r[k] = settle(number, source.begin + i, source.stream[k], source.key, source.limit[k]);
+    } else if constexpr (kWords == Words::mask) {
+      r[k] = source.mask[k] == nullptr ? 0 : static_cast<uint32_t>(source.mask[k][i / 64] >> (i % 64) & 1);
+    }
+  }
+}
+
+/// Magnitude bits from which on a value is an infinity or a NaN.
+template <class Work>
+constexpr typename BitsOf<Work>::type kInfinity = sizeof(Work) == 4
+                                                      ? static_cast<typename BitsOf<Work>::type>(0x7F800000)
+                                                      : static_cast<typename BitsOf<Work>::type>(0x7FF0000000000000);
+
+template <class Work>
+SINTER_DEVICE typename BitsOf<Work>::type magnitude_bits(Work value) {
+  using Bits = typename BitsOf<Work>::type;
+  return bits_as<Bits>(value) & ~(Bits{1} << (8 * sizeof(Bits) - 1));
+}
+
+#endif
+
+}  // namespace sinter::cuda
