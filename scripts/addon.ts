@@ -22,6 +22,11 @@ export interface AddonBuild {
 
 const RELEASE: AddonBuild = { dir: BUILD_DIR, defines: [] };
 
+/** The build that `sinter` runs, with further CMake definitions. */
+export function addonBuild(defines: readonly string[]): AddonBuild {
+  return { ...RELEASE, defines };
+}
+
 /** The addon's file of a build. */
 export function addonFile(build: AddonBuild = RELEASE): string {
   return join(build.dir, "Release", "sinter.node");

@@ -4,23 +4,45 @@
  */
 import { lstatSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { buildAddon } from "./addon.ts";
+import { addonBuild, buildAddon } from "./addon.ts";
+import { type CudaBuild, cudaBuild, WITHOUT } from "./cuda.ts";
 import { installDependencies } from "./dependencies.ts";
 import { BUILD_DIR } from "./paths.ts";
 import { SetupError } from "./setup-error.ts";
 
 const NEEDED = "1.4.5";
 
-/** @throws SetupError with one line that says what is missing and how to get it. */
-export async function setup(): Promise<void> {
+/**
+ * @param args `--cuda`, `--cuda=90`, `--no-cuda`: see cuda.ts.
+ * @throws SetupError with one line that says what is missing and how to get it.
+ */
+export async function setup(args: readonly string[] = []): Promise<void> {
   if (Bun.semver.order(Bun.version, NEEDED) < 0) {
     throw new SetupError(
       `Sinter needs Bun ${NEEDED} or newer, this is ${Bun.version}. Run: npx --yes bun@${NEEDED} run demo`,
     );
   }
   await installDependencies();
-  await buildAddon();
+  await buildWithDevices(args);
   rememberBun();
+}
+
+/** Nobody's build fails for a library that nobody asked for. */
+async function buildWithDevices(args: readonly string[]): Promise<void> {
+  const cuda = cudaBuild(args);
+  try {
+    await build(cuda);
+  } catch (error) {
+    if (cuda.asked || !cuda.builds || !(error instanceof SetupError)) throw error;
+    console.error(`The library for GPUs does not build, going on without it:\n${error.message}`);
+    await build(WITHOUT);
+  }
+}
+
+async function build(cuda: CudaBuild): Promise<void> {
+  // One of an earlier build would be found and not fit.
+  if (!cuda.builds) rmSync(join(BUILD_DIR, "Release", "libsinter_cuda.so"), { force: true });
+  await buildAddon(addonBuild(cuda.defines));
 }
 
 /** `bin/sinter` falls back on this link where Bun is not on the PATH, as after `npx bun run demo`. */
@@ -33,7 +55,7 @@ function rememberBun(): void {
 
 if (import.meta.main) {
   try {
-    await setup();
+    await setup(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(error.message);

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Checks the kernels for NVIDIA devices against the CPU's, bit for bit, on fresh random inputs with poisoned outputs, then
+# prints a table of what they take, medians of CUDA events beside the device's own copies. Needs a CUDA toolkit, a C++
+# compiler and a device; no Bun, no network. Fits in ten minutes. Exit code 1 where anything differs.
+#
+#   bench/gpu.sh [--device N] [--seed N] [--seconds N] [--no-sanitizer]
+#
+# ARCH=90 says which devices to compile for; else this one's capability is asked for.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+sanitizer=1
+arguments=()
+for argument in "$@"; do
+  if [ "$argument" = --no-sanitizer ]; then sanitizer=0; else arguments+=("$argument"); fi
+done
+
+command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
+command -v nvcc >/dev/null || { echo "nvcc is not installed" >&2; exit 2; }
+if [ -z "${ARCH:-}" ]; then
+  ARCH=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d '.' || true)
+fi
+ARCH=${ARCH:-90}
+jobs=$(nproc)
+out=${OUT_DIR:-build/gpu}
+mkdir -p "$out"
+begun=$SECONDS
+
+# Without CMake, and only what is needed: the library, the CPU's kernels and the driver.
+version=$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' package.json | head -1)
+common=(-std=c++20 -O3 -DSINTER_TARGET=gpu "-DSINTER_VERSION=\"$version\"")
+host=(-fPIC -ffp-contract=off -fno-trapping-math -fno-math-errno -Wno-psabi)
+cuda_include=$(dirname "$(command -v nvcc)")/../include
+[ -d "$cuda_include" ] || cuda_include=/usr/local/cuda/include
+
+# compile OUTPUT COMMAND…: in the background, a few at a time, where the output is older than any source.
+failed=0
+compile() {
+  local object=$out/$1.o
+  shift
+  [ -e "$object" ] && [ -z "$(find native -type f -newer "$object" -print -quit)" ] && return
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || failed=1; done
+  { "$@" -c -o "$object.new" && mv "$object.new" "$object"; } &
+}
+for source in native/cuda/methods/*.cu native/cuda/probe.cu; do
+  compile "cuda-$(basename "$source" .cu)" nvcc "${common[@]}" -arch="sm_$ARCH" -fmad=false -lineinfo \
+    -Xcompiler="$(IFS=,; echo "${host[*]}")" "$source"
+done
+targets=()
+if [ "$(uname -m)" = x86_64 ]; then
+  targets=(x86_64_v2:x86-64-v2 x86_64_v3:x86-64-v3 x86_64_v4:x86-64-v4)
+else
+  targets=(arm64:arm64)
+fi
+for target in "${targets[@]}"; do
+  flags=()
+  [ "${target%%:*}" = arm64 ] || flags=("-march=${target##*:}")
+  [ "${target%%:*}" = x86_64_v4 ] && flags+=(-mprefer-vector-width=512)
+  compile "cpu-${target%%:*}" g++ -std=c++20 -O3 "${host[@]}" "${flags[@]}" "-DSINTER_TARGET=${target%%:*}" \
+    "-DSINTER_TARGET_NAME=${target##*:}" native/cpu/target.cc
+done
+for source in native/cuda/*.cc native/cuda/check/*.cc native/cpu/dispatch.cc native/engine/select.cc native/engine/strided.cc; do
+  compile "host-$(echo "${source%.cc}" | tr / -)" g++ "${common[@]}" "${host[@]}" -I "$cuda_include" "$source"
+done
+while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
+[ "$failed" = 0 ] || { echo "the kernels do not compile" >&2; exit 2; }
+nvcc -arch="sm_$ARCH" -o "$out/check-cuda" "$out"/*.o -lpthread -ldl -lrt
+echo "built for sm_$ARCH in $((SECONDS - begun)) s"
+
+status=0
+"$out/check-cuda" --timing "${arguments[@]}" || status=$?
+
+if [ "$sanitizer" = 1 ] && command -v compute-sanitizer >/dev/null; then
+  # Sizes of a test: tools run kernels a hundred times slower.
+  for tool in memcheck racecheck; do
+    left=$((540 - (SECONDS - begun)))
+    [ "$left" -gt 20 ] || { echo "$tool: skipped, the time is up"; continue; }
+    echo "== compute-sanitizer $tool"
+    compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/check-cuda" --small --every 23 --seconds $((left / 2)) || status=1
+  done
+fi
+echo "done in $((SECONDS - begun)) s, exit code $status"
+exit "$status"
