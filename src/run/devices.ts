@@ -118,7 +118,10 @@ export function chooseDevices(
   if (request.mode === "cuda") return { devices, reason: "", numbers, choose: whatItCan };
   const rates = readRates(fingerprintOf(found.devices, threads));
   if (rates === undefined) {
-    return { ...CPU_CHOICE("GPUs, driver, threads or Sinter are not those that sinter doctor --measure measured"), numbers: [] };
+    return {
+      ...CPU_CHOICE("GPUs, driver, threads or Sinter are not those that sinter doctor --measure measured"),
+      numbers: [],
+    };
   }
   const memory = Math.min(...used.map(({ free }) => request.memory ?? free));
   return { devices, reason: "", numbers, choose: (op) => whatIsFaster(op, rates, memory) };
