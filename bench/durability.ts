@@ -25,34 +25,40 @@ const hasRoom = () => {
 };
 const dir = join(hasRoom() ? SHARED_MEMORY : ROOT, ".bench-durability");
 
-async function mergeSeconds(made: MergePlan, records: boolean): Promise<number> {
+interface Cost {
+  /** Wall clock, and CPU time of all threads. */
+  seconds: number;
+  cpu: number;
+}
+
+async function mergeCost(made: MergePlan, records: boolean): Promise<Cost> {
   const out = join(dir, "merged");
   rmSync(out, { recursive: true, force: true });
   const addon = native();
   addon.configure({ checksums: records });
   const begin = performance.now();
+  const cpuBegin = process.cpuUsage();
   const options = { force: false, nan: "warn", sync: true, resume: true, records } as const;
   await runPlan(made, out, options, addon, { progress: () => {} });
-  return (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(cpuBegin);
+  return { seconds: (performance.now() - begin) / 1000, cpu: (user + system) / 1e6 };
 }
 
 async function measure(name: string, made: MergePlan): Promise<void> {
-  for (const records of [true, false]) await mergeSeconds(made, records);
-  const pairs: { kept: number; bare: number }[] = [];
+  for (const records of [true, false]) await mergeCost(made, records);
+  const pairs: { kept: Cost; bare: Cost }[] = [];
   for (let pair = 0; pair < PAIRS; pair++) {
     // Each comes first as often as the other.
-    const order = pair % 2 === 0 ? [true, false] : [false, true];
-    const seconds = new Map<boolean, number>();
-    for (const records of order) seconds.set(records, await mergeSeconds(made, records));
-    pairs.push({ kept: seconds.get(true) ?? 0, bare: seconds.get(false) ?? 0 });
+    const first = await mergeCost(made, pair % 2 === 0);
+    const second = await mergeCost(made, pair % 2 === 1);
+    pairs.push(pair % 2 === 0 ? { kept: first, bare: second } : { kept: second, bare: first });
   }
-  const kept = median(pairs.map((pair) => pair.kept));
-  const bare = median(pairs.map((pair) => pair.bare));
-  const ratio = median(pairs.map((pair) => pair.kept / pair.bare));
-  const percent = ((ratio - 1) * 100).toFixed(1);
-  console.log(
-    `${name}: ${kept.toFixed(3)} s with, ${bare.toFixed(3)} s without; ${percent} % (median of ${PAIRS} pairs)`,
-  );
+  const shown = (what: keyof Cost) => {
+    const [kept, bare] = (["kept", "bare"] as const).map((side) => median(pairs.map((pair) => pair[side][what])));
+    const ratio = median(pairs.map((pair) => pair.kept[what] / pair.bare[what]));
+    return `${kept?.toFixed(3)} s with, ${bare?.toFixed(3)} s without: ${((ratio - 1) * 100).toFixed(1)} %`;
+  };
+  console.log(`${name}, medians of ${PAIRS} pairs: ${shown("seconds")}; CPU time ${shown("cpu")}`);
 }
 
 mkdirSync(dir, { recursive: true });

@@ -90,7 +90,9 @@ async function build(clang: string): Promise<string> {
     ...definitions([...defines, `SINTER_EIGEN=${await findEigen()}`]),
   ]);
   const built =
-    made.code === 0 ? await run([cmake, "--build", BUILD, "--parallel", `${availableParallelism()}`]) : made;
+    made.code === 0
+      ? await run([cmake, "--build", BUILD, "--target", "sinter", "--parallel", `${availableParallelism()}`])
+      : made;
   writeFileSync(join(BUILD, "build.log"), made.out + built.out);
   if (built.code !== 0)
     throw new SetupError(`${built.out.slice(-3000)}\n\nThe fuzzer does not build: build-fuzz/build.log`);

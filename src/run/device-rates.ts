@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
@@ -29,6 +29,11 @@ export function fingerprintOf(devices: readonly NativeDevice[], threads: number)
   return [`sinter ${pkg.version}`, ...machine, ...devices.map(({ name, driver }) => `${name}, CUDA ${driver}`)].join(
     "; ",
   );
+}
+
+/** Whether anything was measured, here or elsewhere: without it no device needs to be asked, which takes a while. */
+export function hasRates(env: Environment = process.env): boolean {
+  return existsSync(ratesFile(env));
 }
 
 /** @returns undefined where nothing was measured, or not with this machine, driver and version. */

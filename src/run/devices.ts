@@ -2,7 +2,7 @@ import { type Problem, SinterError } from "../errors.ts";
 import type { Addon, NativeDevice, NativeDevices, NativeForwardDevice } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { estimate, isFasterOnDevice, notForDevices, type Rates } from "./device-cost.ts";
-import { fingerprintOf, readRates } from "./device-rates.ts";
+import { fingerprintOf, hasRates, readRates } from "./device-rates.ts";
 
 /** What may compute besides the CPU. None of it changes a byte of the output. */
 export interface DeviceRequest {
@@ -87,6 +87,8 @@ function missing(request: DeviceRequest, { devices, lack }: NativeDevices): Prob
   return undefined;
 }
 
+const NOT_MEASURED = "no GPU was measured (sinter doctor --measure, once on a machine that has one)";
+
 const CPU_CHOICE = (reason: string): DeviceUse => ({
   devices: [],
   reason,
@@ -103,6 +105,7 @@ export function chooseDevices(
   addon: Addon,
   threads = addon.info().threads,
 ): DeviceUse & { numbers: number[] } {
+  if (request.mode === "auto" && !hasRates()) return { ...CPU_CHOICE(NOT_MEASURED), numbers: [] };
   const found = addon.devices(deviceLibrary());
   const problem = missing(request, found);
   if (problem !== undefined) {
@@ -115,7 +118,10 @@ export function chooseDevices(
   if (request.mode === "cuda") return { devices, reason: "", numbers, choose: whatItCan };
   const rates = readRates(fingerprintOf(found.devices, threads));
   if (rates === undefined) {
-    return { ...CPU_CHOICE("devices were not measured: run sinter doctor --measure once"), numbers: [] };
+    return {
+      ...CPU_CHOICE("GPUs, driver, threads or Sinter are not those that sinter doctor --measure measured"),
+      numbers: [],
+    };
   }
   const memory = Math.min(...used.map(({ free }) => request.memory ?? free));
   return { devices, reason: "", numbers, choose: (op) => whatIsFaster(op, rates, memory) };

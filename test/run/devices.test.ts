@@ -97,14 +97,18 @@ describe("auto", () => {
   const fingerprint = fingerprintOf(TWO.devices, fakeAddon().info().threads);
 
   test("is the CPU without a library, a device or measurements, and says why", () => {
-    for (const [devices, reason] of [
-      [NONE, "no driver"],
-      [TWO, "devices were not measured: run sinter doctor --measure once"],
-    ] as const) {
+    const says = (devices: NativeDevices, reason: RegExp) => {
       const { addon, used } = addonWith(devices);
-      expect(useDevices(AUTO, addon)).toMatchObject({ devices: [], reason });
+      expect(useDevices(AUTO, addon)).toMatchObject({ devices: [], reason: expect.stringMatching(reason) });
       expect(used).toEqual([undefined]);
-    }
+    };
+    says(TWO, /^no GPU was measured/);
+    // Nor is any device asked then.
+    const devices = () => expect.unreachable();
+    expect(chooseDevices(AUTO, { ...fakeAddon(), devices }).devices).toEqual([]);
+    keepRates({ fingerprint: "another machine", rates: RATES });
+    says(NONE, /^no driver$/);
+    says(TWO, /^GPUs, driver, threads or Sinter are not those/);
   });
 
   test("takes a device for what is faster there by what was measured", () => {

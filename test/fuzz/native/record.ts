@@ -145,27 +145,7 @@ function wrapped(name: string): Method {
   };
 }
 
-export const info = wrapped("info");
-export const configure = wrapped("configure");
-export const openSource = wrapped("openSource");
-export const createSink = wrapped("createSink");
-export const openSink = wrapped("openSink");
-export const writeSink = wrapped("writeSink");
-export const commitSink = wrapped("commitSink");
-export const lock = wrapped("lock");
-export const sha256 = wrapped("sha256");
-export const close = wrapped("close");
-export const merge = wrapped("merge");
-export const checksum = wrapped("checksum");
-export const compare = wrapped("compare");
-export const difference = wrapped("difference");
-export const decompose = wrapped("decompose");
-export const gatherRows = wrapped("gatherRows");
-export const route = wrapped("route");
-export const transplant = wrapped("transplant");
-export const transplantProgress = wrapped("transplantProgress");
-export const wellTrained = wrapped("wellTrained");
-export const forward = wrapped("forward");
-export const multiply = wrapped("multiply");
-export const peakRate = wrapped("peakRate");
-export const cancel = wrapped("cancel");
+const recorder = Object.fromEntries(Object.getOwnPropertyNames(addon).map((name) => [name, wrapped(name)]));
+
+// What `require` gives, as it does the addon itself.
+export { recorder as "module.exports" };
