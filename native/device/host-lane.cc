@@ -160,8 +160,7 @@ static void tally_task(const SelectFunctions<Bits>& functions, SliceJob& state,
     const uint64_t collected = std::min<uint64_t>(request.room, found[r].values.size());
     request.tallies[task] = {found[r].above,  found[r].equal_high, found[r].equal_low,
                              found[r].inside, found[r].zeros,      collected};
-    std::memcpy(static_cast<Bits*>(request.values) + task * request.room, found[r].values.data(),
-                collected * sizeof(Bits));
+    std::copy_n(found[r].values.begin(), collected, static_cast<Bits*>(request.values) + task * request.room);
   }
 }
 

@@ -75,7 +75,8 @@ export async function printSummary(summary: object, text: string, json: boolean)
  * Nothing is written where standard output has the events.
  */
 export async function print(text: string): Promise<void> {
-  if (events()?.onStandardOutput === true) return;
+  // Bun takes an empty write for the wish to have an empty file, and cuts off what a redirected output holds.
+  if (text === "" || events()?.onStandardOutput === true) return;
   try {
     await Bun.write(Bun.stdout, text);
   } catch (error) {
