@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readSafetensors } from "../support/safetensors.ts";
@@ -112,4 +112,13 @@ describe.skipIf(!ADDON_BUILT)("with the addon", () => {
     expect(err).toContain(`this CPU does not run ${foreign}`);
     expect(existsSync(join(folder, "foreign"))).toBe(false);
   });
+});
+
+test("what a redirected output holds already stays there", () => {
+  const env = { ...process.env, SINTER_BUN: process.execPath, BIN: join(ROOT, "bin") };
+  for (const flag of ["--quiet", "--json", "--force"]) {
+    const script = `(echo before; "$BIN/sinter" merge linear.yml logged --force ${flag}) > log.txt`;
+    expect(Bun.spawnSync(["sh", "-c", script], { cwd: folder, env, stderr: "ignore" }).exitCode).toBe(0);
+    expect(readFileSync(join(folder, "log.txt"), "utf8")).toStartWith("before\n");
+  }
 });
