@@ -221,7 +221,8 @@ describe("trouble that passes", () => {
     const { codes, waits } = await bench.fetch(["org/tiny"], { silenceMs: 1000 });
     expect(codes).toEqual([]);
     expect(waits.join()).toContain("no answer for");
-    expect(stored().map(({ range }) => range)).toContain("bytes=400-999");
+    // Of whichever range was asked for first.
+    expect(stored().map(({ range }) => range)).toContainEqual(expect.stringMatching(/^bytes=\d?400-\d?999$/));
   });
 
   test("a slow body is not given up", async () => {
