@@ -15,6 +15,7 @@ import { runPlan } from "../src/run/run.ts";
 import { median } from "./process.ts";
 
 const PAIRS = Number(process.argv[2] ?? 9);
+if (!Number.isInteger(PAIRS) || PAIRS < 1) throw new Error("usage: bun run bench:durability [PAIRS]");
 /** Three models and an output, with some room. */
 const NEEDED_BYTES = 6e9;
 const SHARED_MEMORY = "/dev/shm";
