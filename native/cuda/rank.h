@@ -242,7 +242,7 @@ SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
       room.set(w, b, before);
       before += number;
     }
-    room.sure[b] = before;  // the bucket's size, for now
+    room.sure[b] = before;  // the bucket's size, until its limits are known
     own += before;
   }
   uint32_t up_to_here = own;
