@@ -32,10 +32,11 @@ const FLAGS = [
   "--remote-debugging-port=0",
 ];
 
-/** Starts a headless Chromium with an empty profile. */
-export async function startChromium(): Promise<Browser> {
+/** Starts a headless Chromium with an empty profile. @param env more of its environment. */
+export async function startChromium(env: Readonly<Record<string, string>> = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), "sinter-chromium-"));
   const child = Bun.spawn([CHROMIUM as string, ...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+    env: { ...process.env, ...env },
     stdout: "ignore",
     stderr: "pipe",
   });

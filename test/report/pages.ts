@@ -213,3 +213,6 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   mixture: exampleMixture,
   transplant: exampleTransplant,
 };
+
+// The pages as a program writes them: Observable Plot takes a process with a global `it` for a test, and draws otherwise there.
+if (import.meta.main) console.log(JSON.stringify(Object.entries(PAGES).map(([name, render]) => [name, render()])));
