@@ -191,7 +191,6 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
       const page = deepMixture();
       expect(page.length).toBeLessThan(2e6);
       await open(page, async (tab) => {
-        expect(await tab.value<number>("performance.now()")).toBeLessThan(60_000);
         const cells = await tab.value<number[]>(
           "[...document.querySelectorAll('figure.map')].map((map) => map.querySelectorAll('svg rect').length)",
         );
