@@ -293,6 +293,7 @@ class Addon : public Napi::Addon<Addon> {
     });
     op->done = [this, report](Op&) { Report(report); };
     try {
+      op->reads_ahead = pipeline_ == nullptr || pipeline_->is_read_ahead(*op);
       engine().admit(*op);
       if (op->wants_device && pipeline_ != nullptr) {
         pipeline_->submit(op);

@@ -101,7 +101,12 @@ export interface NativeResult {
   device?: string;
   /** Why a device that was to compute it did not: what failed. */
   returned?: string;
+  /** Bytes of the inputs that were read straight into the device's memory. */
+  directBytes?: number;
 }
+
+/** When files are read straight into a device's memory: where that is found to be faster, wherever it works, or not at all. */
+export type DirectUse = "auto" | "always" | "never";
 
 /** A device of the library for accelerators. */
 export interface NativeDevice {
@@ -115,8 +120,8 @@ export interface NativeDevice {
   capability: string;
   driver: string;
   runtime: string;
-  /** Whether files may be read straight into its memory. */
-  directStorage: boolean;
+  /** What reads files straight into its memory, or why nothing does; undefined where the machine has no such way. */
+  directStorage?: string;
 }
 
 /** What the library for accelerators offers. */
@@ -452,6 +457,10 @@ export interface Addon {
     devices: number[];
     memory?: number | undefined;
     pinned?: number | undefined;
+    /** When files are read straight into its memory; `auto` unless given: where that is found to be faster. */
+    direct?: DirectUse | undefined;
+    /** cuFile's file; undefined: the one that the system finds. */
+    cufile?: string | undefined;
     strict: boolean;
   }): void;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */

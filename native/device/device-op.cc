@@ -44,7 +44,7 @@ Slice DeviceOp::slice_at(uint64_t number, uint64_t begin, uint64_t end) const {
 }
 
 void DeviceOp::sweep(uint64_t step, const std::function<void(uint64_t, const Slice&)>& pass) {
-  Inflow inflow(op_, lane_, pool_, slot_.ring());
+  Inflow inflow(op_, lane_, pool_, slot_.ring(), slot_.direct());
   for (uint64_t i = 0, begin = 0; begin < job_.count; i++, begin += step) {
     const uint64_t end = std::min(job_.count, begin + step);
     const uint64_t from = slicing_.resident ? std::max(begin, loaded_) : begin;

@@ -7,6 +7,8 @@
 //   fail-late=5      the fifth pass fails while it runs        lose=5           the device is lost with the fifth call
 //   slow=200         microseconds that each piece of work of a queue waits first
 //   lack=ties        a kernel that it has not                  absent=TEXT      no device, with that reason
+//   direct-fail=3    the third direct read fails               direct-slow=9    microseconds that each takes longer
+//   direct=none      files cannot be read directly; parts: a part of what is asked for at a time; wrong: something else
 //   interface=9      another interface                        version=9.9      another version
 #pragma once
 

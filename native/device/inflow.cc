@@ -1,7 +1,10 @@
 #include "inflow.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+
+#include "../engine/read-ahead.h"
 
 namespace sinter {
 namespace {
@@ -22,6 +25,11 @@ void read_rows(const RowGather& gather, size_t width, uint64_t begin, uint64_t c
     count -= n;
     to += n * width;
   }
+}
+
+/// Whether the elements lie one after another in their file.
+bool lies_in_file(const InputSpan& span) {
+  return span.patches == nullptr && span.gather == nullptr && span.layout == nullptr;
 }
 
 }  // namespace
@@ -57,8 +65,8 @@ void UploadRing::forget() {
   for (Buffer& buffer : buffers_) buffer.mark = 0;
 }
 
-Inflow::Inflow(const Op& op, const Lane& lane, HostPool& pool, UploadRing& ring)
-    : op_(op), lane_(lane), pool_(pool), ring_(ring) {}
+Inflow::Inflow(Op& op, const Lane& lane, HostPool& pool, UploadRing& ring, DirectReads* direct)
+    : op_(op), lane_(lane), pool_(pool), ring_(ring), direct_(direct) {}
 
 Inflow::~Inflow() {
   std::unique_lock lock(ring_.mutex_);
@@ -84,13 +92,35 @@ Mark Inflow::load(Mark after) {
   lane_.wait(Queue::upload, after);
   while (uploaded_ < end) {
     read_on();
-    upload_next();
+    if (begun_ == uploaded_) {
+      lane_.reach(after);
+      free_ = end;
+    } else {
+      upload_next();
+    }
   }
   return lane_.mark(Queue::upload);
 }
 
 void Inflow::read_on() {
-  while (begun_ < pieces_.size() && begun_ - uploaded_ < ring_.buffers_.size()) read_next();
+  while (begun_ < pieces_.size() && begun_ - uploaded_ < ring_.buffers_.size() && may_begin()) read_next();
+}
+
+/// Decides how the next piece is read. Directly is only where the device no longer reads what lay there.
+bool Inflow::may_begin() {
+  if (direct_ == nullptr) return true;
+  if (!way_) {
+    const Piece& piece = pieces_[begun_];
+    const InputSpan& span = op_.job.input[piece.input];
+    const std::shared_ptr<Source>& source = op_.sources[static_cast<size_t>(piece.input)];
+    const uint64_t width = element_size(span.dtype);
+    way_.emplace();
+    if (lies_in_file(span)) {
+      const uint64_t offset = static_cast<uint64_t>(span.data - source->data()) + piece.begin * width;
+      way_ = direct_->way(source, offset, piece.count * width);
+    }
+  }
+  return way_->file == nullptr || begun_ < free_;
 }
 
 void Inflow::read_next() {
@@ -99,19 +129,46 @@ void Inflow::read_next() {
   buffer.mark = 0;
   buffer.read = false;
   buffer.failure.reset();
-  pool_.run([this, &buffer, piece = pieces_[begun_]] {
+  pool_.run([this, &buffer, piece = pieces_[begun_], way = way_.value_or(DirectReads::Way{})] {
     std::optional<Failure> failure;
+    bool arrived = false;
     try {
-      read_elements(op_, piece.input, piece.begin, piece.count, buffer.memory.data());
+      arrived = read(piece, way, buffer.memory.data());
     } catch (const Failure& caught) {
       failure = caught;
     }
     const std::lock_guard lock(ring_.mutex_);
     buffer.failure = failure;
+    buffer.arrived = arrived;
     buffer.read = true;
     ring_.read_.notify_all();
   });
+  way_.reset();
   begun_++;
+}
+
+/// @returns whether the piece lies in the device's memory; else it lies in the pinned memory.
+bool Inflow::read(const Piece& piece, const DirectReads::Way& way, std::byte* pinned) {
+  const Source& source = *op_.sources[static_cast<size_t>(piece.input)];
+  const InputSpan& span = op_.job.input[piece.input];
+  const uint64_t width = element_size(span.dtype);
+  const uint64_t bytes = piece.count * width;
+  const auto begun = std::chrono::steady_clock::now();
+  bool arrived = false;
+  if (way.file != nullptr) {
+    const uint64_t offset = static_cast<uint64_t>(span.data - source.data()) + piece.begin * width;
+    arrived = direct_->read(*way.file, offset, bytes, piece.to);
+  } else if (way.timed) {
+    // As it is read where nothing goes directly: asked for ahead of the faults.
+    ask_for(span.data + piece.begin * width, bytes);
+  }
+  if (!arrived) read_elements(op_, piece.input, piece.begin, piece.count, pinned);
+  if (way.timed) {
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    direct_->took(source, arrived, bytes, taken.count());
+  }
+  if (arrived) op_.direct_bytes.fetch_add(bytes);
+  return arrived;
 }
 
 void Inflow::upload_next() {
@@ -122,6 +179,7 @@ void Inflow::upload_next() {
   }
   if (buffer.failure) throw *buffer.failure;
   const Piece& piece = pieces_[uploaded_++];
+  if (buffer.arrived) return;
   const uint64_t bytes = piece.count * element_size(op_.job.input[piece.input].dtype);
   lane_.require(lane_->upload(piece.to, buffer.memory.data(), bytes));
   buffer.mark = lane_.mark(Queue::upload);

@@ -1,4 +1,5 @@
-// Inputs on their way to a device: read by several threads into a ring of pinned buffers, uploaded in order.
+// Inputs on their way to a device: read by several threads into a ring of pinned buffers, uploaded in order; or straight
+// into the device's memory, as soon as nothing uses the place any more.
 #pragma once
 
 #include <condition_variable>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "../engine/engine.h"
+#include "direct-reads.h"
 #include "host-pool.h"
 #include "lane.h"
 
@@ -27,6 +29,8 @@ class UploadRing {
     /// Behind the last upload from it.
     Mark mark = 0;
     bool read = true;
+    /// Whether the piece lies in the device's memory already.
+    bool arrived = false;
     std::optional<Failure> failure;
   };
   std::vector<Buffer> buffers_;
@@ -51,7 +55,8 @@ bool is_stored(const InputSpan& span);
 /// All that one pass loads.
 class Inflow {
  public:
-  Inflow(const Op& op, const Lane& lane, HostPool& pool, UploadRing& ring);
+  /// `direct`: null where all files go through host memory.
+  Inflow(Op& op, const Lane& lane, HostPool& pool, UploadRing& ring, DirectReads* direct);
   /// Waits for the reads that have begun.
   ~Inflow();
   Inflow(const Inflow&) = delete;
@@ -62,25 +67,33 @@ class Inflow {
   /// Ends a group: what `load` loads at once.
   void end_group() { groups_.push_back(pieces_.size()); }
 
-  /// Queues the uploads of the next group behind a mark of this or another queue (0: none). @returns the mark behind them.
+  /// Queues the uploads of the next group behind a mark of this or another queue (0: none), for which it waits where
+  /// something is read directly. @returns the mark behind them.
   Mark load(Mark after);
   /// Begins to read what comes next, as far as there are buffers.
   void read_on();
 
  private:
+  bool may_begin();
+  bool read(const Piece& piece, const DirectReads::Way& way, std::byte* pinned);
   void read_next();
   void upload_next();
 
-  const Op& op_;
+  Op& op_;
   const Lane& lane_;
   HostPool& pool_;
   UploadRing& ring_;
+  DirectReads* const direct_;
   std::vector<Piece> pieces_;
   std::vector<size_t> groups_;
   size_t group_ = 0;
   /// Pieces whose reading has begun, and that are uploaded.
   size_t begun_ = 0;
   size_t uploaded_ = 0;
+  /// Pieces before this one lie where nothing is read any more.
+  size_t free_ = 0;
+  /// How the next piece is to be read, once that is decided.
+  std::optional<DirectReads::Way> way_;
 };
 
 }  // namespace sinter

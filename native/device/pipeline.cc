@@ -31,6 +31,14 @@ uint64_t bytes_of(const Op& op) {
   return op.job.count * width;
 }
 
+/// Null where the machine has no GPUDirect Storage, or it is not to be used.
+std::unique_ptr<DirectReads> direct_reads(Device& device, const DeviceFacts& facts, const DeviceOptions& options) {
+  std::string absence;
+  if (options.direct == DirectUse::never || (!facts.direct_storage && options.cufile.empty())) return nullptr;
+  const Cufile* const library = device.enter() == DeviceStatus::ok ? cufile(options.cufile, absence) : nullptr;
+  return library == nullptr ? nullptr : std::make_unique<DirectReads>(device, *library, options.direct);
+}
+
 /// What the passes found, as before them.
 void begin_anew(Op& op) {
   Job& job = op.job;
@@ -42,6 +50,7 @@ void begin_anew(Op& op) {
   op.digests.clear();
   op.crcs.clear();
   op.non_finite = 0;
+  op.direct_bytes = 0;
 }
 
 }  // namespace
@@ -58,6 +67,7 @@ Pipeline::Pipeline(Engine& engine, const DeviceLibrary& library, const DeviceOpt
     if (status != DeviceStatus::ok) throw Failure("DEVICE_FAILED", place + ": " + status_text(*device, status));
     auto unit = std::make_unique<Unit>();
     unit->device = device;
+    unit->direct = direct_reads(*device, facts, options);
     unit->name = place + " (" + facts.name + ")";
     const double free = static_cast<double>(facts.free) * kShareOfFree;
     const uint64_t memory = options.memory > 0 ? options.memory : static_cast<uint64_t>(free);
@@ -76,6 +86,14 @@ Pipeline::~Pipeline() {
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+}
+
+bool Pipeline::is_read_ahead(const Op& op) const {
+  return !op.wants_device || std::any_of(units_.begin(), units_.end(), [&](const auto& unit) {
+    return unit->direct == nullptr || std::any_of(op.sources.begin(), op.sources.end(), [&](const auto& source) {
+             return unit->direct->is_read_ahead(*source);
+           });
+  });
 }
 
 void Pipeline::submit(std::shared_ptr<Op> op) {
@@ -127,7 +145,7 @@ bool Pipeline::is_idle() {
 }
 
 void Pipeline::work(Unit& unit) {
-  Slot slot(*unit.device, staging_, unit.memory);
+  Slot slot(*unit.device, staging_, unit.memory, unit.direct.get());
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [&] { return stopping_ || !unit.queue.empty(); });

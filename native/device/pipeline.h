@@ -25,6 +25,9 @@ struct DeviceOptions {
   uint64_t memory = 0;
   /// Bytes of pinned host memory for each device; 0: kUsualPinned.
   uint64_t pinned = 0;
+  /// When files are read straight into a device's memory, and cuFile's own file; empty: the one that the system finds.
+  DirectUse direct = DirectUse::automatic;
+  std::string cufile;
   /// An op that a device gave up fails with DEVICE_FAILED, where no other device can take it.
   bool strict = false;
 };
@@ -40,6 +43,8 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
+  /// Whether the kernel is to be asked for the op's inputs before it is submitted.
+  bool is_read_ahead(const Op& op) const;
   /// Queues an op that was admitted to the engine, here or there.
   void submit(std::shared_ptr<Op> op);
   /// Makes every op that has not finished fail with CANCELLED.
@@ -49,6 +54,8 @@ class Pipeline {
  private:
   struct Unit {
     Device* device;
+    /// Null where all files go through the host's memory.
+    std::unique_ptr<DirectReads> direct;
     /// `cuda:0 (name)`.
     std::string name;
     /// How many, and bytes of memory for each.

@@ -11,9 +11,15 @@ constexpr uint64_t kLeastMemory = 1 << 20;
 void Arena::clear(Device& device, uint64_t bytes, uint64_t most) {
   used_ = 0;
   if (memory_.size() >= bytes) return;
-  memory_ = DeviceMemory();
+  drop();
   // Somewhat more than is asked for, so that few ops find it too small.
   memory_ = DeviceMemory::on_device(device, std::max(bytes, std::min(most, bytes + bytes / 2)));
+  if (direct_ != nullptr) direct_->adopt(memory_);
+}
+
+void Arena::drop() {
+  if (direct_ != nullptr && memory_.size() > 0) direct_->abandon(memory_);
+  memory_ = DeviceMemory();
 }
 
 void Slot::open() {
@@ -32,7 +38,7 @@ void Slot::drop_lane() {
 
 bool Slot::shrink() {
   drop_lane();
-  arena_ = Arena();
+  arena_.drop();
   memory_ /= 2;
   if (memory_ >= kLeastMemory) return true;
   memory_ = most_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "direct-reads.h"
 #include "inflow.h"
 #include "lane.h"
 #include "outflow.h"
@@ -35,8 +36,16 @@ inline std::pair<int, Staging> staging_of(uint64_t pinned) {
 /// One piece of device memory, dealt out to one op after the other.
 class Arena {
  public:
+  /// `direct`: reads into it; null: nothing does.
+  explicit Arena(DirectReads* direct) : direct_(direct) {}
+  ~Arena() { drop(); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
   /// Makes all of it free again, and at least `bytes` large. Throws DeviceTrouble.
   void clear(Device& device, uint64_t bytes, uint64_t most);
+  /// Gives the memory back.
+  void drop();
   template <class T>
   T* take(uint64_t count) {
     std::byte* const at = memory_.data() + used_;
@@ -45,15 +54,16 @@ class Arena {
   }
 
  private:
+  DirectReads* const direct_;
   DeviceMemory memory_;
   uint64_t used_ = 0;
 };
 
 class Slot {
  public:
-  /// `memory`: most bytes of the device's that the slot takes.
-  Slot(Device& device, const Staging& staging, uint64_t memory)
-      : device_(device), staging_(staging), most_(memory), memory_(memory) {}
+  /// `memory`: most bytes of the device's that the slot takes. `direct`: null where all files go through host memory.
+  Slot(Device& device, const Staging& staging, uint64_t memory, DirectReads* direct)
+      : device_(device), staging_(staging), direct_(direct), most_(memory), memory_(memory), arena_(direct) {}
 
   /// Allocates what is not there yet. Throws DeviceTrouble.
   void open();
@@ -65,6 +75,7 @@ class Slot {
 
   const Lane& lane() const { return *lane_; }
   Arena& arena() { return arena_; }
+  DirectReads* direct() const { return direct_; }
   UploadRing& ring() { return *ring_; }
   BlockBuffers& blocks() { return *blocks_; }
   std::byte* control() const { return control_.data(); }
@@ -73,6 +84,7 @@ class Slot {
  private:
   Device& device_;
   Staging staging_;
+  DirectReads* const direct_;
   const uint64_t most_;
   uint64_t memory_;
   // The lane goes first: memory is free only when nothing is queued that uses it.

@@ -126,7 +126,7 @@ void Engine::admit(Op& op) {
       ranges.push_back({op.sources[next++], piece.data, piece.rows * gather->width * element_size(piece.dtype)});
     }
   }
-  read_ahead_.want(std::move(ranges));
+  if (op.reads_ahead) read_ahead_.want(std::move(ranges));
   if (op.kernel->grouping != nullptr && job.count > 0) op.job.grouping = op.kernel->grouping(job);
 }
 

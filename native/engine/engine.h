@@ -38,6 +38,8 @@ struct Op {
   bool want_crc32 = false;
   /// Whether an accelerator is to compute it, where one can.
   bool wants_device = false;
+  /// Whether the kernel is asked for its inputs ahead; not where they are to go past the host's memory.
+  bool reads_ahead = true;
   std::atomic<bool> cancelled{false};
   /// Called once, on a worker thread, when `result` or `failure` is there.
   std::function<void(Op&)> done;
@@ -51,6 +53,8 @@ struct Op {
   /// The accelerator that computed it, if one did; and why one that was to do so did not.
   std::string device;
   std::string returned;
+  /// Bytes that were read straight into its memory.
+  std::atomic<uint64_t> direct_bytes{0};
 
   // under way; guarded by the engine's mutex unless said otherwise
   enum class Pass { patch, gather, prepare, select, reduce, map, finished };

@@ -11,6 +11,8 @@ namespace {
 /// Bytes asked for at once: long enough for the disk's bandwidth, short enough that inputs arrive together.
 constexpr uint64_t kSlice = 8 << 20;
 
+}  // namespace
+
 void ask_for(const std::byte* data, uint64_t bytes) {
   static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = reinterpret_cast<uintptr_t>(data) & ~(page - 1);
@@ -18,8 +20,6 @@ void ask_for(const std::byte* data, uint64_t bytes) {
   // Only advice: where it fails the workers read the pages themselves.
   madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
 }
-
-}  // namespace
 
 ReadAhead::~ReadAhead() {
   {

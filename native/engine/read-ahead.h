@@ -22,6 +22,9 @@ struct ByteRange {
   uint64_t bytes;
 };
 
+/// Asks the kernel to read pages of a mapped file into memory, without waiting for them.
+void ask_for(const std::byte* data, uint64_t bytes);
+
 class ReadAhead {
  public:
   ~ReadAhead();

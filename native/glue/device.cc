@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include "../device/cufile.h"
 #include "../device/measure.h"
 #include "values.h"
 
@@ -15,6 +16,13 @@ const char* name_of(Lack lack) {
     default:
       return "device";
   }
+}
+
+DirectUse direct_use(const std::string& name) {
+  if (name == "auto") return DirectUse::automatic;
+  if (name == "always") return DirectUse::always;
+  if (name == "never") return DirectUse::never;
+  bad_argument("direct is auto, always or never");
 }
 
 /// 12040 is 12.4.
@@ -41,7 +49,11 @@ Napi::Object device_of(Napi::Env env, const DeviceLibrary& library, int index) {
   result.Set("capability", std::to_string(facts.major) + "." + std::to_string(facts.minor));
   result.Set("driver", version_text(facts.driver));
   result.Set("runtime", version_text(facts.runtime));
-  result.Set("directStorage", facts.direct_storage);
+  std::string absence;
+  if (facts.direct_storage) {
+    const Cufile* const library = cufile("", absence);
+    result.Set("directStorage", library == nullptr ? "not used: " + absence : library->path);
+  }
   return result;
 }
 
@@ -88,6 +100,8 @@ DeviceOptions read_device_options(const Napi::Object& from) {
   if (options.devices.empty()) bad_argument("devices are missing");
   if (!from.Get("memory").IsUndefined()) options.memory = whole(from.Get("memory"), "memory");
   if (!from.Get("pinned").IsUndefined()) options.pinned = whole(from.Get("pinned"), "pinned");
+  if (!from.Get("direct").IsUndefined()) options.direct = direct_use(text(from.Get("direct"), "direct"));
+  if (!from.Get("cufile").IsUndefined()) options.cufile = text(from.Get("cufile"), "cufile");
   options.strict = from.Get("strict").ToBoolean();
   return options;
 }

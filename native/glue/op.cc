@@ -144,6 +144,7 @@ Napi::Value result_of(Napi::Env env, const Op& op) {
   result.Set("nonFinite", non_finite);
   if (!op.device.empty()) result.Set("device", op.device);
   if (!op.returned.empty()) result.Set("returned", op.returned);
+  if (op.direct_bytes > 0) result.Set("directBytes", static_cast<double>(op.direct_bytes.load()));
   return result;
 }
 

@@ -92,6 +92,8 @@ std::shared_ptr<Source> Source::open(const std::string& path) {
     throw Failure("SOURCE_OPEN", reason);
   }
   source->size_ = static_cast<uint64_t>(info.st_size);
+  source->device_ = info.st_dev;
+  source->inode_ = info.st_ino;
   if (source->size_ > 0) {
     void* data = mmap(nullptr, source->size_, PROT_READ, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED) {

@@ -25,6 +25,9 @@ class Source {
   /// Bytes when it was opened.
   uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  /// Which file it is: of which file system, and its number there.
+  uint64_t device() const { return device_; }
+  uint64_t inode() const { return inode_; }
   /// Whether any read of the mapping has failed so far.
   bool failed() const;
 
@@ -33,6 +36,8 @@ class Source {
   std::string path_;
   const std::byte* data_ = nullptr;
   uint64_t size_ = 0;
+  uint64_t device_ = 0;
+  uint64_t inode_ = 0;
   int slot_ = -1;
 };
 

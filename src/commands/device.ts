@@ -1,7 +1,7 @@
 import { type Problem, SinterError } from "../errors.ts";
-import { native } from "../native.ts";
+import { type DirectUse, native } from "../native.ts";
 import { type DeviceRequest, requireDevices } from "../run/devices.ts";
-import { type Options, size, text } from "./option.ts";
+import { choice, type Options, size, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
 const MEMORY_GPU_OPTION = {
@@ -46,6 +46,18 @@ export const DEVICE_OPTIONS = {
     doc: "With a GPU: 16 MB of host memory for copies to each instead of 192 MB.",
     group: "Computation",
   },
+  directStorage: {
+    kind: "value",
+    name: "direct-storage",
+    metavar: "auto|always|never",
+    read: choice(["auto", "always", "never"]),
+    default: undefined,
+    shownDefault: "auto",
+    doc:
+      "With a GPU and GPUDirect Storage: read files straight into its memory where that is found to be faster, wherever " +
+      "it works, or not at all.",
+    group: "Computation",
+  },
 } as const satisfies Options;
 
 export interface DeviceValues {
@@ -53,6 +65,7 @@ export interface DeviceValues {
   multiGpu: boolean;
   lowCpuMemory: boolean;
   memoryGpu?: number | undefined;
+  directStorage?: DirectUse | undefined;
 }
 
 /**
@@ -75,6 +88,7 @@ export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
     device: multiGpu ? "all" : deviceNumber(named),
     memory,
     lowMemory,
+    direct: values.directStorage,
   };
   if (request.mode === "cuda") requireDevices(request, native());
   return request;

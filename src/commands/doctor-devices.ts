@@ -20,7 +20,7 @@ function neededDriver(runtime: string): string {
 
 function deviceText({ failure, name, memory, free, capability, driver, directStorage }: NativeDevice): string {
   if (failure !== undefined) return `cannot be used: ${failure}`;
-  const storage = directStorage ? ", GPUDirect Storage" : "";
+  const storage = directStorage === undefined ? "" : `, GPUDirect Storage: ${directStorage}`;
   return (
     `${name}, ${formatBytes(memory)} of memory, ${formatBytes(free)} free, compute capability ${capability}, ` +
     `driver for CUDA ${driver}${storage}`

@@ -173,9 +173,10 @@ function summaryText(plan: MergePlan, result: RunResult): string {
 }
 
 /** What the devices did, where any did. */
-function devicesText({ computedOn }: RunResult): string {
+function devicesText({ computedOn, directBytes }: RunResult): string {
   const devices = [...computedOn].filter(([name]) => name !== "cpu");
-  return devices.map(([name, tensors]) => `; ${tensors} on ${name}`).join("");
+  const direct = directBytes === 0 ? "" : `; ${formatBytes(directBytes)} read straight into GPU memory`;
+  return devices.map(([name, tensors]) => `; ${tensors} on ${name}`).join("") + direct;
 }
 
 function planFacts(plan: MergePlan) {
@@ -203,6 +204,7 @@ function summaryOf(plan: MergePlan, result: RunResult, check: CheckOutcome | und
     bytes_read: result.bytesRead,
     bytes_written: result.bytesWritten,
     computed_on: Object.fromEntries(result.computedOn),
+    bytes_read_directly: result.directBytes,
     files: plan.shards.map((shard) => shard.file),
     warnings: [...plan.warnings, ...result.warnings],
     ...(check === undefined ? {} : { check: check.rows }),

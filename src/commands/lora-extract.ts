@@ -7,7 +7,15 @@ import { RUN_OPTIONS, runRequest } from "./run-options.ts";
 import { SOLVER_OPTION, solverDevice } from "./solver.ts";
 
 // Decompositions are not gone on with, take no memory that could be traded, and run on one device.
-const { resume: _, memory: __, multiGpu: ___, memoryGpu: ____, lowCpuMemory: _____, ...RUNNING } = RUN_OPTIONS;
+const {
+  resume: _,
+  memory: __,
+  multiGpu: ___,
+  memoryGpu: ____,
+  lowCpuMemory: _____,
+  directStorage: ______,
+  ...RUNNING
+} = RUN_OPTIONS;
 
 const OPTIONS = {
   rank: {
@@ -101,6 +109,7 @@ async function run(
     multiGpu: false,
     memoryGpu: undefined,
     lowCpuMemory: false,
+    directStorage: undefined,
   });
   const fixed = typeof values.rank === "number" ? values.rank : undefined;
   const request = {

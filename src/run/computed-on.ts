@@ -8,6 +8,11 @@ export function computedOn(results: readonly NativeResult[]): ReadonlyMap<string
   return new Map([...counts].toSorted(([a], [b]) => Number(a === "cpu") - Number(b === "cpu") || (a < b ? -1 : 1)));
 }
 
+/** Bytes of inputs that were read straight into devices' memory. */
+export function directBytes(results: readonly NativeResult[]): number {
+  return results.reduce((sum, { directBytes = 0 }) => sum + directBytes, 0);
+}
+
 /** What devices gave up, a warning for each thing that they said. */
 export function returnedWarnings(results: readonly NativeResult[]): Problem[] {
   const counts = new Map<string, number>();

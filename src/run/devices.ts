@@ -1,5 +1,5 @@
 import { type Problem, SinterError } from "../errors.ts";
-import type { Addon, NativeDevice, NativeDevices, NativeForwardDevice } from "../native.ts";
+import type { Addon, DirectUse, NativeDevice, NativeDevices, NativeForwardDevice } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { estimate, isFasterOnDevice, notForDevices, type Rates } from "./device-cost.ts";
 import { fingerprintOf, hasRates, readRates } from "./device-rates.ts";
@@ -14,6 +14,8 @@ export interface DeviceRequest {
   memory?: number | undefined;
   /** Little host memory for copies, at the price of their speed. */
   lowMemory: boolean;
+  /** Unless given, `auto`. */
+  direct?: DirectUse | undefined;
 }
 
 /** Where ops go. */
@@ -156,6 +158,8 @@ export function useDevices(request: DeviceRequest, addon: Addon): DeviceUse {
     devices: use.numbers,
     memory: request.memory,
     pinned: request.lowMemory ? LOW_PINNED : undefined,
+    direct: request.direct,
+    cufile: process.env.SINTER_CUFILE_LIBRARY || undefined,
     strict: request.mode === "cuda",
   });
   return use;

@@ -4,7 +4,7 @@ import { type Problem, Report, SinterError } from "../errors.ts";
 import type { Addon, NativeResult } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { computeShards } from "./compute.ts";
-import { computedOn, returnedWarnings } from "./computed-on.ts";
+import { computedOn, directBytes, returnedWarnings } from "./computed-on.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { finishSteps, performStep } from "./finish.ts";
 import { JOURNAL_NAME, type Journal } from "./journal.ts";
@@ -58,6 +58,7 @@ export async function runPlan(
         ...journalWarnings(journal, folder.path),
       ],
       computedOn: computedOn(results),
+      directBytes: directBytes(results),
       checksums: new Map(plan.ops.map((op, i) => [op.tensor, results[i]?.checksum ?? ""])),
     };
   } finally {

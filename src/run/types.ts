@@ -57,6 +57,8 @@ export interface RunResult {
   warnings: readonly Problem[];
   /** What computed, by how many tensors: devices as `cuda:0 (name)`, and `cpu`. */
   computedOn: ReadonlyMap<string, number>;
+  /** Of the bytes of the inputs those that were read straight into devices' memory, once for each time. */
+  directBytes: number;
   /** XXH3-128 of each output tensor (of its blocks' digests), by output name. */
   checksums: ReadonlyMap<string, string>;
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mergekitDevice } from "../../src/commands/compat/mergekit-request.ts";
@@ -9,8 +9,9 @@ import { MEASURED_KERNELS } from "../../src/run/device-cost.ts";
 import { fingerprintOf, keepRates } from "../../src/run/device-rates.ts";
 import type { DeviceRequest } from "../../src/run/devices.ts";
 import { HOST_LIBRARY, tell } from "../native/host-device.ts";
+import { writeTinyModel } from "../support/tiny-qwen2.ts";
 import { startIn } from "./start.ts";
-import { writeTinyModels } from "./tiny-models.ts";
+import { linear, writeTinyModels } from "./tiny-models.ts";
 
 let folder = "";
 let library: string | undefined;
@@ -30,8 +31,9 @@ afterAll(() => {
 });
 
 /** A command line where `devices` in host memory do what `orders` say. */
-function start(line: string, orders = "") {
+function start(line: string, orders = "", env: Record<string, string> = {}) {
   return startIn(folder, line, {
+    ...env,
     SINTER_DEVICE_LIBRARY: HOST_LIBRARY,
     SINTER_HOST_DEVICE: orders,
     XDG_CACHE_HOME: folder,
@@ -86,6 +88,23 @@ describe("mergekit's options ask for", () => {
     [{ gpuRich: true }, request("cuda", "all", { lowMemory: true })],
     [{ gpuRich: true, device: "cpu" }, undefined],
   ])("%j", (values, wanted) => expect(mergekitDevice({ ...none, ...values })).toEqual(wanted as DeviceRequest));
+});
+
+test("with GPUDirect Storage, a merge says how much came straight from the disk", () => {
+  const vocab = 8000;
+  for (const [i, name] of ["large-a", "large-b"].entries()) writeTinyModel(join(folder, name), { vocab, seed: i + 1 });
+  writeFileSync(join(folder, "large.yml"), linear("./large-b").replace("./a", "./large-a"));
+  const direct = { SINTER_CUFILE_LIBRARY: HOST_LIBRARY };
+  const line = "sinter merge large.yml large --device cuda --no-sync --json --force";
+  const read = (options: string) => {
+    const { code, out, err } = start(`${line} ${options}`, "", direct);
+    expect([code, err]).toEqual([0, ""]);
+    return JSON.parse(out).bytes_read_directly;
+  };
+  expect(read("--direct-storage never")).toBe(0);
+  // The embeddings; what is smaller is not worth it. Where a file system refuses, nothing is.
+  expect([0, 2 * vocab * 16 * 2]).toContain(read("--direct-storage always"));
+  expect(start(`${line} --direct-storage sometimes`).err).toContain("auto");
 });
 
 describe("a merge on a GPU", () => {

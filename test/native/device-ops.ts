@@ -68,7 +68,7 @@ export function difference(
 ): string | undefined {
   for (const [i, op] of ops.entries()) {
     const [a, b] = [found[i] as Outcome, wanted[i] as Outcome];
-    const { device: _, returned: __, ...result } = a.result;
+    const { device: _, returned: __, directBytes: ___, ...result } = a.result;
     const bytes = Buffer.compare(a.bytes, b.bytes) === 0;
     if (bytes && Bun.deepEquals(result, b.result)) continue;
     const dtypes = op.inputs.map(({ dtype }) => dtype).join(" ");

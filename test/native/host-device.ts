@@ -1,6 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { dirname, join } from "node:path";
-import { native } from "../../src/native.ts";
+import { type DirectUse, native } from "../../src/native.ts";
 
 /** The library for accelerators that works in host memory, of the same build as the addon. */
 export const HOST_LIBRARY = join(
@@ -11,11 +11,14 @@ export const HOST_LIBRARY = join(
 const { symbols } = dlopen(HOST_LIBRARY, {
   sinter_host_device_tell: { args: [FFIType.cstring], returns: FFIType.void },
   sinter_host_device_count: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.void },
+  sinter_host_cufile_count: { args: [FFIType.ptr], returns: FFIType.void },
+  sinter_host_cufile_reset: { args: [], returns: FFIType.void },
 });
 
 /** Says what the devices are to do from now on, as native/device/host-device.cc lists; counts begin anew. */
 export function tell(text: string): void {
   symbols.sinter_host_device_tell(Buffer.from(`${text}\0`));
+  symbols.sinter_host_cufile_reset();
 }
 
 /** What a device did since it was told something. */
@@ -26,18 +29,29 @@ export function counts(device = 0) {
   return { memory, pinned, held, calls, passes };
 }
 
+/** What was read past the host's memory since the last `tell`, and what is registered with cuFile now. */
+export function directReads() {
+  const numbers = new BigUint64Array(4);
+  symbols.sinter_host_cufile_count(ptr(numbers));
+  const [files = 0, memories = 0, reads = 0, bytes = 0] = Array.from(numbers, Number);
+  return { files, memories, reads, bytes };
+}
+
 export interface Use {
   devices?: number[];
   memory?: number;
   pinned?: number;
   strict?: boolean;
+  /** Whether files are read straight into the devices' memory; not at all unless given. */
+  direct?: DirectUse;
 }
 
 /** Runs something while ops may go to devices in host memory that were told `orders`. */
 export async function onDevices<T>(orders: string, use: Use, run: () => Promise<T>): Promise<T> {
   const addon = native();
   tell(orders);
-  addon.useDevices({ library: HOST_LIBRARY, devices: [0], pinned: 20_000_000, strict: true, ...use });
+  const cufile = use.direct === undefined ? undefined : HOST_LIBRARY;
+  addon.useDevices({ library: HOST_LIBRARY, devices: [0], pinned: 20_000_000, strict: true, cufile, ...use });
   try {
     return await run();
   } finally {
@@ -46,14 +60,13 @@ export async function onDevices<T>(orders: string, use: Use, run: () => Promise<
   }
 }
 
-/** Of several ops a test hears of the first that fails: the others may still be under way. */
+/** Of several ops a test hears of the first that fails: the others may still be under way, however long that takes. */
 async function leaveDevices(): Promise<void> {
-  for (let left = 500; left > 0; left--) {
+  for (;;) {
     try {
       return native().useDevices();
     } catch {
       await Bun.sleep(10);
     }
   }
-  throw new Error("ops on devices do not end");
 }

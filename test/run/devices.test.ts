@@ -18,7 +18,6 @@ const DEVICE: NativeDevice = {
   capability: "9.0",
   driver: "12.4",
   runtime: "12.4",
-  directStorage: false,
 };
 const TWO: NativeDevices = { path: "lib.so", devices: [DEVICE, { ...DEVICE, name: "Fake 200" }] };
 const NONE: NativeDevices = { path: "lib.so", devices: [], lack: { what: "device", message: "no driver" } };
