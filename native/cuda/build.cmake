@@ -16,6 +16,9 @@ set(SINTER_CUDA_CHECK
   native/engine/select.cc
   native/engine/strided.cc
   ${SINTER_MERGING})
+# Whole merges: all that lies between a file and a kernel, but not the addon.
+set(SINTER_CUDA_MERGES ${SINTER_SOURCES})
+list(FILTER SINTER_CUDA_MERGES EXCLUDE REGEX "native/(addon|glue|forward|transplant)")
 set(SINTER_CUDA_DEFINITIONS SINTER_TARGET=gpu SINTER_VERSION="${SINTER_VERSION}")
 
 # The kernels compiled for the host, where the threads of a block take turns: `check-cuda-emulated --small`.
@@ -25,6 +28,15 @@ target_compile_options(check-cuda-emulated PRIVATE ${SINTER_FLAGS} -Wno-unknown-
 target_compile_definitions(check-cuda-emulated PRIVATE SINTER_EMULATE ${SINTER_CUDA_DEFINITIONS})
 target_include_directories(check-cuda-emulated BEFORE PRIVATE native/cuda/emulate)
 target_link_libraries(check-cuda-emulated PRIVATE Threads::Threads)
+
+add_executable(end-to-end-emulated EXCLUDE_FROM_ALL
+  native/cuda/check/end-to-end.cc native/cuda/emulate/all-kernels.cc native/cuda/emulate/simt.cc ${SINTER_CUDA_HOST}
+  ${SINTER_CUDA_MERGES})
+target_compile_options(end-to-end-emulated PRIVATE ${SINTER_FLAGS} -Wno-unknown-pragmas -O1)
+target_compile_definitions(end-to-end-emulated PRIVATE SINTER_EMULATE ${SINTER_CUDA_DEFINITIONS})
+target_include_directories(end-to-end-emulated BEFORE PRIVATE native/cuda/emulate)
+target_include_directories(end-to-end-emulated SYSTEM PRIVATE ${SINTER_MODULES}/xxhash-addon/xxHash ${SINTER_EIGEN})
+target_link_libraries(end-to-end-emulated PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 
 if(NOT SINTER_CUDA)
   return()
@@ -90,3 +102,9 @@ add_executable(check-cuda EXCLUDE_FROM_ALL ${SINTER_CUDA_CHECK})
 target_compile_options(check-cuda PRIVATE ${SINTER_FLAGS})
 target_compile_definitions(check-cuda PRIVATE ${SINTER_CUDA_DEFINITIONS})
 target_link_libraries(check-cuda PRIVATE cuda_objects CUDA::cudart_static Threads::Threads)
+
+add_executable(end-to-end-cuda EXCLUDE_FROM_ALL native/cuda/check/end-to-end.cc ${SINTER_CUDA_MERGES})
+target_compile_options(end-to-end-cuda PRIVATE ${SINTER_FLAGS})
+target_compile_definitions(end-to-end-cuda PRIVATE ${SINTER_CUDA_DEFINITIONS})
+target_include_directories(end-to-end-cuda SYSTEM PRIVATE ${SINTER_MODULES}/xxhash-addon/xxHash ${SINTER_EIGEN})
+target_link_libraries(end-to-end-cuda PRIVATE cuda_objects CUDA::cudart_static Threads::Threads ${CMAKE_DL_LIBS})

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
@@ -93,6 +94,9 @@ void run_block(Block& block) {
 }  // namespace
 
 void run_grid(unsigned blocks, unsigned threads, const std::function<void()>& body) {
+  // Lanes of several threads launch kernels, and what a kernel shares is there once.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   Block block;
   block.threads.resize(threads);
   block.finished.resize(threads);
