@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the kernels for NVIDIA devices against the CPU's, bit for bit, on fresh random inputs with poisoned outputs, then
-# prints a table of what they take, medians of CUDA events beside the device's own copies. Needs a CUDA toolkit, a C++
-# compiler and a device; no Bun, no network. Fits in ten minutes. Exit code 1 where anything differs.
+# prints a table of what they take, medians of CUDA events beside the device's own copies; where python3 has PyTorch for
+# CUDA, beside its time for the same merges too (bench/gpu-torch.py). Needs a CUDA toolkit, a C++ compiler and a device; no
+# Bun, no network. Fits in ten minutes. Exit code 1 where anything differs.
 #
 #   bench/gpu.sh [--device N] [--seed N] [--seconds N] [--no-sanitizer]
 #
@@ -11,8 +12,12 @@ cd "$(dirname "$0")/.."
 
 sanitizer=1
 arguments=()
+device=0
+last=
 for argument in "$@"; do
   if [ "$argument" = --no-sanitizer ]; then sanitizer=0; else arguments+=("$argument"); fi
+  if [ "$last" = --device ]; then device=$argument; fi
+  last=$argument
 done
 
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
@@ -67,7 +72,13 @@ nvcc -arch="sm_$ARCH" -o "$out/check-cuda" "$out"/*.o -lpthread -ldl -lrt
 echo "built for sm_$ARCH in $((SECONDS - begun)) s"
 
 status=0
-"$out/check-cuda" --timing "${arguments[@]}" || status=$?
+"$out/check-cuda" --timing "${arguments[@]}" | tee "$out/table.txt" || status=$?
+
+if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+  python3 bench/gpu-torch.py --device "cuda:$device" --ours "$out/table.txt" || status=1
+else
+  echo "PyTorch: left out, python3 has none that finds a device"
+fi
 
 if [ "$sanitizer" = 1 ] && command -v compute-sanitizer >/dev/null; then
   # Sizes of a test: tools run kernels a hundred times slower.

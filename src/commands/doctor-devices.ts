@@ -28,18 +28,16 @@ function deviceText({ failure, name, memory, free, capability, driver, directSto
 }
 
 /** What was measured, a line for each kind. */
-export function rateRows({ read, copy, upload, download, cpu, device }: Rates): string[][] {
+export function rateRows({ read, cpu, devices }: Rates): string[][] {
   const each = (rates: Readonly<Record<string, number>>) =>
     Object.entries(rates)
       .map(([kernel, rate]) => `${kernel} ${formatBytes(rate)}/s`)
       .join(", ");
   return [
-    [
-      "Measured",
-      `page cache ${formatBytes(read)}/s, copies ${formatBytes(copy)}/s, to the GPU ${formatBytes(upload)}/s, ` +
-        `back ${formatBytes(download)}/s`,
-    ],
-    ["", `CPU: ${each(cpu)}`],
-    ["", `GPU: ${each(device)}`],
+    ["Measured", `CPU: page cache ${formatBytes(read)}/s, ${each(cpu)}`],
+    ...Object.entries(devices).map(([number, { upload, download, copy, kernels }]) => {
+      const copies = `to it ${formatBytes(upload)}/s, back ${formatBytes(download)}/s, host copies ${formatBytes(copy)}/s`;
+      return ["", `cuda:${number}: ${copies}, ${each(kernels)}`];
+    }),
   ];
 }

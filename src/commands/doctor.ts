@@ -22,8 +22,8 @@ const OPTIONS = {
     negatable: false,
     default: false,
     doc:
-      "Measure how fast this machine reads, copies and merges, on the CPU and on the first GPU, and keep that for --device " +
-      "auto. Takes some seconds.",
+      "Measure how fast this machine reads, copies and merges, on the CPU and on each GPU, and keep that for --device " +
+      "auto. Takes some seconds for each.",
     group: "Computation",
   },
   json: JSON_OPTION,

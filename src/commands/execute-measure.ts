@@ -8,8 +8,8 @@ import { loadAddon } from "./execute-merge.ts";
 import { writeError } from "./terminal.ts";
 
 /**
- * Measures the CPU and the first CUDA device, and keeps what was found.
- * @throws SinterError where there is no device, or it fails.
+ * Measures the CPU and every CUDA device that can be used, and keeps what was found.
+ * @throws SinterError where there is no device, or one fails.
  */
 export async function executeMeasure(quiet: boolean): Promise<Rates> {
   const addon = loadAddon({ threads: 0, target: "auto" });
@@ -22,7 +22,16 @@ export async function executeMeasure(quiet: boolean): Promise<Rates> {
   const tell = (what: string) => {
     if (!quiet) writeError(`measuring ${what}\n`);
   };
-  const rates = await measureRates(addon, 0, library, tell).catch((error: unknown) => {
+  const usable = [...devices.keys()].filter((number) => devices[number]?.failure === undefined);
+  if (usable.length === 0) {
+    const message = `cuda:0 cannot be used: ${devices[0]?.failure}`;
+    throw new SinterError({
+      code: "no-device",
+      message,
+      hint: "sinter doctor says what it finds of driver and devices",
+    });
+  }
+  const rates = await measureRates(addon, usable, library, tell).catch((error: unknown) => {
     throw new SinterError(nativeProblem(error, {}));
   });
   const file = keepRates({ fingerprint: fingerprintOf(devices, addon.info().threads), rates });

@@ -7,25 +7,32 @@ import type { MergeOp } from "../plan/types.ts";
  * Whether the CPU or a device computes an op sooner, from what was measured on this machine. Pure arithmetic.
  *
  * CPU:    bytes / cpu[kernel]
- * device: overhead + max(bytes / device[kernel], read again / min(upload, read), written / download)
+ * device: overhead + max(bytes / kernels[kernel], read again / min(upload, read), written / download)
  *
  * `bytes` are all inputs and the output, once. Rates of kernels are those of whole ops whose inputs lie in the page cache:
  * reading, every pass, checksums. Inputs that do not fit into the device's memory are read and uploaded in each pass.
  */
 
-/** Bytes a second, but for the overhead. */
+/** Bytes a second. */
 export interface Rates {
   /** What all threads read of files in the page cache and checksum. */
   read: number;
-  /** From one part of the host's memory to another, on one thread. */
-  copy: number;
-  /** From pinned memory to a device, and back. */
+  /** Of the CPU, by kernel: of whole ops. */
+  cpu: Readonly<Record<string, number>>;
+  /** By the device's number. Two of one name may differ: in what lies between them and the memory. */
+  devices: Readonly<Record<string, DeviceRates>>;
+}
+
+/** Of one device: bytes a second, but for the overhead. */
+export interface DeviceRates {
+  /** Between pinned memory and the device. */
   upload: number;
   download: number;
+  /** From one part of the host's memory to another, on one thread of those that feed the device. */
+  copy: number;
   /** By kernel, of whole ops. */
-  cpu: Readonly<Record<string, number>>;
-  device: Readonly<Record<string, number>>;
-  /** Seconds that an op takes on a device whatever its size. */
+  kernels: Readonly<Record<string, number>>;
+  /** Seconds that an op takes whatever its size. */
   overhead: number;
 }
 
@@ -85,22 +92,24 @@ export interface Estimate {
 }
 
 /**
- * @param memory bytes of the device's memory that the op may take.
- * @returns undefined where its kernel was not measured.
+ * @param number the device's.
+ * @param memory bytes of its memory that the op may take.
+ * @returns undefined where the op's kernel was not measured there or on the CPU.
  */
-export function estimate(op: MergeOp, rates: Rates, memory: number): Estimate | undefined {
+export function estimate(op: MergeOp, rates: Rates, number: number, memory: number): Estimate | undefined {
   const kernel = measuredKernel(op.kernel);
+  const own = rates.devices[number];
   const cpu = kernel && rates.cpu[kernel];
-  const device = kernel && rates.device[kernel];
-  if (kernel === undefined || !cpu || !device) return undefined;
+  const device = kernel && own?.kernels[kernel];
+  if (kernel === undefined || own === undefined || !cpu || !device) return undefined;
   const written = elementCount(op.shape) * DTYPE_BYTES[op.dtype];
   const read = op.inputs.reduce((sum, { view }) => sum + elementCount(op.shape) * DTYPE_BYTES[view.dtype], 0);
   const fits = read + written <= memory;
   const uploads = fits ? 1 : PASSES[kernel];
-  const transfer = Math.max((uploads * read) / Math.min(rates.upload, rates.read), written / rates.download);
+  const transfer = Math.max((uploads * read) / Math.min(own.upload, rates.read), written / own.download);
   return {
     cpu: (read + written) / cpu,
-    device: rates.overhead + Math.max((read + written) / device, transfer),
+    device: own.overhead + Math.max((read + written) / device, transfer),
   };
 }
 

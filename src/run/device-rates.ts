@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { homeFolder } from "../model/home.ts";
 import type { NativeDevice } from "../native.ts";
-import type { Rates } from "./device-cost.ts";
+import type { DeviceRates, Rates } from "./device-cost.ts";
 import { onFile } from "./file-error.ts";
 
 /*
@@ -48,11 +48,22 @@ export function readRates(fingerprint: string, env: Environment = process.env): 
 
 function isRates(value: unknown): value is Rates {
   if (typeof value !== "object" || value === null) return false;
-  const { read, copy, upload, download, overhead, cpu, device } = value as Record<string, unknown>;
-  const isRate = (rate: unknown) => typeof rate === "number" && rate > 0 && Number.isFinite(rate);
-  const areRates = (rates: unknown) =>
-    typeof rates === "object" && rates !== null && Object.values(rates).every((rate) => isRate(rate));
-  return [read, copy, upload, download, overhead].every(isRate) && areRates(cpu) && areRates(device);
+  const { read, cpu, devices } = value as Record<string, unknown>;
+  return isRate(read) && areAll(cpu, isRate) && areAll(devices, isDeviceRates);
+}
+
+function isDeviceRates(value: unknown): value is DeviceRates {
+  if (typeof value !== "object" || value === null) return false;
+  const { upload, download, copy, kernels, overhead } = value as Record<string, unknown>;
+  return [upload, download, copy, overhead].every(isRate) && areAll(kernels, isRate);
+}
+
+function isRate(value: unknown): boolean {
+  return typeof value === "number" && value > 0 && Number.isFinite(value);
+}
+
+function areAll(values: unknown, holds: (value: unknown) => boolean): boolean {
+  return typeof values === "object" && values !== null && Object.values(values).every((value) => holds(value));
 }
 
 /** @throws SinterError where the file cannot be written. @returns its path. */

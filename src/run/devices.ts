@@ -125,8 +125,8 @@ export function chooseDevices(
       numbers: [],
     };
   }
-  const memory = Math.min(...used.map(({ free }) => request.memory ?? free));
-  return { devices, reason: "", numbers, choose: (op) => whatIsFaster(op, rates, memory) };
+  const places = numbers.map((number, i) => ({ number, memory: request.memory ?? (used[i] as NativeDevice).free }));
+  return { devices, reason: "", numbers, choose: (op) => whatIsFaster(op, rates, places) };
 }
 
 function whatItCan(op: MergeOp): DeviceChoice {
@@ -134,13 +134,23 @@ function whatItCan(op: MergeOp): DeviceChoice {
   return refusal === undefined ? { device: true, reason: "asked for" } : { device: false, reason: refusal };
 }
 
-function whatIsFaster(op: MergeOp, rates: Rates, memory: number): DeviceChoice {
+/**
+ * Which of several devices gets an op is decided when it is queued, by what they have to do then. So it goes to one only
+ * where each of them would be faster than the CPU.
+ * @param places devices, with the bytes of memory that an op may take there.
+ */
+function whatIsFaster(op: MergeOp, rates: Rates, places: readonly { number: number; memory: number }[]): DeviceChoice {
   const refusal = notForDevices(op);
   if (refusal !== undefined) return { device: false, reason: refusal };
-  const seconds = estimate(op, rates, memory);
-  if (seconds === undefined) return { device: false, reason: `${op.kernel} was not measured` };
-  const device = isFasterOnDevice(seconds);
-  return { device, reason: device ? "faster by the measured rates" : "as fast or faster on the CPU" };
+  for (const { number, memory } of places) {
+    const seconds = estimate(op, rates, number, memory);
+    if (seconds === undefined) return { device: false, reason: `${op.kernel} was not measured on cuda:${number}` };
+    if (!isFasterOnDevice(seconds)) {
+      const where = places.length > 1 ? ` than cuda:${number}` : "";
+      return { device: false, reason: `the CPU is as fast or faster${where}` };
+    }
+  }
+  return { device: true, reason: "faster by the measured rates" };
 }
 
 /**

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Addon, NativeOp } from "../native.ts";
-import { MEASURED_KERNELS, type Rates } from "./device-cost.ts";
+import { type DeviceRates, MEASURED_KERNELS, type Rates } from "./device-cost.ts";
 
 /** 16 MiB of each of three models in bfloat16, with four ops in flight: beyond what the passes of most CPUs cache. */
 const SIZE = { rows: 2048, columns: 4096 };
@@ -38,14 +38,15 @@ const paramsOf = (count: number): Readonly<Record<Kernel, number[]>> => ({
 const INPUTS: Partial<Record<Kernel, number>> = { slerp: 2, arcee_fusion: 2 };
 
 /**
- * Measures this machine, and one device that the addon may use, with made-up tensors in a temporary file: whole ops, as a
- * merge runs them, but for writing. Takes some seconds.
+ * Measures this machine and devices that the addon may use, one after the other, with made-up tensors in a temporary file:
+ * whole ops, as a merge runs them, but for writing. Takes some seconds for each.
+ * @param devices their numbers.
  * @param library the file of the library for accelerators, where it is not the usual one.
  * @param said is told what is being measured.
  */
 export async function measureRates(
   addon: Addon,
-  device: number,
+  devices: readonly number[],
   library: string | undefined,
   said: (what: string) => void,
   size: Size = SIZE,
@@ -55,28 +56,37 @@ export async function measureRates(
   try {
     const source = await makeInputs(addon, join(folder, "tensors"), size);
     handles.push(source);
-    const { upload, download, copy } = addon.measureTransfers(device, library);
-    const run = (ops: readonly Op[]) => rateOf(addon, ops);
+    const run: Measurement = async (kernel, place) => {
+      said(`${kernel} on ${place === undefined ? "the CPU" : `cuda:${place}`}`);
+      return await rateOf(addon, times(OPS, opOf(kernel, source, place !== undefined, size)));
+    };
     said("reading");
     // What is read is written nowhere.
-    const read = (await run(times(OPS, copyOf(source, size)))) / 2;
-    const cpu: Record<string, number> = {};
-    for (const kernel of kernels()) {
-      said(`${kernel} on the CPU`);
-      cpu[kernel] = await run(times(OPS, opOf(kernel, source, false, size)));
+    const read = (await rateOf(addon, times(OPS, copyOf(source, size)))) / 2;
+    const cpu = await ofKernels(run, undefined);
+    const measured: Record<string, DeviceRates> = {};
+    for (const device of devices) {
+      addon.useDevices({ library, devices: [device], strict: true });
+      const kernels = await ofKernels(run, device);
+      const small = await overhead(addon, source);
+      measured[device] = { ...addon.measureTransfers(device, library), kernels, overhead: small };
+      addon.useDevices();
     }
-    addon.useDevices({ library, devices: [device], strict: true });
-    const onDevice: Record<string, number> = {};
-    for (const kernel of kernels()) {
-      said(`${kernel} on cuda:${device}`);
-      onDevice[kernel] = await run(times(OPS, opOf(kernel, source, true, size)));
-    }
-    return { read, copy, upload, download, cpu, device: onDevice, overhead: await overhead(addon, source) };
+    return { read, cpu, devices: measured };
   } finally {
     addon.useDevices();
     for (const handle of handles) addon.close(handle);
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The rate of a kernel on the device of a number, or on the CPU. */
+type Measurement = (kernel: Kernel, place: number | undefined) => Promise<number>;
+
+async function ofKernels(run: Measurement, place: number | undefined): Promise<Record<string, number>> {
+  const rates: Record<string, number> = {};
+  for (const kernel of kernels()) rates[kernel] = await run(kernel, place);
+  return rates;
 }
 
 function kernels(): Kernel[] {

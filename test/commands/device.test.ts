@@ -137,15 +137,8 @@ describe("a merge on a GPU", () => {
     expect(existsSync(join(folder, "failed", "model.safetensors"))).toBe(false);
     // Measured as it never is: so that auto takes the device for tensors of a few bytes.
     const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
-    const rates = {
-      read: 1e12,
-      copy: 1,
-      upload: 1e12,
-      download: 1e12,
-      overhead: 1e-12,
-      cpu: every(1),
-      device: every(1e12),
-    };
+    const fast = { upload: 1e12, download: 1e12, copy: 1, kernels: every(1e12), overhead: 1e-12 };
+    const rates = { read: 1e12, cpu: every(1), devices: { 0: fast } };
     tell("");
     const fingerprint = fingerprintOf(native().devices(HOST_LIBRARY).devices, native().info().cpus);
     keepRates({ fingerprint, rates }, { XDG_CACHE_HOME: folder });
@@ -156,6 +149,21 @@ describe("a merge on a GPU", () => {
     );
     expect(weights("warned").equals(weights("cpu"))).toBe(true);
     expect(manifest("warned").computed_on.cpu).toBe(1);
+  });
+
+  test("goes by what doctor measured, which says what it found of each GPU", () => {
+    const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
+    const device = (upload: number) => ({ upload, download: 2e9, copy: 1e9, kernels: every(8e9), overhead: 1e-5 });
+    tell("devices=2");
+    const fingerprint = fingerprintOf(native().devices(HOST_LIBRARY).devices, native().info().cpus);
+    const rates = { read: 5e9, cpu: every(4e9), devices: { 0: device(3e9), 1: device(6e9) } };
+    keepRates({ fingerprint, rates }, { XDG_CACHE_HOME: folder });
+    const { out } = start("sinter doctor", "devices=2");
+    expect(out).toMatch(/^Measured +CPU: page cache 5.00 GB\/s, linear 4.00 GB\/s, /m);
+    expect(out).toMatch(/^ +cuda:0: to it 3.00 GB\/s, back 2.00 GB\/s, host copies 1.00 GB\/s, linear 8.00 GB\/s, /m);
+    expect(out).toMatch(/^ +cuda:1: to it 6.00 GB\/s, /m);
+    expect(JSON.parse(start("sinter doctor --json", "devices=2").out).rates).toEqual(rates);
+    expect(start("sinter doctor", "").out).not.toContain("Measured");
   });
 
   test("is planned with its reason, and doctor names driver and devices", () => {

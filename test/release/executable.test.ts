@@ -21,6 +21,7 @@ import { layMainPackage, layPlatformPackage } from "../../scripts/release/packag
 import { type Architecture, platformPackage } from "../../scripts/release/paths.ts";
 import { ADDON_PLACE } from "../../scripts/release/stage.ts";
 import { writeTinyModels } from "../commands/tiny-models.ts";
+import { HOST_LIBRARY } from "../native/host-device.ts";
 import { inBareSystem, layBareSystem, MAY_CHROOT } from "./chroot.ts";
 
 const ARCHITECTURE = process.arch as Architecture;
@@ -81,6 +82,27 @@ describe("the single executable", () => {
     },
     60_000,
   );
+
+  test("finds the library for GPUs that lies beside it, whose merges have the CPU's bytes", () => {
+    const beside = join(folder, "with-library");
+    mkdirSync(beside);
+    copyFileSync(join(programs, "sinter"), join(beside, "sinter"));
+    expect(sinter("merge", "linear.yml", "without", "--device", "cuda").err).toContain("no library for CUDA devices");
+    copyFileSync(HOST_LIBRARY, join(beside, "libsinter_cuda.so"));
+    expect(sinter("merge", "linear.yml", "on-cpu", "--device", "cpu").code).toBe(0);
+    const weights = (name: string) => readFileSync(join(work, name, "model.safetensors"));
+    // By a link from elsewhere, as installed programs are.
+    symlinkSync(join(beside, "sinter"), join(folder, "linked"));
+    for (const program of [join(beside, "sinter"), join(folder, "linked")]) {
+      const doctor = start(program, ["doctor"]).out;
+      expect(doctor).toContain(`${join(beside, "libsinter_cuda.so")}, built with CUDA`);
+      expect(doctor).toMatch(/^cuda:0 +host memory 0, /m);
+      const merged = start(program, ["merge", "linear.yml", "on-device", "--device", "cuda", "--force"]);
+      expect([merged.code, merged.err]).toEqual([0, ""]);
+      expect(merged.out).toContain(" on cuda:0 (host memory 0)");
+      expect(weights("on-device").equals(weights("on-cpu"))).toBe(true);
+    }
+  });
 
   test("is every program by the name that it is called by", () => {
     const { out } = start(join(programs, "mergekit-yaml"), ["--help"]);

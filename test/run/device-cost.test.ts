@@ -4,6 +4,7 @@ import type { Dtype } from "../../src/model/dtype.ts";
 import { native } from "../../src/native.ts";
 import type { MergeOp, OpInput } from "../../src/plan/types.ts";
 import {
+  type DeviceRates,
   estimate,
   isFasterOnDevice,
   MEASURED_KERNELS,
@@ -16,14 +17,17 @@ import {
 const GB = 1e9;
 
 /** A machine whose device computes everything at 40 GB/s and is fed at 20, and whose CPU is slow at what is hard. */
-const RATES: Rates = {
-  read: 30 * GB,
-  copy: 10 * GB,
+const DEVICE: DeviceRates = {
   upload: 20 * GB,
   download: 20 * GB,
-  cpu: { linear: 10 * GB, ties: 4 * GB, della: 1 * GB, slerp: 8 * GB },
-  device: { linear: 40 * GB, ties: 40 * GB, della: 40 * GB, slerp: 40 * GB },
+  copy: 10 * GB,
+  kernels: { linear: 40 * GB, ties: 40 * GB, della: 40 * GB, slerp: 40 * GB },
   overhead: 1e-4,
+};
+const RATES: Rates = {
+  read: 30 * GB,
+  cpu: { linear: 10 * GB, ties: 4 * GB, della: 1 * GB, slerp: 8 * GB },
+  devices: { 0: DEVICE, 2: { ...DEVICE, upload: 1 * GB } },
 };
 
 function op(kernel: string, elements: number, models = 3, change: Partial<OpInput> = {}): MergeOp {
@@ -44,29 +48,38 @@ function op(kernel: string, elements: number, models = 3, change: Partial<OpInpu
 describe("an estimate", () => {
   test("is bytes over rates: the CPU's, and the slowest of what the device does", () => {
     // Three inputs and the output: 8 GB.
-    const { cpu, device } = estimate(op("ties", 1e9), RATES, 100 * GB) ?? { cpu: 0, device: 0 };
+    const { cpu, device } = estimate(op("ties", 1e9), RATES, 0, 100 * GB) ?? { cpu: 0, device: 0 };
     expect(cpu).toBeCloseTo(8 / 4, 9);
     expect(device).toBeCloseTo(1e-4 + 6 / 20, 9);
   });
 
   test("reads inputs again in each pass where they do not fit the device's memory", () => {
-    const whole = estimate(op("ties", 1e9), RATES, 8 * GB)?.device ?? 0;
-    const slices = estimate(op("ties", 1e9), RATES, 8 * GB - 1)?.device ?? 0;
+    const whole = estimate(op("ties", 1e9), RATES, 0, 8 * GB)?.device ?? 0;
+    const slices = estimate(op("ties", 1e9), RATES, 0, 8 * GB - 1)?.device ?? 0;
     expect(slices - 1e-4).toBeCloseTo(PASSES.ties * (whole - 1e-4), 9);
   });
 
   test("is none for kernels that were not measured", () => {
-    expect(estimate(op("karcher", 1e6), RATES, GB)).toBeUndefined();
-    expect(estimate(op("copy", 1e6, 1), RATES, GB)).toBeUndefined();
+    expect(estimate(op("karcher", 1e6), RATES, 0, GB)).toBeUndefined();
+    expect(estimate(op("copy", 1e6, 1), RATES, 0, GB)).toBeUndefined();
+  });
+
+  test("is of one device, by its number", () => {
+    expect(estimate(op("ties", 1e9), RATES, 2, 100 * GB)?.device).toBeCloseTo(1e-4 + 6 / 1, 9);
+    expect(estimate(op("ties", 1e9), RATES, 1, 100 * GB)).toBeUndefined();
   });
 
   test("grows with the tensor, and falls with every rate", () => {
     const rate = fc.double({ min: 1e6, max: 1e12, noNaN: true });
     fc.assert(
       fc.property(rate, rate, rate, rate, fc.integer({ min: 1, max: 1e9 }), (read, upload, cpu, device, elements) => {
-        const rates = { ...RATES, read, upload, cpu: { ties: cpu }, device: { ties: device } };
-        const faster = { ...rates, upload: 2 * upload, device: { ties: 2 * device } };
-        const at = (n: number, given: Rates) => estimate(op("ties", n), given, GB) ?? { cpu: 0, device: 0 };
+        const made = (times: number): Rates => ({
+          read,
+          cpu: { ties: cpu },
+          devices: { 0: { ...DEVICE, upload: times * upload, kernels: { ties: times * device } } },
+        });
+        const [rates, faster] = [made(1), made(2)];
+        const at = (n: number, given: Rates) => estimate(op("ties", n), given, 0, GB) ?? { cpu: 0, device: 0 };
         expect(at(2 * elements, rates).device).toBeGreaterThan(at(elements, rates).device);
         expect(at(2 * elements, rates).cpu).toBeCloseTo(2 * at(elements, rates).cpu, 6);
         expect(at(elements, faster).device).toBeLessThanOrEqual(at(elements, rates).device);
@@ -76,7 +89,7 @@ describe("an estimate", () => {
 });
 
 test("small tensors stay with the CPU, and so does what it computes as fast", () => {
-  const takes = (one: MergeOp, rates = RATES) => isFasterOnDevice(estimate(one, rates, 10 * GB) as never);
+  const takes = (one: MergeOp, rates = RATES) => isFasterOnDevice(estimate(one, rates, 0, 10 * GB) as never);
   expect(takes(op("ties", 1e8))).toBe(true);
   expect(takes(op("ties", 1000))).toBe(false);
   expect(takes(op("linear", 1e8))).toBe(true);

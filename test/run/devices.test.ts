@@ -6,7 +6,7 @@ import { SinterError } from "../../src/errors.ts";
 import type { Addon, NativeDevice, NativeDevices } from "../../src/native.ts";
 import type { MergeOp, MergePlan } from "../../src/plan/types.ts";
 import { computedOn, returnedWarnings } from "../../src/run/computed-on.ts";
-import { MEASURED_KERNELS, type Rates } from "../../src/run/device-cost.ts";
+import { type DeviceRates, MEASURED_KERNELS, type Rates } from "../../src/run/device-cost.ts";
 import { fingerprintOf, keepRates, ratesFile, readRates } from "../../src/run/device-rates.ts";
 import { chooseDevices, type DeviceRequest, deviceSummary, requireDevices, useDevices } from "../../src/run/devices.ts";
 import { fakeAddon } from "./fake-addon.ts";
@@ -25,15 +25,8 @@ const CUDA: DeviceRequest = { mode: "cuda", device: 0, lowMemory: false };
 const AUTO: DeviceRequest = { mode: "auto", device: 0, lowMemory: false };
 
 const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
-const RATES: Rates = {
-  read: 3e10,
-  copy: 1e10,
-  upload: 2e10,
-  download: 2e10,
-  cpu: every(1e9),
-  device: every(1e10),
-  overhead: 1e-4,
-};
+const FAST: DeviceRates = { upload: 2e10, download: 2e10, copy: 1e10, kernels: every(1e10), overhead: 1e-4 };
+const RATES: Rates = { read: 3e10, cpu: every(1e9), devices: { 0: FAST, 1: FAST } };
 
 let folder = "";
 let before: string | undefined;
@@ -119,11 +112,38 @@ describe("auto", () => {
     expect(used).toEqual([expect.objectContaining({ devices: [0], strict: false })]);
   });
 
+  test("asks the rates of the device that it may take, and of several the slowest's", () => {
+    const slow = { ...FAST, upload: 1e8 };
+    keepRates({ fingerprint, rates: { ...RATES, devices: { 0: FAST, 1: slow } } });
+    const choice = (device: DeviceRequest["device"]) =>
+      chooseDevices({ ...AUTO, device }, addonWith(TWO).addon).choose(op("ties", 1e8));
+    expect(choice(0)).toEqual({ device: true, reason: "faster by the measured rates" });
+    expect(choice(1)).toEqual({ device: false, reason: "the CPU is as fast or faster" });
+    expect(choice("all")).toEqual({ device: false, reason: "the CPU is as fast or faster than cuda:1" });
+    keepRates({ fingerprint, rates: { ...RATES, devices: { 0: FAST } } });
+    expect(choice("all")).toEqual({ device: false, reason: "ties was not measured on cuda:1" });
+  });
+
+  test("asks each device's own free memory: what does not fit is read again in each pass", () => {
+    const half = { ...FAST, kernels: every(1e12), upload: 1.2e9 };
+    keepRates({ fingerprint, rates: { ...RATES, devices: { 0: half, 1: half } } });
+    const small = { ...TWO, devices: [DEVICE, { ...DEVICE, name: "Fake 200", free: 1e6 }] };
+    const choice = (device: DeviceRequest["device"]) =>
+      chooseDevices({ ...AUTO, device }, addonWith(small).addon).choose(op("ties", 1e8)).device;
+    expect([choice(0), choice(1), choice("all")]).toEqual([true, false, false]);
+  });
+
   test("does not take the measurements of another machine, driver or version, nor what is none", () => {
     keepRates({ fingerprint, rates: RATES });
     expect(readRates(fingerprint)).toEqual(RATES);
     expect(readRates(fingerprintOf([{ ...DEVICE, driver: "12.8" }], 2))).toBeUndefined();
-    for (const text of ["", "{", "null", JSON.stringify({ fingerprint, rates: { ...RATES, read: -1 } })]) {
+    const wrong = [
+      { ...RATES, read: -1 },
+      { ...RATES, devices: { 0: { ...FAST, upload: undefined } } },
+      { ...RATES, devices: { 0: { ...FAST, kernels: every(0) } } },
+      { ...RATES, devices: undefined },
+    ];
+    for (const text of ["", "{", "null", ...wrong.map((rates) => JSON.stringify({ fingerprint, rates }))]) {
       writeFileSync(ratesFile(), text);
       expect(readRates(fingerprint)).toBeUndefined();
     }

@@ -19,26 +19,31 @@ afterAll(() => {
 
 const SMALL = { rows: 128, columns: 64 };
 
-test("every kernel is measured on the CPU and on the device, and nothing is left behind", async () => {
-  tell("");
+test("every kernel is measured on the CPU and on each device, and nothing is left behind", async () => {
+  tell("devices=3");
   const said: string[] = [];
-  const rates = await measureRates(native(), 0, HOST_LIBRARY, (what) => said.push(what), SMALL);
+  const rates = await measureRates(native(), [0, 2], HOST_LIBRARY, (what) => said.push(what), SMALL);
   const kernels = Object.keys(MEASURED_KERNELS);
   expect(Object.keys(rates.cpu)).toEqual(kernels);
-  expect(Object.keys(rates.device)).toEqual(kernels);
-  for (const rate of [rates.read, rates.upload, rates.download, rates.copy, ...Object.values(rates.cpu)]) {
+  expect(Object.keys(rates.devices)).toEqual(["0", "2"]);
+  const found = [rates.read, ...Object.values(rates.cpu)];
+  for (const { upload, download, copy, overhead, kernels: own } of Object.values(rates.devices)) {
+    expect(Object.keys(own)).toEqual(kernels);
+    found.push(upload, download, copy, overhead, ...Object.values(own));
+  }
+  for (const rate of found) {
     expect(rate).toBeGreaterThan(0);
     expect(Number.isFinite(rate)).toBe(true);
   }
-  expect(rates.overhead).toBeGreaterThan(0);
-  expect(said).toEqual(["reading", ...kernels.map((k) => `${k} on the CPU`), ...kernels.map((k) => `${k} on cuda:0`)]);
+  const places = ["the CPU", "cuda:0", "cuda:2"];
+  expect(said).toEqual(["reading", ...places.flatMap((place) => kernels.map((kernel) => `${kernel} on ${place}`))]);
   expect(readdirSync(folder)).toEqual([]);
 });
 
 test("a device that fails while it is measured is no measurement", async () => {
   for (const orders of ["fail=20", "fail=500", "no-memory=1"]) {
     tell(orders);
-    expect([orders, (await failure(() => measureRates(native(), 0, HOST_LIBRARY, () => {}, SMALL)))?.code]).toEqual([
+    expect([orders, (await failure(() => measureRates(native(), [0], HOST_LIBRARY, () => {}, SMALL)))?.code]).toEqual([
       orders,
       "DEVICE_FAILED",
     ]);

@@ -238,6 +238,25 @@ class Bench {
     mask_ = mask.as<uint64_t>();
     map("della, 2 models: map", "della", 3, params, 2);
     mask_ = nullptr;
+    whole_della(table.as<uint32_t>());
+  }
+
+  /// della as it runs: ranks of both models, the sums that `rescale` asks for, the map.
+  void whole_della(const uint32_t* limits) {
+    Memory first(device_, lane_, kElements / 8);
+    Memory second(device_, lane_, kElements / 8);
+    uint64_t* const masks[] = {first.as<uint64_t>(), second.as<uint64_t>()};
+    const uint64_t bytes = 2 * (2 * 2 + 3 + 4) * kElements + 3 * 2 * kElements / 8;
+    measure_case("della, 2 models: ranks, sums and map", "della", 3, {1, 1, 1, 0.5, 0.5, 0.1, 0.3, 0.5, 0.1}, bytes,
+                 [&](int number, const Job& job, const Slice& slice, int set) {
+                   Slice ranked = slice;
+                   for (int m = 0; m < 2; m++) {
+                     must(lane_.rank(number, job, slice, m + 1, limits, masks[m]));
+                     ranked.masks[m + 1] = masks[m];
+                   }
+                   must(lane_.reduce(number, job, ranked, scratch(kRows * 64 * 8)));
+                   must(lane_.map(number, job, ranked, outputs_[static_cast<size_t>(set)]->at(), scratch<uint64_t>(8)));
+                 });
   }
 
   Device& device_;
