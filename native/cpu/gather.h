@@ -106,6 +106,22 @@ inline void load_floats(const Job& job, int input, uint64_t begin, uint64_t end,
   }
 }
 
+template <class Work>
+bool load_range(const Job& job, int input, uint64_t begin, uint64_t end, Work* to) {
+  bool non_finite = false;
+  for (uint64_t at = begin; at < end; at += kChunk) {
+    const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(kChunk, end - at));
+    non_finite |= load_elements(job, input, at, n, to + (at - begin));
+  }
+  return non_finite;
+}
+
+/// Elements [begin, end) of an input as the op's passes find them. `to`: room for them in the work type, aligned for it.
+inline bool load_work(const Job& job, int input, uint64_t begin, uint64_t end, std::byte* to) {
+  return job.wide ? load_range(job, input, begin, end, reinterpret_cast<double*>(to))
+                  : load_range(job, input, begin, end, reinterpret_cast<float*>(to));
+}
+
 /// One chunk of one input, at its place in the room for inputs.
 template <class Work>
 bool load_input(const Job& job, int input, uint64_t begin, uint32_t n, Work* room) {

@@ -73,6 +73,7 @@ const KernelSet SINTER_JOIN(kKernelSet_, SINTER_TARGET){SINTER_TEXT(SINTER_TARGE
                                                         has_non_finite,
                                                         add_rows,
                                                         load_floats,
+                                                        load_work,
                                                         make_patch,
                                                         sum_patch_squares,
                                                         magnitude_of};

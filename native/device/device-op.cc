@@ -8,7 +8,14 @@
 namespace sinter {
 
 DeviceOp::DeviceOp(Op& op, int kernel, Slot& slot, HostPool& pool)
-    : op_(op), job_(op.job), kernel_(*op.kernel), number_(kernel), slot_(slot), pool_(pool), lane_(slot.lane()) {}
+    : op_(op),
+      job_(op.job),
+      kernel_(*op.kernel),
+      number_(kernel),
+      slot_(slot),
+      pool_(pool),
+      computed_(op, pool),
+      lane_(slot.lane()) {}
 
 void DeviceOp::run() {
   lay_out();
@@ -44,7 +51,7 @@ Slice DeviceOp::slice_at(uint64_t number, uint64_t begin, uint64_t end) const {
 }
 
 void DeviceOp::sweep(uint64_t step, const std::function<void(uint64_t, const Slice&)>& pass) {
-  Inflow inflow(op_, lane_, pool_, slot_.ring(), slot_.direct());
+  Inflow inflow(op_, computed_, lane_, pool_, slot_.ring(), slot_.direct());
   for (uint64_t i = 0, begin = 0; begin < job_.count; i++, begin += step) {
     const uint64_t end = std::min(job_.count, begin + step);
     const uint64_t from = slicing_.resident ? std::max(begin, loaded_) : begin;

@@ -72,6 +72,7 @@ class DeviceOp {
   const int number_;
   Slot& slot_;
   HostPool& pool_;
+  ComputedInputs computed_;
   const Lane& lane_;
 
   Slicing slicing_;

@@ -29,7 +29,9 @@ void DeviceOp::select() {
     if (selector->tallies()) {
       tally(*selector, step);
     } else {
-      for (uint32_t task = 0; task < tasks; task++) selector->run(task, scratch);
+      computed_.as_stored([&] {
+        for (uint32_t task = 0; task < tasks; task++) selector->run(task, scratch);
+      });
       check_sources(op_);
     }
     selector->advance();

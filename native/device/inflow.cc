@@ -65,8 +65,9 @@ void UploadRing::forget() {
   for (Buffer& buffer : buffers_) buffer.mark = 0;
 }
 
-Inflow::Inflow(Op& op, const Lane& lane, HostPool& pool, UploadRing& ring, DirectReads* direct)
-    : op_(op), lane_(lane), pool_(pool), ring_(ring), direct_(direct) {}
+Inflow::Inflow(Op& op, ComputedInputs& computed, const Lane& lane, HostPool& pool, UploadRing& ring,
+               DirectReads* direct)
+    : op_(op), computed_(computed), lane_(lane), pool_(pool), ring_(ring), direct_(direct) {}
 
 Inflow::~Inflow() {
   std::unique_lock lock(ring_.mutex_);
@@ -115,7 +116,7 @@ bool Inflow::may_begin() {
     const std::shared_ptr<Source>& source = op_.sources[static_cast<size_t>(piece.input)];
     const uint64_t width = element_size(span.dtype);
     way_.emplace();
-    if (lies_in_file(span)) {
+    if (!computed_.has(piece.input) && lies_in_file(span)) {
       const uint64_t offset = static_cast<uint64_t>(span.data - source->data()) + piece.begin * width;
       way_ = direct_->way(source, offset, piece.count * width);
     }
@@ -149,6 +150,10 @@ void Inflow::read_next() {
 
 /// @returns whether the piece lies in the device's memory; else it lies in the pinned memory.
 bool Inflow::read(const Piece& piece, const DirectReads::Way& way, std::byte* pinned) {
+  if (computed_.has(piece.input)) {
+    computed_.read(piece.input, piece.begin, piece.count, pinned);
+    return false;
+  }
   const Source& source = *op_.sources[static_cast<size_t>(piece.input)];
   const InputSpan& span = op_.job.input[piece.input];
   const uint64_t width = element_size(span.dtype);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../engine/engine.h"
+#include "computed-inputs.h"
 #include "direct-reads.h"
 #include "host-pool.h"
 #include "lane.h"
@@ -49,14 +50,14 @@ struct Piece {
 /// Writes elements [begin, begin + count) of an input next to each other, as they are stored. Throws SOURCE_FAILED.
 void read_elements(const Op& op, int input, uint64_t begin, uint64_t count, std::byte* to);
 
-/// Whether `read_elements` can read the input: nothing is computed on the way.
+/// Whether `read_elements` can read the input: nothing is computed on the way. Else ComputedInputs does.
 bool is_stored(const InputSpan& span);
 
 /// All that one pass loads.
 class Inflow {
  public:
   /// `direct`: null where all files go through host memory.
-  Inflow(Op& op, const Lane& lane, HostPool& pool, UploadRing& ring, DirectReads* direct);
+  Inflow(Op& op, ComputedInputs& computed, const Lane& lane, HostPool& pool, UploadRing& ring, DirectReads* direct);
   /// Waits for the reads that have begun.
   ~Inflow();
   Inflow(const Inflow&) = delete;
@@ -80,6 +81,7 @@ class Inflow {
   void upload_next();
 
   Op& op_;
+  ComputedInputs& computed_;
   const Lane& lane_;
   HostPool& pool_;
   UploadRing& ring_;

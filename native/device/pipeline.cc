@@ -21,8 +21,7 @@ std::pair<int, Staging> staging_for(const DeviceOptions& options) {
 bool is_for_devices(const Op& op) {
   const Job& job = op.job;
   if (job.count == 0 || job.count != job.input_count || job.inputs == 0 || op.kernel->map == nullptr) return false;
-  if (op.kernel->input_kind != InputKind::whole || !is_float(job.out)) return false;
-  return std::all_of(job.input, job.input + job.inputs, is_stored);
+  return op.kernel->input_kind == InputKind::whole && is_float(job.out);
 }
 
 uint64_t bytes_of(const Op& op) {

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "../cpu/dispatch.h"
-#include "sum-tree.h"
+#include "gather-means.h"
 #include "sums.h"
 
 namespace sinter {
@@ -14,9 +14,6 @@ namespace {
 
 /// Bytes computed between two writes: stays in the second-level cache on its way to the checksum and the file.
 constexpr uint64_t kPieceBytes = 256 << 10;
-
-/// Rows of gathered inputs that one task adds up for their mean. Results depend on it.
-constexpr uint64_t kGatherRows = 4096;
 
 uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
 
@@ -238,11 +235,8 @@ void Engine::enter(Op& op, Op::Pass pass) {
       return enter(op, Op::Pass::gather);
     }
   } else if (pass == Op::Pass::gather) {
-    const bool wanted =
-        std::any_of(op.gathers.begin(), op.gathers.end(), [](const auto& g) { return g->averaged > 0; });
-    if (!wanted || job.count == 0) return enter(op, Op::Pass::prepare);
-    op.pass_tasks = ceil_div(job.rows, kGatherRows);
-    op.partial_sums.assign(op.pass_tasks * op.gathers.size() * (job.count / job.rows), 0.0);
+    op.pass_tasks = begin_means(op);
+    if (op.pass_tasks == 0) return enter(op, Op::Pass::prepare);
   } else if (pass == Op::Pass::prepare) {
     if (job.count == 0 || kernel.make_room == nullptr || !kernel.make_room(job, budget_))
       return enter(op, Op::Pass::select);
@@ -282,21 +276,6 @@ void Engine::enter(Op& op, Op::Pass pass) {
     op.crcs.resize(op.pass_tasks);
     if (op.pass_tasks == 0) enter(op, Op::Pass::finished);
   }
-}
-
-/// The mean rows of gathered inputs, from the sums of their blocks of rows.
-void finish_means(Op& op) {
-  for (size_t g = 0; g < op.gathers.size(); g++) {
-    RowGather& gather = *op.gathers[g];
-    if (gather.averaged == 0) continue;
-    const size_t stride = op.gathers.size() * gather.width;
-    gather.mean.resize(gather.width);
-    for (size_t column = 0; column < gather.width; column++) {
-      const double sum = sum_tree(op.partial_sums.data() + g * gather.width + column, op.pass_tasks, stride);
-      gather.mean[column] = sum / static_cast<double>(gather.averaged);
-    }
-  }
-  op.partial_sums = {};
 }
 
 std::optional<Failure> Engine::leave_pass(Op& op) {
@@ -352,23 +331,12 @@ void Engine::settle(Op& op) {
 void Engine::run_task(const std::shared_ptr<Op>& shared, uint32_t task, Scratch& scratch) {
   Op& op = *shared;
   if (op.pass == Op::Pass::patch) return op.patcher->run(task);
-  if (op.pass == Op::Pass::gather) return run_gather_task(op, task);
+  if (op.pass == Op::Pass::gather) return add_to_means(op, task);
   if (op.pass == Op::Pass::select) return op.selector->run(task, scratch);
   if (op.pass == Op::Pass::reduce) return run_reduce_task(op, task, scratch);
   if (op.pass == Op::Pass::map) return run_map_task(shared, task, scratch);
   const uint64_t begin = task * op.rows_per_task;
   op.kernel->prepare(op.job, scratch, begin, std::min(op.job.count / op.job.columns, begin + op.rows_per_task));
-}
-
-void Engine::run_gather_task(Op& op, uint32_t task) {
-  const uint64_t begin = task * kGatherRows;
-  const uint64_t end = std::min(op.job.rows, begin + kGatherRows);
-  for (size_t g = 0; g < op.gathers.size(); g++) {
-    const RowGather& gather = *op.gathers[g];
-    if (gather.averaged == 0) continue;
-    op.kernels->add_rows(op.job, gather, begin, end,
-                         op.partial_sums.data() + (task * op.gathers.size() + g) * gather.width);
-  }
 }
 
 void Engine::run_reduce_task(Op& op, uint32_t task, Scratch& scratch) {

@@ -110,7 +110,6 @@ class Engine {
   void end_part(const std::shared_ptr<Op>& op, const std::optional<Failure>& failure,
                 std::unique_lock<std::mutex>& lock);
   void run_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
-  void run_gather_task(Op& op, uint32_t task);
   void run_reduce_task(Op& op, uint32_t task, Scratch& scratch);
   void run_map_task(const std::shared_ptr<Op>& op, uint32_t task, Scratch& scratch);
   void map_piece(Op& op, uint64_t begin, uint64_t end, Scratch& scratch, std::byte* out, uint64_t& non_finite);

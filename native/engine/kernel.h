@@ -115,6 +115,8 @@ struct KernelSet {
   void (*add_rows)(const Job&, const RowGather& gather, uint64_t begin, uint64_t end, double* sums);
   /// Elements [begin, end) of an input in float32, its patches applied.
   void (*load_floats)(const Job&, int input, uint64_t begin, uint64_t end, float* to);
+  /// The same in the op's work type, float32 or float64. @returns whether one is a NaN or an infinity.
+  bool (*load_work)(const Job&, int input, uint64_t begin, uint64_t end, std::byte* to);
   /// Makes what applying a patch needs, its ratios aside.
   void (*make_patch)(const Job&, const InputPatches&, Patch&);
   /// Sums of squares of the patched rows [begin, end): one for each row, or one for each column.

@@ -56,6 +56,16 @@ void PatchPass::list_blocks() {
   }
 }
 
+void release_patches(Job& job) {
+  for (const auto& own : job.patches) {
+    for (Patch& patch : own->patches) {
+      patch.right32 = {};
+      patch.right64 = {};
+      patch.ratio = {};
+    }
+  }
+}
+
 /// Blocks of a patch follow each other, in the order of its rows.
 void PatchPass::finish_norms() {
   for (const Block& block : blocks_) {

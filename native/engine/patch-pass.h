@@ -37,4 +37,7 @@ class PatchPass {
   enum class Step { factors, norms, done } step_ = Step::factors;
 };
 
+/// Gives back what the pass made: it can begin anew.
+void release_patches(Job& job);
+
 }  // namespace sinter

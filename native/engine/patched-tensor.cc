@@ -15,15 +15,7 @@ void PatchedTensor::prepare(Team& team) {
   }
 }
 
-void PatchedTensor::release() {
-  for (const auto& own : op_->job.patches) {
-    for (Patch& patch : own->patches) {
-      patch.right32 = {};
-      patch.right64 = {};
-      patch.ratio = {};
-    }
-  }
-}
+void PatchedTensor::release() { release_patches(op_->job); }
 
 void PatchedTensor::check() const {
   for (const std::shared_ptr<Source>& source : op_->sources) {

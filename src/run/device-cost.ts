@@ -1,7 +1,7 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { gatherCounts } from "../plan/gather.ts";
-import type { MergeOp } from "../plan/types.ts";
+import type { MergeOp, OpInput } from "../plan/types.ts";
 
 /*
  * Whether the CPU or a device computes an op sooner, from what was measured on this machine. Pure arithmetic.
@@ -11,6 +11,7 @@ import type { MergeOp } from "../plan/types.ts";
  *
  * `bytes` are all inputs and the output, once. Rates of kernels are those of whole ops whose inputs lie in the page cache:
  * reading, every pass, checksums. Inputs that do not fit into the device's memory are read and uploaded in each pass.
+ * Applying adapters and gathering rows counts on neither side: the CPU does it for both, in every pass or less.
  */
 
 /** Bytes a second. */
@@ -75,14 +76,25 @@ export function notForDevices(op: MergeOp): string | undefined {
   if (op.inputs.length === 0) return "made without an input";
   if (measuredKernel(op.kernel) === undefined) return "copied: nothing is computed";
   if (elementCount(op.shape) === 0) return "empty";
-  if (op.inputs.some(({ view }) => (view.patches ?? []).length > 0)) return "adapters are applied on the CPU";
-  const gathers = op.inputs.flatMap(({ gather }) => gather ?? []);
-  const mixed = (pieces: (typeof gathers)[number]["pieces"]) =>
-    new Set(pieces.map(({ view }) => view.dtype)).size !== 1;
-  if (gathers.some((gather) => gatherCounts(gather).means > 0 || mixed(gather.pieces))) {
-    return "means of rows are made on the CPU";
-  }
   return undefined;
+}
+
+const piecesOf = ({ view, gather }: OpInput) => gather?.pieces ?? [{ view }];
+
+function workDtype({ dtype, inputs }: MergeOp): "F32" | "F64" {
+  return [dtype, ...inputs.flatMap(piecesOf).map(({ view }) => view.dtype)].includes("F64") ? "F64" : "F32";
+}
+
+/**
+ * Bytes of an element as a device takes it: as it is stored; or in the work type, where an adapter is applied, rows are
+ * means of others, or come from files of several dtypes, since the CPU computes that on the way.
+ */
+function uploadedBytes(input: OpInput, work: "F32" | "F64"): number {
+  const pieces = piecesOf(input);
+  const [dtype, ...others] = new Set(pieces.map(({ view }) => view.dtype));
+  const patched = pieces.some(({ view }) => (view.patches ?? []).length > 0);
+  const averaged = input.gather !== undefined && gatherCounts(input.gather).means > 0;
+  return DTYPE_BYTES[dtype === undefined || others.length > 0 || patched || averaged ? work : dtype];
 }
 
 export interface Estimate {
@@ -102,11 +114,12 @@ export function estimate(op: MergeOp, rates: Rates, number: number, memory: numb
   const cpu = kernel && rates.cpu[kernel];
   const device = kernel && own?.kernels[kernel];
   if (kernel === undefined || own === undefined || !cpu || !device) return undefined;
-  const written = elementCount(op.shape) * DTYPE_BYTES[op.dtype];
-  const read = op.inputs.reduce((sum, { view }) => sum + elementCount(op.shape) * DTYPE_BYTES[view.dtype], 0);
-  const fits = read + written <= memory;
-  const uploads = fits ? 1 : PASSES[kernel];
-  const transfer = Math.max((uploads * read) / Math.min(own.upload, rates.read), written / own.download);
+  const count = elementCount(op.shape);
+  const written = count * DTYPE_BYTES[op.dtype];
+  const read = op.inputs.reduce((sum, { view }) => sum + count * DTYPE_BYTES[view.dtype], 0);
+  const sent = op.inputs.reduce((sum, input) => sum + count * uploadedBytes(input, workDtype(op)), 0);
+  const uploads = sent + written <= memory ? 1 : PASSES[kernel];
+  const transfer = Math.max((uploads * sent) / Math.min(own.upload, rates.read), written / own.download);
   return {
     cpu: (read + written) / cpu,
     device: own.overhead + Math.max((read + written) / device, transfer),

@@ -134,16 +134,12 @@ describe("gathered rows", () => {
     expect(checksums.size).toBe(1);
   });
 
-  test("are put together on their way to a device, where they are rows of one dtype or zeros", async () => {
+  test("are put together on their way to a device, whatever they are", async () => {
     const rows = Array.from({ length: 4001 }, (_, i) => (i % 11 === 0 ? -1 : (i * 7919) % 6000));
     const plain: Gathered = { pieces: [{ rows: 4000, dtype: "BF16" }, { rows: 2000, dtype: "BF16" }], rows }; // biome-ignore format: short
     const mixed: Gathered = { ...plain, pieces: [{ rows: 4000, dtype: "BF16" }, { rows: 2000, dtype: "F16" }] }; // biome-ignore format: short
     const averaged: Gathered = { ...plain, rows: [...rows, -2] };
-    for (const [gathered, device] of [
-      [plain, "cuda:0 (host memory 0)"],
-      [mixed, undefined],
-      [averaged, undefined],
-    ] as const) {
+    for (const gathered of [plain, mixed, averaged]) {
       const wanted = await run([gathered, gathered], 33);
       for (const memory of [3_000_000, 100_000_000]) {
         const found = await onDevices("", { memory, pinned: 1 }, () =>
@@ -152,7 +148,7 @@ describe("gathered rows", () => {
           }),
         );
         expect(found.result.checksum).toBe(wanted.result.checksum);
-        expect(found.result.device).toBe(device as string);
+        expect(found.result.device).toBe("cuda:0 (host memory 0)");
       }
     }
   });

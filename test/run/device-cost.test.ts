@@ -98,20 +98,30 @@ test("small tensors stay with the CPU, and so does what it computes as fast", ()
   expect(isFasterOnDevice({ cpu: 1, device: 0.95 })).toBe(false);
 });
 
+test("what the CPU computes of inputs is sent in the work type", () => {
+  const slow: Rates = { ...RATES, devices: { 0: { ...DEVICE, upload: 1 * GB, overhead: 1e-12 } } };
+  const seconds = (change: Partial<OpInput>) => estimate(op("ties", 1e9, 3, change), slow, 0, 100 * GB)?.device;
+  const view = op("ties", 1e9).inputs[0]?.view as OpInput["view"];
+  const piece = { view, model: "m", tensor: "t" };
+  const gathered = (pieces: unknown[], ...codes: number[]) =>
+    seconds({ gather: { pieces, rows: Int32Array.from(codes), mixes: new Int32Array() } as never });
+  const patched = { ...view, patches: [{}] } as never;
+  const half = { ...piece, view: { ...view, dtype: "F16" } };
+  expect(seconds({})).toBeCloseTo(6, 6);
+  expect(gathered([piece, piece], 0, -1, 3)).toBeCloseTo(6, 6);
+  expect(seconds({ view: patched })).toBeCloseTo(12, 6);
+  expect(gathered([piece], 0, -2, 3)).toBeCloseTo(12, 6);
+  expect(gathered([piece, half], 0, 3)).toBeCloseTo(12, 6);
+  expect(gathered([piece, { ...piece, view: patched }], 0, 3)).toBeCloseTo(12, 6);
+  const wide = { ...op("ties", 1e9, 3, { view: patched }), dtype: "F64" as const };
+  expect(estimate(wide, slow, 0, 100 * GB)?.device).toBeCloseTo(24, 6);
+});
+
 test("what no device computes is named with its reason", () => {
-  const gather = {
-    pieces: [{ view: op("ties", 9).inputs[0]?.view, model: "m", tensor: "t" }],
-    mixes: new Int32Array(),
-  };
-  const rows = (...codes: number[]) => ({ gather: { ...gather, rows: Int32Array.from(codes) } as never });
   expect(notForDevices(op("ties", 9))).toBeUndefined();
-  expect(notForDevices(op("ties", 9, 3, rows(0, -1, 3)))).toBeUndefined();
-  expect(notForDevices(op("ties", 9, 3, rows(0, -2, 3)))).toBe("means of rows are made on the CPU");
   expect(notForDevices(op("copy", 9, 1))).toBe("copied: nothing is computed");
   expect(notForDevices(op("constant", 9, 0))).toBe("made without an input");
   expect(notForDevices(op("ties", 0))).toBe("empty");
-  const patched = { view: { ...op("ties", 9).inputs[0]?.view, patches: [{}] } as never };
-  expect(notForDevices(op("ties", 9, 3, patched))).toBe("adapters are applied on the CPU");
 });
 
 test("every kernel that merges is measured, or stands in for one that is", () => {
