@@ -79,7 +79,7 @@ export function notForDevices(op: MergeOp): string | undefined {
   return undefined;
 }
 
-const piecesOf = ({ view, gather }: OpInput) => gather?.pieces ?? [{ view }];
+const piecesOf = (input: OpInput): readonly Pick<OpInput, "view">[] => input.gather?.pieces ?? [input];
 
 function workDtype({ dtype, inputs }: MergeOp): "F32" | "F64" {
   return [dtype, ...inputs.flatMap(piecesOf).map(({ view }) => view.dtype)].includes("F64") ? "F64" : "F32";
