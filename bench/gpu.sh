@@ -2,20 +2,28 @@
 # Checks the kernels for NVIDIA devices against the CPU's, bit for bit, on fresh random inputs with poisoned outputs, then
 # prints a table of what they take, medians of CUDA events beside the device's own copies; where python3 has PyTorch for
 # CUDA, beside its time for the same merges too (bench/gpu-torch.py). Needs a CUDA toolkit, a C++ compiler and a device; no
-# Bun, no network. Fits in ten minutes. Exit code 1 where anything differs.
+# Bun, no network. Then merges files of three models of 7B width, beside the time to move and to copy their bytes; that
+# takes 16 GB of disk and xxhash.h: of node_modules/xxhash-addon, or of the system. Fits in ten minutes. Exit code 1 where
+# anything differs.
 #
-#   bench/gpu.sh [--device N] [--seed N] [--seconds N] [--no-sanitizer]
+#   bench/gpu.sh [--device N] [--seed N] [--seconds N] [--no-sanitizer] [--no-files]
 #
-# ARCH=90 says which devices to compile for; else this one's capability is asked for.
+# ARCH=90 says which devices to compile for; else this one's capability is asked for. FILES_DIR: where the files are
+# written, build/gpu unless given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 sanitizer=1
+files=1
 arguments=()
 device=0
 last=
 for argument in "$@"; do
-  if [ "$argument" = --no-sanitizer ]; then sanitizer=0; else arguments+=("$argument"); fi
+  case $argument in
+    --no-sanitizer) sanitizer=0 ;;
+    --no-files) files=0 ;;
+    *) arguments+=("$argument") ;;
+  esac
   if [ "$last" = --device ]; then device=$argument; fi
   last=$argument
 done
@@ -49,6 +57,11 @@ compile() {
 for source in native/cuda/methods/*.cu native/cuda/probe.cu; do
   compile "cuda-$(basename "$source" .cu)" nvcc "${common[@]}" -arch="sm_$ARCH" -fmad=false -lineinfo "$to_host" "$source"
 done
+xxhash=(-I node_modules/xxhash-addon/xxHash)
+if [ "$files" = 1 ] && ! echo '#include <xxhash.h>' | g++ -E "${xxhash[@]}" -x c++ - >/dev/null 2>&1; then
+  echo "no xxhash.h: no files are merged (bun install, or libxxhash-dev)"
+  files=0
+fi
 targets=()
 if [ "$(uname -m)" = x86_64 ]; then
   targets=(x86_64_v2:x86-64-v2 x86_64_v3:x86-64-v3 x86_64_v4:x86-64-v4)
@@ -59,16 +72,36 @@ for target in "${targets[@]}"; do
   flags=()
   [ "${target%%:*}" = arm64 ] || flags=("-march=${target##*:}")
   [ "${target%%:*}" = x86_64_v4 ] && flags+=(-mprefer-vector-width=512)
-  compile "cpu-${target%%:*}" g++ -std=c++20 -O3 "${host[@]}" "${flags[@]}" "-DSINTER_TARGET=${target%%:*}" \
-    "-DSINTER_TARGET_NAME=${target##*:}" native/cpu/target.cc
+  cpu=(g++ -std=c++20 -O3 "${host[@]}" "${flags[@]}" "-DSINTER_TARGET=${target%%:*}" "-DSINTER_TARGET_NAME=${target##*:}")
+  compile "cpu-${target%%:*}" "${cpu[@]}" native/cpu/target.cc
+  if [ "$files" = 1 ]; then
+    compile "merge-linear-${target%%:*}" "${cpu[@]}" -ffp-contract=fast native/linear/target.cc
+    compile "merge-digest-${target%%:*}" "${cpu[@]}" "${xxhash[@]}" native/numeric/digest-target.cc
+  fi
 done
 # By nvcc, which knows where its headers are.
 for source in native/cuda/*.cc native/cuda/check/*.cc native/cpu/dispatch.cc native/engine/select.cc native/engine/strided.cc; do
   compile "host-$(echo "${source%.cc}" | tr / -)" nvcc "${common[@]}" "$to_host" "$source"
 done
+# All between a file and a kernel.
+if [ "$files" = 1 ]; then
+  compile merge-end-to-end nvcc "${common[@]}" "${xxhash[@]}" "$to_host" native/cuda/end-to-end/end-to-end.cc
+  for source in native/device/{cufile,device-op,device-room,device-select,direct-reads,inflow,library,measure,outflow,pipeline,slot}.cc \
+    native/engine/{engine,patch-pass,patched-tensor,read-ahead,sums}.cc native/io/{sink,source,write-pool}.cc \
+    native/linear/{gemm,kernels,team}.cc native/numeric/{digest,gather}.cc; do
+    compile "merge-$(echo "${source%.cc}" | tr / -)" nvcc "${common[@]}" "${xxhash[@]}" "$to_host" "$source"
+  done
+fi
 while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
 [ "$failed" = 0 ] || { echo "the kernels do not compile" >&2; exit 2; }
-nvcc -arch="sm_$ARCH" -o "$out/check-cuda" "$out"/*.o -lpthread -ldl -lrt
+# without PATTERN: the objects whose names do not begin so.
+without() { find "$out" -name '*.o' ! -name "$1*"; }
+mapfile -t objects < <(without merge-)
+nvcc -arch="sm_$ARCH" -o "$out/check-cuda" "${objects[@]}" -lpthread -ldl -lrt
+if [ "$files" = 1 ]; then
+  mapfile -t objects < <(without host-native-cuda-check-)
+  nvcc -arch="sm_$ARCH" -o "$out/end-to-end-cuda" "${objects[@]}" -lpthread -ldl -lrt
+fi
 echo "built for sm_$ARCH in $((SECONDS - begun)) s"
 
 status=0
@@ -78,6 +111,13 @@ if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   python3 bench/gpu-torch.py --device "cuda:$device" --ours "$out/table.txt" || status=1
 else
   echo "PyTorch: left out, python3 has none that finds a device"
+fi
+
+if [ "$files" = 1 ]; then
+  echo
+  folder=$(mktemp -d -p "${FILES_DIR:-$out}" files.XXXXXX)
+  trap 'rm -rf "$folder"' EXIT
+  timeout 240 "$out/end-to-end-cuda" --device "$device" --folder "$folder/models" || status=1
 fi
 
 if [ "$sanitizer" = 1 ] && command -v compute-sanitizer >/dev/null; then

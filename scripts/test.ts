@@ -3,20 +3,19 @@
  * also where a file that the tests only read was changed.
  */
 import { stripVTControlCharacters } from "node:util";
+import { PATIENCE } from "../test/support/patience.ts";
 import { changedPaths, inputHashes } from "./input-hashes.ts";
 import { ROOT } from "./paths.ts";
 import { summaryCounts } from "./test-summary.ts";
 
 const color = process.stderr.isTTY ? { FORCE_COLOR: "1" } : {};
-/** Milliseconds a test may take: only what hangs is ended, a slow or busy machine decides nothing. */
-const TIMEOUT = 120_000;
 
 const wanted = process.argv.slice(2);
 // A process for each of two cores: most tests wait for one thread. Not with a sanitizer, whose addon takes its memory twice.
 const side = wanted.length === 0 && process.env.SINTER_ADDON === undefined ? ["--parallel=2", "--no-isolate"] : [];
 
 const before = inputHashes(ROOT);
-const child = Bun.spawn([process.execPath, "test", `--timeout=${TIMEOUT}`, ...side, ...wanted], {
+const child = Bun.spawn([process.execPath, "test", `--timeout=${PATIENCE}`, ...side, ...wanted], {
   cwd: ROOT,
   env: { ...process.env, ...color },
   stdin: "ignore",

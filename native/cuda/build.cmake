@@ -30,7 +30,7 @@ target_include_directories(check-cuda-emulated BEFORE PRIVATE native/cuda/emulat
 target_link_libraries(check-cuda-emulated PRIVATE Threads::Threads)
 
 add_executable(end-to-end-emulated EXCLUDE_FROM_ALL
-  native/cuda/check/end-to-end.cc native/cuda/emulate/all-kernels.cc native/cuda/emulate/simt.cc ${SINTER_CUDA_HOST}
+  native/cuda/end-to-end/end-to-end.cc native/cuda/emulate/all-kernels.cc native/cuda/emulate/simt.cc ${SINTER_CUDA_HOST}
   ${SINTER_CUDA_MERGES})
 target_compile_options(end-to-end-emulated PRIVATE ${SINTER_FLAGS} -Wno-unknown-pragmas -O1)
 target_compile_definitions(end-to-end-emulated PRIVATE SINTER_EMULATE ${SINTER_CUDA_DEFINITIONS})
@@ -103,7 +103,7 @@ target_compile_options(check-cuda PRIVATE ${SINTER_FLAGS})
 target_compile_definitions(check-cuda PRIVATE ${SINTER_CUDA_DEFINITIONS})
 target_link_libraries(check-cuda PRIVATE cuda_objects CUDA::cudart_static Threads::Threads)
 
-add_executable(end-to-end-cuda EXCLUDE_FROM_ALL native/cuda/check/end-to-end.cc ${SINTER_CUDA_MERGES})
+add_executable(end-to-end-cuda EXCLUDE_FROM_ALL native/cuda/end-to-end/end-to-end.cc ${SINTER_CUDA_MERGES})
 target_compile_options(end-to-end-cuda PRIVATE ${SINTER_FLAGS})
 target_compile_definitions(end-to-end-cuda PRIVATE ${SINTER_CUDA_DEFINITIONS})
 target_include_directories(end-to-end-cuda SYSTEM PRIVATE ${SINTER_MODULES}/xxhash-addon/xxHash ${SINTER_EIGEN})

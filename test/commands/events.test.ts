@@ -19,6 +19,7 @@ import type { Schema } from "../../src/schema/parts.ts";
 import { SHAPE, workplace, writeModels } from "../docs/fixture.ts";
 import { blocks, pageText } from "../docs/pages.ts";
 import { violations } from "../schema/validator.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { writeSafetensors } from "../support/safetensors.ts";
 import { startIn } from "./start.ts";
 
@@ -35,9 +36,9 @@ beforeAll(() => {
   mkdirSync(join(work, "part"));
   writeSafetensors(join(work, "part", "model.safetensors"), new Map([["model.norm.weight", norm]]));
   writeFileSync(join(work, "part", "config.json"), "{}");
-}, 60_000);
+}, PATIENCE);
 
-afterAll(() => rmSync(root, { recursive: true, force: true }), 60_000);
+afterAll(() => rmSync(root, { recursive: true, force: true }), PATIENCE);
 
 /** Every command that takes a while, and the phases of its work. */
 const LINES: readonly (readonly [line: string, phases: readonly string[]])[] = [
@@ -85,18 +86,22 @@ describe.skipIf(!ADDON_BUILT)(
   "with --events -, standard output is events as the schema has them, from start to done",
   () => {
     for (const [line, phases] of LINES) {
-      test(line, () => {
-        const { code, out, err } = startIn(work, `${line} -q --events -`);
-        expect([code, err]).toEqual([0, ""]);
-        const events = parse(out);
-        expect(events.flatMap((event) => violations(SCHEMA, event).map((what) => [event, what]))).toEqual([]);
-        expect(events[0]).toMatchObject({ event: "start", command: /^sinter (lora |tokens )?\w+/.exec(line)?.[0] });
-        expect(events.at(-1)).toMatchObject({ event: "done", exit_code: 0 });
-        const begun = events.flatMap(({ event, phase }) => (event === "phase" ? [phase] : []));
-        expect(begun).toEqual(expect.arrayContaining([...phases]));
-        // A phase that is over does not begin again: `multi` and `bench` merge several times, `verify` has several passes.
-        if (line.startsWith("sinter merge")) expect(begun).toEqual(["planning", "merging", "syncing"]);
-      }, 30_000);
+      test(
+        line,
+        () => {
+          const { code, out, err } = startIn(work, `${line} -q --events -`);
+          expect([code, err]).toEqual([0, ""]);
+          const events = parse(out);
+          expect(events.flatMap((event) => violations(SCHEMA, event).map((what) => [event, what]))).toEqual([]);
+          expect(events[0]).toMatchObject({ event: "start", command: /^sinter (lora |tokens )?\w+/.exec(line)?.[0] });
+          expect(events.at(-1)).toMatchObject({ event: "done", exit_code: 0 });
+          const begun = events.flatMap(({ event, phase }) => (event === "phase" ? [phase] : []));
+          expect(begun).toEqual(expect.arrayContaining([...phases]));
+          // A phase that is over does not begin again: `multi` and `bench` merge several times, `verify` has several passes.
+          if (line.startsWith("sinter merge")) expect(begun).toEqual(["planning", "merging", "syncing"]);
+        },
+        PATIENCE,
+      );
     }
   },
 );

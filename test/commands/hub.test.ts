@@ -15,6 +15,7 @@ import { join, resolve } from "node:path";
 import { someTensors } from "../lora/peft.ts";
 import { brokenOff, type FakeHub, startFakeHub } from "../model/hub/fake-hub.ts";
 import { tinyModel } from "../plan/models.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { writeSafetensors } from "../support/safetensors.ts";
 import { linear, writeTinyModels } from "./tiny-models.ts";
 
@@ -165,29 +166,34 @@ describe("before anything is downloaded", () => {
   });
 });
 
-test("SIGINT stops a download at once, and the next run goes on from there", async () => {
-  const sent = 200;
-  hub.trouble = async ({ server }, honest) => {
-    if (server === "hub") return undefined;
-    const bytes = new Uint8Array(await honest().arrayBuffer());
-    const start = (controller: ReadableStreamDefaultController) => controller.enqueue(bytes.slice(0, sent));
-    return new Response(new ReadableStream({ start }));
-  };
-  const child = spawn("sinter plan hub.yml --download");
-  const blobs = join(folder, "home", "hub", "models--org--b", "blobs");
-  const begun = () => (existsSync(blobs) ? readdirSync(blobs).find((name) => name.endsWith(".incomplete")) : undefined);
-  while (statSync(join(blobs, begun() ?? ""), { throwIfNoEntry: false })?.size !== sent) await Bun.sleep(5);
-  child.kill("SIGINT");
-  expect(await child.exited).toBe(130);
-  expect(await new Response(child.stderr).text()).toContain("what was downloaded is kept");
-  expect(statSync(join(blobs, begun() ?? "")).size).toBe(sent);
+test(
+  "SIGINT stops a download at once, and the next run goes on from there",
+  async () => {
+    const sent = 200;
+    hub.trouble = async ({ server }, honest) => {
+      if (server === "hub") return undefined;
+      const bytes = new Uint8Array(await honest().arrayBuffer());
+      const start = (controller: ReadableStreamDefaultController) => controller.enqueue(bytes.slice(0, sent));
+      return new Response(new ReadableStream({ start }));
+    };
+    const child = spawn("sinter plan hub.yml --download");
+    const blobs = join(folder, "home", "hub", "models--org--b", "blobs");
+    const begun = () =>
+      existsSync(blobs) ? readdirSync(blobs).find((name) => name.endsWith(".incomplete")) : undefined;
+    while (statSync(join(blobs, begun() ?? ""), { throwIfNoEntry: false })?.size !== sent) await Bun.sleep(5);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    expect(await new Response(child.stderr).text()).toContain("what was downloaded is kept");
+    expect(statSync(join(blobs, begun() ?? "")).size).toBe(sent);
 
-  hub.trouble = undefined;
-  hub.seen.length = 0;
-  expect((await start("sinter plan hub.yml --download")).err).toContain("(200 B are there)");
-  expect(hub.seen.find(({ server }) => server === "store")?.range).toStartWith(`bytes=${sent}-`);
-  expect(begun()).toBeUndefined();
-}, 10_000);
+    hub.trouble = undefined;
+    hub.seen.length = 0;
+    expect((await start("sinter plan hub.yml --download")).err).toContain("(200 B are there)");
+    expect(hub.seen.find(({ server }) => server === "store")?.range).toStartWith(`bytes=${sent}-`);
+    expect(begun()).toBeUndefined();
+  },
+  PATIENCE,
+);
 
 describe.skipIf(!ADDON_BUILT)("with the addon", () => {
   test.each(["sinter merge hub.yml merged", "mergekit-yaml hub.yml merged-too"])(

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { ROOT } from "../../scripts/paths.ts";
 import { HOST_LIBRARY } from "../native/host-device.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { workplace, writeModels } from "./fixture.ts";
 import { blocks, PAGES, shellWords } from "./pages.ts";
 
@@ -13,8 +14,8 @@ const root = mkdtempSync(join(realpathSync(tmpdir()), "sinter-documents-"));
 /** What a line may start besides Sinter's programs. */
 const TOOLS = new Set(["cmp", "grep", "head", "jq"].filter((name) => Bun.which(name) !== null));
 
-beforeAll(() => writeModels(join(root, "models")), 60_000);
-afterAll(() => rmSync(root, { recursive: true, force: true }), 60_000);
+beforeAll(() => writeModels(join(root, "models")), PATIENCE);
+afterAll(() => rmSync(root, { recursive: true, force: true }), PATIENCE);
 
 /** Pages whose lines are for a machine with GPUs: here with two in host memory. */
 const ON_DEVICES: Readonly<Record<string, Record<string, string>>> = {
@@ -78,18 +79,22 @@ describe.skipIf(!ADDON_BUILT)("every command line in the documents runs as writt
   for (const page of PAGES) {
     const parts = [...blocks(page, "sh"), ...blocks(page, "")].map(linesOf).filter((lines) => lines.length > 0);
     parts.forEach((lines, i) => {
-      test(`${page}: ${lines[0]}`, () => {
-        const folder = workplace(join(root, `${basename(page, ".md")}-${i}`), join(root, "models"));
-        writeFileSync(join(folder, "experts.yml"), blocks("docs/moe.md", "yaml")[0] ?? "");
-        prepare(folder, lines);
-        for (const line of lines) {
-          // Lines of a block may be alternatives, which write the same folder.
-          const output = outputOf(line);
-          if (output !== undefined) rmSync(join(folder, output), { recursive: true, force: true });
-          const { code, err } = run(folder, line, ON_DEVICES[page]);
-          expect([line, code, err]).toEqual([line, 0, expect.any(String)]);
-        }
-      }, 30_000);
+      test(
+        `${page}: ${lines[0]}`,
+        () => {
+          const folder = workplace(join(root, `${basename(page, ".md")}-${i}`), join(root, "models"));
+          writeFileSync(join(folder, "experts.yml"), blocks("docs/moe.md", "yaml")[0] ?? "");
+          prepare(folder, lines);
+          for (const line of lines) {
+            // Lines of a block may be alternatives, which write the same folder.
+            const output = outputOf(line);
+            if (output !== undefined) rmSync(join(folder, output), { recursive: true, force: true });
+            const { code, err } = run(folder, line, ON_DEVICES[page]);
+            expect([line, code, err]).toEqual([line, 0, expect.any(String)]);
+          }
+        },
+        PATIENCE,
+      );
     });
   }
 });

@@ -6,6 +6,7 @@ import { ROOT } from "../../scripts/paths.ts";
 import { SITE_PAGES, unlisted } from "../../scripts/site/pages.ts";
 import { type Findable, indexOf } from "../../scripts/site/search.ts";
 import { CHROMIUM, inChromium } from "../report/browser.ts";
+import { PATIENCE } from "../support/patience.ts";
 
 const folder = mkdtempSync(join(realpathSync(tmpdir()), "sinter-site-"));
 const pages = new Map<string, string>();
@@ -110,58 +111,66 @@ describe("the search", () => {
 });
 
 describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
-  test("the keyboard searches and goes to what was found, the theme is kept, and nothing is complained of", async () => {
-    await inChromium(join(folder, "site", "install.html"), async (tab) => {
-      const press = async (key: string, code: number, text?: string) => {
-        await tab.call("Input.dispatchKeyEvent", { type: "keyDown", key, windowsVirtualKeyCode: code, text });
-        await tab.call("Input.dispatchKeyEvent", { type: "keyUp", key, windowsVirtualKeyCode: code });
-      };
-      const until = async (expression: string) => {
-        while (!(await tab.value<boolean>(expression))) await Bun.sleep(20);
-      };
-      await press("/", 191, "/");
-      await until("document.activeElement.id === 'search' && window.sinterPassages !== undefined");
-      await tab.call("Input.insertText", { text: "karcher" });
-      await until("document.querySelectorAll('#found a').length > 0");
-      expect(await tab.value<string>("document.querySelector('#found-count').textContent")).toMatch(/^\d+ found$/);
-      await press("ArrowDown", 40);
-      await until("document.activeElement.matches('#found a')");
-      await press("Enter", 13, "\r");
-      await until("location.pathname.endsWith('methods.html') && document.readyState === 'complete'");
-      await tab.value("document.querySelector('#theme').click()");
-      const theme = await tab.value<string>("document.documentElement.dataset.theme");
-      await tab.call("Page.reload");
-      await until(`document.readyState === 'complete' && document.documentElement.dataset.theme === '${theme}'`);
-      expect([tab.seen("Log.entryAdded"), tab.seen("Runtime.exceptionThrown")]).toEqual([[], []]);
-    });
-  }, 60_000);
+  test(
+    "the keyboard searches and goes to what was found, the theme is kept, and nothing is complained of",
+    async () => {
+      await inChromium(join(folder, "site", "install.html"), async (tab) => {
+        const press = async (key: string, code: number, text?: string) => {
+          await tab.call("Input.dispatchKeyEvent", { type: "keyDown", key, windowsVirtualKeyCode: code, text });
+          await tab.call("Input.dispatchKeyEvent", { type: "keyUp", key, windowsVirtualKeyCode: code });
+        };
+        const until = async (expression: string) => {
+          while (!(await tab.value<boolean>(expression))) await Bun.sleep(20);
+        };
+        await press("/", 191, "/");
+        await until("document.activeElement.id === 'search' && window.sinterPassages !== undefined");
+        await tab.call("Input.insertText", { text: "karcher" });
+        await until("document.querySelectorAll('#found a').length > 0");
+        expect(await tab.value<string>("document.querySelector('#found-count').textContent")).toMatch(/^\d+ found$/);
+        await press("ArrowDown", 40);
+        await until("document.activeElement.matches('#found a')");
+        await press("Enter", 13, "\r");
+        await until("location.pathname.endsWith('methods.html') && document.readyState === 'complete'");
+        await tab.value("document.querySelector('#theme').click()");
+        const theme = await tab.value<string>("document.documentElement.dataset.theme");
+        await tab.call("Page.reload");
+        await until(`document.readyState === 'complete' && document.documentElement.dataset.theme === '${theme}'`);
+        expect([tab.seen("Log.entryAdded"), tab.seen("Runtime.exceptionThrown")]).toEqual([[], []]);
+      });
+    },
+    PATIENCE,
+  );
 
-  test("no rule of accessibility is broken, in light and dark, and narrow screens need not scroll sideways", async () => {
-    await inChromium(join(folder, "site", "index.html"), async (tab) => {
-      const axe = readFileSync(join(ROOT, "node_modules", "axe-core", "axe.min.js"), "utf8");
-      for (const [file, scheme, width] of [
-        ["index.html", "light", 360],
-        ["methods.html", "dark", 360],
-        ["commands.html", "light", 1280],
-        ["troubleshooting.html", "dark", 1280],
-      ] as const) {
-        await tab.call("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
-        await tab.call("Emulation.setDeviceMetricsOverride", {
-          width,
-          height: 800,
-          deviceScaleFactor: 1,
-          mobile: false,
-        });
-        await tab.call("Page.navigate", { url: `file://${join(folder, "site", file)}` });
-        const loaded = `location.pathname.endsWith("${file}") && document.readyState === "complete"`;
-        while (!(await tab.value<boolean>(loaded).catch(() => false))) await Bun.sleep(20);
-        expect(await tab.value<number>("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
-        await tab.value(
-          `${axe}; axe.run().then((result) => { window.broken = result.violations.map(({ id }) => id); }); 0`,
-        );
-        while (!(await tab.value<boolean>("window.broken !== undefined"))) await Bun.sleep(20);
-        expect([file, await tab.value<string>("window.broken.join()")]).toEqual([file, ""]);
-      }
-    });
-  }, 60_000);
+  test(
+    "no rule of accessibility is broken, in light and dark, and narrow screens need not scroll sideways",
+    async () => {
+      await inChromium(join(folder, "site", "index.html"), async (tab) => {
+        const axe = readFileSync(join(ROOT, "node_modules", "axe-core", "axe.min.js"), "utf8");
+        for (const [file, scheme, width] of [
+          ["index.html", "light", 360],
+          ["methods.html", "dark", 360],
+          ["commands.html", "light", 1280],
+          ["troubleshooting.html", "dark", 1280],
+        ] as const) {
+          await tab.call("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
+          await tab.call("Emulation.setDeviceMetricsOverride", {
+            width,
+            height: 800,
+            deviceScaleFactor: 1,
+            mobile: false,
+          });
+          await tab.call("Page.navigate", { url: `file://${join(folder, "site", file)}` });
+          const loaded = `location.pathname.endsWith("${file}") && document.readyState === "complete"`;
+          while (!(await tab.value<boolean>(loaded).catch(() => false))) await Bun.sleep(20);
+          expect(await tab.value<number>("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+          await tab.value(
+            `${axe}; axe.run().then((result) => { window.broken = result.violations.map(({ id }) => id); }); 0`,
+          );
+          while (!(await tab.value<boolean>("window.broken !== undefined"))) await Bun.sleep(20);
+          expect([file, await tab.value<string>("window.broken.join()")]).toEqual([file, ""]);
+        }
+      });
+    },
+    PATIENCE,
+  );
 });

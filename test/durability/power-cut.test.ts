@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { SinterError } from "../../src/errors.ts";
 import type { MergePlan } from "../../src/plan/types.ts";
 import { JOURNAL_NAME } from "../../src/run/journal.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { carryOut, contents, type Merge, planOf, randomNumbers } from "./merges.ts";
 import { untouchedMerges } from "./untouched.ts";
 
@@ -35,31 +36,35 @@ function losePages(path: string, random: () => number): void {
 }
 
 describe("whatever of the unsynced writes a power cut loses", () => {
-  test(`the next run gives the bytes of an undisturbed one (${ROUNDS} cuts)`, async () => {
-    const random = randomNumbers(Number(process.env.SINTER_SEED ?? 1));
-    const undisturbed = new Map<Merge, Map<string, string>>();
-    for (let round = 0; round < ROUNDS; round++) {
-      const merge = merges()[(7 * round) % merges().length] as Merge;
-      const plan = planOf(merge);
-      if (!undisturbed.has(merge)) {
-        await carryOut(plan, join(root, "undisturbed"));
-        undisturbed.set(merge, contents(join(root, "undisturbed")));
-        rmSync(join(root, "undisturbed"), { recursive: true });
+  test(
+    `the next run gives the bytes of an undisturbed one (${ROUNDS} cuts)`,
+    async () => {
+      const random = randomNumbers(Number(process.env.SINTER_SEED ?? 1));
+      const undisturbed = new Map<Merge, Map<string, string>>();
+      for (let round = 0; round < ROUNDS; round++) {
+        const merge = merges()[(7 * round) % merges().length] as Merge;
+        const plan = planOf(merge);
+        if (!undisturbed.has(merge)) {
+          await carryOut(plan, join(root, "undisturbed"));
+          undisturbed.set(merge, contents(join(root, "undisturbed")));
+          rmSync(join(root, "undisturbed"), { recursive: true });
+        }
+        const out = join(root, "out");
+        await interrupted(plan, out, 1 + Math.floor(plan.ops.length * random()));
+        for (const name of readdirSync(out)) {
+          expect(name).toEndWith(".tmp");
+          if (name !== JOURNAL_NAME || random() < 0.3) losePages(join(out, name), random);
+        }
+        await carryOut(plan, out);
+        const found = contents(out);
+        for (const [name, bytes] of undisturbed.get(merge) ?? [])
+          expect([name, found.get(name) === bytes]).toEqual([name, true]);
+        expect(found.size).toBe(undisturbed.get(merge)?.size ?? 0);
+        rmSync(out, { recursive: true });
       }
-      const out = join(root, "out");
-      await interrupted(plan, out, 1 + Math.floor(plan.ops.length * random()));
-      for (const name of readdirSync(out)) {
-        expect(name).toEndWith(".tmp");
-        if (name !== JOURNAL_NAME || random() < 0.3) losePages(join(out, name), random);
-      }
-      await carryOut(plan, out);
-      const found = contents(out);
-      for (const [name, bytes] of undisturbed.get(merge) ?? [])
-        expect([name, found.get(name) === bytes]).toEqual([name, true]);
-      expect(found.size).toBe(undisturbed.get(merge)?.size ?? 0);
-      rmSync(out, { recursive: true });
-    }
-  }, 60_000);
+    },
+    PATIENCE,
+  );
 
   test("a tensor whose bytes are lost is computed, one whose bytes are there is not", async () => {
     const plan = planOf(merges()[1] as Merge);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSolver, solverDevice } from "../../src/commands/solver.ts";
 import { native } from "../../src/native.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { decompose, optimum, residual, spectra, withSpectrum } from "./decompositions.ts";
 import { buildFakes, CAN_BUILD, type FakeMode } from "./fake-cusolver/build.ts";
 
@@ -12,7 +13,7 @@ import { buildFakes, CAN_BUILD, type FakeMode } from "./fake-cusolver/build.ts";
 const folder = mkdtempSync(join(tmpdir(), "sinter-cusolver-"));
 beforeAll(async () => {
   if (CAN_BUILD) await buildFakes(folder);
-}, 60_000);
+}, PATIENCE);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const open = (mode: FakeMode, device = 0) => native().openSolver(join(folder, mode), device);

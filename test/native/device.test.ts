@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { native } from "../../src/native.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { difference, few, KINDS, MOST, makeOp, onDevice, type Shape, stayed, ties } from "./device-ops.ts";
 import { counts, onDevices } from "./host-device.ts";
 import { runOps, type WorkOp } from "./workbench.ts";
@@ -13,7 +14,6 @@ afterAll(() => native().configure({}));
 
 /** Kernels that share the devices of one test: taking and leaving them takes longer than small ops do. */
 const GROUPS = Array.from({ length: Math.ceil(KINDS.length / 4) }, (_, i) => KINDS.slice(4 * i, 4 * i + 4));
-const SECONDS = 1000;
 
 describe.each(GROUPS.map((group) => [[...new Set(group.map(({ kernel }) => kernel))].join(", "), group] as const))(
   "%s: the CPU's bytes",
@@ -52,7 +52,7 @@ describe.each(GROUPS.map((group) => [[...new Set(group.map(({ kernel }) => kerne
         expect(difference(ops, spread, wanted)).toBeUndefined();
         expect(new Set(spread.map(({ result }) => result.device)).size).toBe(2);
       },
-      30 * SECONDS,
+      PATIENCE,
     );
 
     test(
@@ -74,7 +74,7 @@ describe.each(GROUPS.map((group) => [[...new Set(group.map(({ kernel }) => kerne
           expect(difference(ops, found, wanted)).toBeUndefined();
         }
       },
-      30 * SECONDS,
+      PATIENCE,
     );
   },
 );

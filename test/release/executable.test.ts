@@ -22,6 +22,7 @@ import { type Architecture, platformPackage } from "../../scripts/release/paths.
 import { ADDON_PLACE } from "../../scripts/release/stage.ts";
 import { writeTinyModels } from "../commands/tiny-models.ts";
 import { HOST_LIBRARY } from "../native/host-device.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { inBareSystem, layBareSystem, MAY_CHROOT } from "./chroot.ts";
 
 const ARCHITECTURE = process.arch as Architecture;
@@ -80,7 +81,7 @@ describe("the single executable", () => {
       const weights = (name: string) => readFileSync(join(work, name, "model.safetensors"));
       expect(weights("of-old-cpu").equals(weights("merged"))).toBe(true);
     },
-    60_000,
+    PATIENCE,
   );
 
   test("finds the library for GPUs that lies beside it, whose merges have the CPU's bytes", () => {
@@ -137,7 +138,7 @@ describe("the npm packages", () => {
     mkdirSync(join(modules, ".bin"));
     for (const [name, file] of Object.entries(pkg.bin))
       symlinkSync(join("..", "sinter", file), join(modules, ".bin", name));
-  }, 60_000);
+  }, PATIENCE);
 
   test("run without Bun, Node or a compiler on the PATH", () => {
     const env = { PATH: onlyShellTools() };
@@ -227,18 +228,26 @@ describe.skipIf(!MAY_CHROOT)("on a system with a C library and a shell alone, wi
     writeTinyModels(join(system, "work"));
   });
 
-  test("the executable merges", () => {
-    copyFileSync(join(programs, "sinter"), join(system, "bin", "sinter"));
-    merges("/bin/sinter", "by-executable");
-  }, 30_000);
+  test(
+    "the executable merges",
+    () => {
+      copyFileSync(join(programs, "sinter"), join(system, "bin", "sinter"));
+      merges("/bin/sinter", "by-executable");
+    },
+    PATIENCE,
+  );
 
-  test("so do the npm packages", () => {
-    cpSync(join(folder, "node_modules"), join(system, "usr", "node_modules"), {
-      recursive: true,
-      verbatimSymlinks: true,
-    });
-    merges("/usr/node_modules/.bin/sinter", "by-package");
-  }, 30_000);
+  test(
+    "so do the npm packages",
+    () => {
+      cpSync(join(folder, "node_modules"), join(system, "usr", "node_modules"), {
+        recursive: true,
+        verbatimSymlinks: true,
+      });
+      merges("/usr/node_modules/.bin/sinter", "by-package");
+    },
+    PATIENCE,
+  );
 
   test("there is nothing else to use", () => {
     const { out } = inBareSystem(system, "command -v node bun gcc cc cmake python3; echo none");

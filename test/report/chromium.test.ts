@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PATIENCE } from "../support/patience.ts";
 import { type Browser, CHROMIUM, startChromium, type Tab } from "./browser.ts";
 import { examplePage, PAGES } from "./pages.ts";
 
-const TIMEOUT = 120_000;
 const folder = mkdtempSync(join(tmpdir(), "sinter-page-"));
 let browser: Browser | undefined;
 
@@ -13,7 +13,7 @@ if (CHROMIUM === undefined) console.warn("Pages are not tried in a browser: ther
 
 beforeAll(async () => {
   if (CHROMIUM !== undefined) browser = await startChromium();
-}, TIMEOUT);
+}, PATIENCE);
 
 afterAll(async () => {
   await browser?.close();
@@ -75,7 +75,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
           }
         });
       },
-      TIMEOUT,
+      PATIENCE,
     );
 
     test(
@@ -95,7 +95,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
           }
         });
       },
-      TIMEOUT,
+      PATIENCE,
     );
 
     test(
@@ -119,7 +119,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
           expect(wrong).toEqual([]);
         });
       },
-      TIMEOUT,
+      PATIENCE,
     );
   }
 
@@ -145,7 +145,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
         expect(reached.size).toBe(drawings);
       });
     },
-    TIMEOUT,
+    PATIENCE,
   );
 
   test(
@@ -182,7 +182,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
         expect(await tip()).toStartWith("layer 0, input_layernorm: ");
       });
     },
-    TIMEOUT,
+    PATIENCE,
   );
 
   test(
@@ -197,7 +197,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
         expect(Math.max(...cells)).toBeLessThanOrEqual(61 * 64);
       });
     },
-    TIMEOUT,
+    PATIENCE,
   );
 });
 

@@ -11,10 +11,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pixelmatch from "pixelmatch";
 import { PNG } from "pngjs";
+import { PATIENCE } from "../support/patience.ts";
 import { type Browser, CHROMIUM, startChromium } from "./browser.ts";
 import { PAGES } from "./pages.ts";
 
-const TIMEOUT = 120_000;
 const PICTURES = join(import.meta.dir, "screenshots");
 const UPDATE = process.env.UPDATE_SCREENSHOTS === "1";
 /** Difference of colour that counts, from 0 to 1; and the share of pixels that may differ: edges are drawn otherwise by other versions. */
@@ -52,7 +52,7 @@ beforeAll(async () => {
   if (CHROMIUM === undefined) return;
   pages = renderedPages();
   browser = await startChromium({ FONTCONFIG_FILE: join(PICTURES, "fonts.conf") });
-}, TIMEOUT);
+}, PATIENCE);
 
 afterAll(async () => {
   await browser?.close();
@@ -112,7 +112,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
           if (share > SHARE) writeFileSync(join(folder, `${name}.png`), PNG.sync.write(found));
           expect(share).toBeLessThanOrEqual(SHARE);
         },
-        TIMEOUT,
+        PATIENCE,
       );
     }
   }
@@ -129,6 +129,6 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
       expect(difference(found, found, "same")).toBe(0);
       expect(difference(other, found, "other")).toBeGreaterThan(SHARE);
     },
-    TIMEOUT,
+    PATIENCE,
   );
 });

@@ -305,8 +305,8 @@ int run(const Options& options) {
   for (int i = 0; i < options.runs; i++) copies.push_back(files.copy());
   const double copy = median(copies);
   const double floor = std::max({up, down, copy});
-  std::printf("pinned transfers %.3f s to the device (%.1f GB/s), %.3f s back (%.1f GB/s)\n", up, rates.upload * 1e-9, down,
-              rates.download * 1e-9);
+  std::printf("pinned transfers %.3f s to the device (%.1f GB/s), %.3f s back (%.1f GB/s)\n", up, rates.upload * 1e-9,
+              down, rates.download * 1e-9);
   std::printf("the same files read and written %.3f s\n", copy);
   std::printf("\n%-12s %9s %9s %9s %s\n", "method", "s", "x floor", "CPU s", "outputs");
 
