@@ -86,8 +86,8 @@ done
 # All between a file and a kernel.
 if [ "$files" = 1 ]; then
   compile merge-end-to-end nvcc "${common[@]}" "${xxhash[@]}" "$to_host" native/cuda/end-to-end/end-to-end.cc
-  for source in native/device/{cufile,device-op,device-room,device-select,direct-reads,inflow,library,measure,outflow,pipeline,slot}.cc \
-    native/engine/{engine,patch-pass,patched-tensor,read-ahead,sums}.cc native/io/{sink,source,write-pool}.cc \
+  for source in native/device/{computed-inputs,cufile,device-op,device-room,device-select,direct-reads,inflow,library,measure,outflow,pipeline,slot}.cc \
+    native/engine/{engine,gather-means,patch-pass,patched-tensor,read-ahead,sums}.cc native/io/{sink,source,write-pool}.cc \
     native/linear/{gemm,kernels,team}.cc native/numeric/{digest,gather}.cc; do
     compile "merge-$(echo "${source%.cc}" | tr / -)" nvcc "${common[@]}" "${xxhash[@]}" "$to_host" "$source"
   done

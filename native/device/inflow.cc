@@ -38,7 +38,9 @@ bool is_stored(const InputSpan& span) {
   if (span.patches != nullptr) return false;
   if (span.gather == nullptr) return true;
   const RowGather& gather = *span.gather;
-  const auto alike = [&](const RowPiece& piece) { return piece.dtype == gather.pieces[0].dtype; };
+  const auto alike = [&](const RowPiece& piece) {
+    return piece.dtype == gather.pieces[0].dtype && piece.patches == nullptr;
+  };
   const auto plain = [](int32_t code) { return code >= RowGather::kZeros; };
   return !gather.pieces.empty() && std::all_of(gather.pieces.begin(), gather.pieces.end(), alike) &&
          std::all_of(gather.rows.begin(), gather.rows.end(), plain);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 import { WORDS, writeWordTokenizer } from "../moe/word-tokenizer.ts";
+import { HOST_LIBRARY } from "../native/host-device.ts";
 import { readSafetensors, writeSafetensors } from "../support/safetensors.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
 import { Workplace } from "./programs.ts";
@@ -99,6 +100,32 @@ test("merge --check", async () => {
   const found = await rows(["base+./lora-1", "a+./lora-1"], "checked");
   expect(found).toEqual(await rows(["base-1", "a-1"], "checked-applied"));
   expect(found.every((one) => one > 1)).toBe(true);
+});
+
+test("merges on a GPU, rows by token among them: the CPU's bytes, and no tensor left to it", async () => {
+  writeTinyModel(work.path("fewer"), { seed: 50, vocab: 12 });
+  writeWordTokenizer(work.path("fewer"));
+  const text = `merge_method: ties
+base_model: ./base
+tokenizer_source: union
+dtype: bfloat16
+models:
+  - {model: "./a+./lora-1", parameters: {weight: 0.6, density: 0.5}}
+  - {model: "./b+./lora-2", parameters: {weight: 0.4, density: 0.7}}
+  - {model: ./fewer, parameters: {weight: 0.2, density: 0.7}}
+`;
+  const merged = async (out: string, ...options: string[]) => {
+    const env = { SINTER_DEVICE_LIBRARY: HOST_LIBRARY };
+    const { exitCode, stderr } = await work.run("sinter", ["merge", work.config(text), out, ...options, "-q"], env);
+    expect([exitCode, stderr.match(/^error.*/m)?.[0]]).toEqual([0, undefined]);
+    return JSON.parse(readFileSync(work.path(out, "sinter_manifest.json"), "utf8"));
+  };
+  const cpu = await merged("by-cpu", "--device", "cpu");
+  const gpu = await merged("by-gpu", "--device", "cuda");
+  expectSame("by-gpu", "by-cpu");
+  expect(bytes("by-gpu").equals(bytes("by-cpu"))).toBe(true);
+  expect(gpu.plan).toBe(cpu.plan);
+  expect(Object.keys(gpu.computed_on)).toEqual(["cuda:0 (host memory 0)"]);
 });
 
 describe("mixtures of experts", () => {

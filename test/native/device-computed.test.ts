@@ -26,6 +26,7 @@ class Scene {
   readonly #random = numbers(71);
   readonly #ops: { op: Omit<Op, "inputs">; inputs: OpInput[] }[] = [];
   #turn = 0;
+  #gathers = 0;
 
   constructor(folder: string) {
     this.#shelf = new Shelf(folder, "stored");
@@ -81,15 +82,17 @@ class Scene {
     });
   }
 
-  /** Own rows backwards, then those of a small tensor of another dtype with a patch, zeros, and means. */
+  /** Own rows backwards, then those of a small tensor, zeros, and means: of another dtype, or with a patch, or both. */
   #gathered(values: Float64Array, dtype: FloatDtype, [rows, columns]: Shape) {
-    const other = FLOAT_DTYPES[(this.#turn + 1) % 4] as FloatDtype;
+    const turn = this.#gathers++;
+    const other = turn % 3 === 0 ? dtype : (FLOAT_DTYPES[(this.#turn + 1) % 4] as FloatDtype);
     const small: TensorView = {
       ...this.#shelf.put(this.#random.list(3 * columns, 0.02), other, [3, columns]),
-      patches: [this.#product([1, 3, columns, 2], undefined)],
+      ...(turn % 3 === 1 ? {} : { patches: [this.#product([1, 3, columns, 2], undefined)] }),
     };
     const own = this.#shelf.put(values, dtype, [rows, columns]);
-    const codes = [-1, -2, rows, rows + 1, -3, rows + 2];
+    const means = turn % 2 === 1 ? [-2, -3] : [];
+    const codes = [rows + 1, -1, ...means, rows, rows + 2];
     const gather: RowGather = {
       pieces: [own, small].map((view, i) => ({ view, model: `g${i}`, tensor: "w" })),
       rows: Int32Array.from({ length: rows }, (_, i) =>
