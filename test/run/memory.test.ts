@@ -1,10 +1,15 @@
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Scratch } from "../../src/methods/types.ts";
 import type { MergeOp } from "../../src/plan/types.ts";
 import { peakMemory } from "../../src/run/memory.ts";
-import { fixture } from "./plan-fixture.ts";
+import { fixturePlan } from "./plan-fixture.ts";
 
-const { plan } = fixture();
+const root = mkdtempSync(join(tmpdir(), "sinter-plan-"));
+afterAll(() => rmSync(root, { recursive: true }));
+const plan = fixturePlan(root);
 
 /** The memory of a plan whose tensors have this shape and need this scratch. */
 function memory(shape: number[], scratch?: Scratch, threads = 2): number {

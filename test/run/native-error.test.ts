@@ -1,9 +1,14 @@
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { nativeProblem } from "../../src/run/native-error.ts";
 import { nativeError } from "./fake-addon.ts";
-import { fixture } from "./plan-fixture.ts";
+import { fixturePlan } from "./plan-fixture.ts";
 
-const { plan } = fixture();
+const root = mkdtempSync(join(tmpdir(), "sinter-plan-"));
+afterAll(() => rmSync(root, { recursive: true }));
+const plan = fixturePlan(root);
 const op = plan.ops[0];
 
 test("an input that fails is named by the input that native code blames", () => {

@@ -1,4 +1,4 @@
-import { afterAll } from "bun:test";
+import { onTestFinished } from "bun:test";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,15 +32,10 @@ export const TENSOR_BYTES = 16;
 export const OPTIONS: RunOptions = { force: false, resume: true, nan: "warn", sync: true };
 export const SILENT = { progress() {} };
 
-const roots: string[] = [];
-afterAll(() => {
-  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true });
-});
-
-/** A folder that is removed after the tests of the file. */
+/** A folder that is removed after the test that asks for it. */
 export function temporaryFolder(): string {
   const root = mkdtempSync(join(realpathSync(tmpdir()), "sinter-run-"));
-  roots.push(root);
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
   return root;
 }
 
