@@ -118,10 +118,10 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 
 /** Weight files that an op reads, in the order of first use. */
 export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
-  const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
+  const known = new Map(models.all.flatMap(({ model }) => model.weightFiles.map((file) => [file.path, file])));
   const used = new Set<string>();
   for (const { inputs } of ops) for (const file of inputs.flatMap(filesOf)) used.add(file);
-  return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
+  return [...used].map((path) => known.get(path) ?? { path, size: 0 });
 }
 
 /** The card, and the configuration as the user wrote it. */

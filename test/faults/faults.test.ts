@@ -4,16 +4,11 @@ import { join } from "node:path";
 import { native } from "../../src/native.ts";
 import { Workplace } from "../end-to-end/programs.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
+import { compileFaults } from "./library.ts";
 
-const compiler = [process.env.CC, "cc", "gcc", "clang"].find((name) => name !== undefined && Bun.which(name) !== null);
 const work = new Workplace();
 const library = work.path("faults.so");
-const works = process.platform === "linux" && compiler !== undefined && compile(compiler);
-
-function compile(command: string): boolean {
-  const source = join(import.meta.dir, "faults.c");
-  return Bun.spawnSync([command, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]).exitCode === 0;
-}
+const works = compileFaults(library);
 
 const size = { vocab: 30_001, layers: 2 };
 const a = writeTinyModel(work.path("a"), { ...size, seed: 1 });
