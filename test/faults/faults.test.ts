@@ -170,6 +170,55 @@ test("a reader of messages and summary that went away does not stop a merge", as
   await expectWhole(out);
 });
 
+describe.skipIf(!existsSync("/dev/full"))("a full disk where messages go", () => {
+  const bin = join(import.meta.dir, "..", "..", "bin", "sinter");
+  function merged(redirection: string, ...args: string[]): [number, string, string] {
+    const out = newFolder();
+    const command = `"${bin}" merge ${config} ${out} --out-shard-size 20000 ${args.join(" ")} ${redirection}`;
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env });
+    return [exitCode, stderr.toString(), out];
+  }
+
+  test("of the summary: an error that says so, and the model is whole", async () => {
+    for (const args of [[], ["--json"]]) {
+      const [exitCode, stderr, out] = merged("> /dev/full", ...args);
+      expect([exitCode, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+      ]);
+      await expectWhole(out);
+    }
+  });
+
+  test("of warnings and progress: the merge goes on", async () => {
+    writeFileSync(work.path("warns.yml"), `${readFileSync(work.path(config), "utf8")}unknown_key: 1\n`);
+    const out = newFolder();
+    const command = `"${bin}" merge warns.yml ${out} 2> /dev/full`;
+    const env = { ...process.env, SINTER_BUN: process.execPath };
+    expect(Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env }).exitCode).toBe(0);
+    expect(work.list(out)).toContain("model.safetensors");
+  });
+
+  test("of events: a warning, and the merge goes on", async () => {
+    const [exitCode, stderr, out] = merged("> /dev/null", "--events", "/dev/full");
+    expect([exitCode, stderr]).toEqual([0, expect.stringContaining("no more events are written")]);
+    await expectWhole(out);
+  });
+
+  test.each(["--help", "--version", "methods", `plan ${config}`])("of sinter %s: the same error", (command) => {
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", `"${bin}" ${command} > /dev/full`], {
+      cwd: work.folder,
+      env,
+    });
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+    ]);
+  });
+});
+
 /** The superuser may do anything: without these capabilities, only what others may. */
 const AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
 const isRoot = process.getuid?.() === 0;
