@@ -1,10 +1,11 @@
 import { closeSync, openSync } from "node:fs";
 import pkg from "../../package.json" with { type: "json" };
 import { SinterError } from "../errors.ts";
+import { fileProblem } from "../run/file-error.ts";
 import type { MeterReading } from "../run/progress.ts";
 import { type EventLog, setEvents } from "./events.ts";
 import { UsageError } from "./parse.ts";
-import { writeAll } from "./terminal.ts";
+import { printProblems, writeAll } from "./terminal.ts";
 
 /** Goes up when an event or a key changes its meaning or goes away; more of them may come without that. */
 const FORMAT = 1;
@@ -28,7 +29,7 @@ export async function withEvents(
     throw new UsageError({ code: "option-value", message });
   }
   const fd = path === "-" ? process.stdout.fd : openEvents(path);
-  const { log, end } = eventLog((line) => writeAll(fd, line), path === "-");
+  const { log, end } = eventLog(writerOf(fd), path === "-");
   setEvents(log);
   log.event("start", { format: FORMAT, version: pkg.version, command });
   log.event("phase", { phase: "planning" });
@@ -45,6 +46,21 @@ export async function withEvents(
     setEvents(undefined);
     if (path !== "-") closeSync(fd);
   }
+}
+
+/** What writes a line; once that fails there are no more events, and the command goes on. */
+function writerOf(fd: number): (line: string) => void {
+  let failed = false;
+  return (line) => {
+    if (failed) return;
+    try {
+      writeAll(fd, line);
+    } catch (error) {
+      failed = true;
+      const { message, hint } = fileProblem("cannot write the events", "", error);
+      printProblems("warning", [{ code: "events-file", message: `${message}: no more events are written`, hint }]);
+    }
+  };
 }
 
 function openEvents(path: string): number {

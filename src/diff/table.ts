@@ -1,3 +1,4 @@
+import { visible } from "../errors.ts";
 import type { Difference, DiffResult } from "./types.ts";
 
 export interface TableOptions {
@@ -39,7 +40,7 @@ function intro({ left, right, base, total, notes }: DiffResult): string {
     `${right} against ${left}${base === undefined ? "" : `, both against ${base}`}: ${total.tensors} tensors, ` +
       `${total.elements.toLocaleString("en")} elements`,
     ...(same ? ["Every element is the same."] : []),
-    ...notes.map((note) => `Note: ${note}.`),
+    ...notes.map((note) => `Note: ${visible(note)}.`),
   ].join("\n");
 }
 

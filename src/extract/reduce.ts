@@ -1,5 +1,5 @@
-import { readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Report, SinterError } from "../errors.ts";
 import { openAdapter } from "../lora/folder.ts";
 import { partsOf } from "../lora/parts.ts";
@@ -13,9 +13,10 @@ import type { Addon } from "../native.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { runPlan } from "../run/run.ts";
+import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { planOfOps, wholeOp } from "./adapter-plan.ts";
-import { scratchFolder } from "./decompose.ts";
+import { factorsFile } from "./decompose.ts";
 import type { ExtractedModule } from "./types.ts";
 
 /** What an adapter of lower rank is to keep. */
@@ -66,14 +67,18 @@ export async function runReduction(
   options: ReduceOptions,
   { addon, run, events }: { addon: Addon; run: RunOptions; events: RunEvents },
 ): Promise<{ modules: ExtractedModule[]; result: RunResult }> {
-  const scratch = scratchFolder(out);
+  const scratch = scratchFolder(out, addon);
   try {
-    const reduced = await reduceAll(modules, options, { scratch, addon, path: adapter.weightFiles[0]?.path as string });
+    const reduced = await reduceAll(modules, options, {
+      scratch: scratch.take(),
+      addon,
+      path: adapter.weightFiles[0]?.path as string,
+    });
     const plan = reducedPlan(adapter, parts, reduced);
-    const result = await runPlan(plan, out, run, addon, events);
+    const result = await runPlan(plan, out, { ...run, resume: "never" }, addon, events);
     return { modules: reduced, result };
   } finally {
-    rmSync(dirname(scratch), { recursive: true, force: true });
+    scratch.release();
   }
 }
 
@@ -82,7 +87,7 @@ async function reduceAll(
   options: ReduceOptions,
   { scratch, addon, path }: { scratch: string; addon: Addon; path: string },
 ): Promise<ExtractedModule[]> {
-  const file = join(scratch, "adapter_factors");
+  const file = factorsFile(scratch);
   let size = 0;
   const places = modules.map(({ factors }) => {
     const dtype = factors.a.view.dtype as FloatDtype;

@@ -118,8 +118,8 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 
 /** Weight files that an op reads, in the order of first use. */
 export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
-  const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
-  return [...filesRead(ops)].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
+  const known = new Map(models.all.flatMap(({ model }) => model.weightFiles.map((file) => [file.path, file])));
+  return [...filesRead(ops)].map((path) => known.get(path) ?? { path, size: 0 });
 }
 
 /** The card, and the configuration as the user wrote it. */

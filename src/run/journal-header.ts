@@ -27,7 +27,7 @@ export function journalHeader(plan: MergePlan): JournalHeader {
     plan: planHash(plan),
     recipe: plan.recipe?.text,
     options: plan.recipe?.options ?? {},
-    inputs: plan.inputFiles.map(({ path }) => fingerprint(path)),
+    inputs: plan.inputFiles.map(fingerprint),
   };
 }
 
@@ -62,7 +62,9 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
 export function changedInputs({ inputs }: JournalHeader): Problem[] {
   return inputs.flatMap((input): Problem[] => {
     try {
-      const what = difference(input, fingerprint(input.path));
+      // Nobody but this run has what it made.
+      if (input.modified === "") return [];
+      const what = difference(input, fingerprint(input));
       if (what === undefined) return [];
       const message = `the input file changed while the merge ran: ${what}`;
       return [

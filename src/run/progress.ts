@@ -1,3 +1,4 @@
+import { visible } from "../errors.ts";
 import type { RunEvents } from "./types.ts";
 import { formatBytes, formatSeconds } from "./units.ts";
 
@@ -86,7 +87,7 @@ function barMeter(stream: ProgressStream, now: () => number): Meter {
 function barLine(reading: MeterReading, seconds: number, width: number): string {
   const full = Math.floor(shareDone(reading) * BAR_CELLS);
   const bar = `[${"#".repeat(full)}${"-".repeat(BAR_CELLS - full)}]`;
-  const tail = reading.waiting ?? `${remaining(reading, seconds)}  ${reading.item}`;
+  const tail = reading.waiting ?? `${remaining(reading, seconds)}  ${visible(reading.item)}`;
   return `${label(reading)}${bar} ${amount(reading, seconds)}  ${tail}`.slice(0, width);
 }
 
@@ -99,7 +100,7 @@ function lineMeter(stream: ProgressStream, now: () => number): Meter {
       if (time - writtenAt < LINE_MS) return;
       writtenAt = time;
       const seconds = (time - start) / 1000;
-      const left = reading.waiting ?? `${remaining(reading, seconds)}, ${reading.item}`;
+      const left = reading.waiting ?? `${remaining(reading, seconds)}, ${visible(reading.item)}`;
       stream.write(`${label(reading)}${amount(reading, seconds)}, ${left}\n`);
     },
     end() {},

@@ -101,7 +101,7 @@ async function writeStaged(
   addon: Addon,
   events: RunEvents,
 ): Promise<NativeResult[]> {
-  for (const side of plan.sideFiles) stageFile(side, folder);
+  const files = new Map(plan.sideFiles.map((side) => [side.name, stageFile(side, folder)]));
   const sync = (names: readonly string[]) => (options.sync ? syncStaged(names, folder) : Promise.resolve());
   // The disk stores the side files while the tensors are computed. The rejection is kept for the await below.
   const sidesSynced = sync(plan.sideFiles.map((side) => side.name)).then(
@@ -112,11 +112,10 @@ async function writeStaged(
   const failed = await sidesSynced;
   if (failed) throw failed.error;
 
-  const checksums = results.map((result) => result.checksum);
-  const manifest = options.records === false ? "" : manifestText(plan, checksums, computedOn(results));
-  const closing = [{ name: MANIFEST_NAME, text: manifest }, ...(plan.index ? [plan.index] : [])];
-  for (const file of closing) stageFile(file, folder);
-  await sync(closing.map((file) => file.name));
+  if (plan.index !== undefined) files.set(plan.index.name, stageFile(plan.index, folder));
+  const manifest = options.records === false ? "" : manifestText(plan, results, files);
+  stageFile({ name: MANIFEST_NAME, text: manifest }, folder);
+  await sync([MANIFEST_NAME, ...(plan.index ? [plan.index.name] : [])]);
   options.signal?.throwIfAborted();
   return results;
 }

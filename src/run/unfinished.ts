@@ -21,6 +21,8 @@ export interface Work {
   done: ReadonlyMap<number, NativeResult>;
 }
 
+const NOT_WANTED = "--no-resume";
+
 /** How a run began. */
 export type Beginning =
   | { kind: "fresh" }
@@ -65,11 +67,11 @@ export function beginWork(
   const header = journalHeader(plan);
   const old = readJournal(folder);
   const resumes = options.resume === true || options.resume === "only";
-  const reasons = old === undefined ? [] : resumes ? changesSince(old.header, header) : ["--no-resume"];
+  const reasons = old === undefined ? [] : resumes ? changesSince(old.header, header) : [NOT_WANTED];
   if (options.resume === "only") requireWork(old, reasons, folder);
   if (old === undefined || reasons.length > 0) {
     for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
-    const lost = old !== undefined && old.done.size > 0;
+    const lost = old !== undefined && old.done.size > 0 && options.resume !== "never";
     const beginning: Beginning = lost ? { kind: "restarted", reasons } : { kind: "fresh" };
     return { journal: Journal.create(folder, header, options.sync), header, beginning, done: new Map() };
   }
