@@ -71,16 +71,27 @@ async function refuse(argument: string): Promise<number> {
   return printFailure(new UsageError(problem), undefined);
 }
 
+async function printed(text: string): Promise<number> {
+  const { print, printFailure } = await import("./commands/terminal.ts");
+  try {
+    await print(text);
+    return 0;
+  } catch (error) {
+    return printFailure(error, undefined);
+  }
+}
+
 /** The program `sinter`, from its arguments to its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const [first] = args;
   if (first === undefined || first === "--help" || first === "-h") {
-    await Bun.write(first === undefined ? Bun.stderr : Bun.stdout, rootHelp());
-    return first === undefined ? 2 : 0;
+    if (first !== undefined) return await printed(rootHelp());
+    const { writeError } = await import("./commands/terminal.ts");
+    writeError(rootHelp());
+    return 2;
   }
   if (first === "--version" || first === "-V") {
-    await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
-    return 0;
+    return await printed(`sinter ${pkg.version}\n`);
   }
   if (Object.hasOwn(COMMANDS, first)) {
     await runCommand(root, { rawArgs: [...args] });

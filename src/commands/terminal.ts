@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { formatProblem, type Problem, SinterError } from "../errors.ts";
+import { visible } from "../visible.ts";
 import { events } from "./events.ts";
 import { usageLine } from "./help.ts";
 import type { CommandSpec } from "./option.ts";
@@ -15,11 +16,12 @@ const YELLOW = 33;
 export function printProblems(kind: "error" | "warning", problems: readonly Problem[]): void {
   if (kind === "warning") events()?.warnings(problems);
   const label = colour(kind === "error" ? RED : YELLOW, `${kind}:`);
-  writeError(problems.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
+  tell(problems.map((problem) => `${label} ${visible(formatProblem(problem))}\n`).join(""));
 }
 
 function colour(code: number, text: string): string {
-  return process.stderr.isTTY && !process.env.NO_COLOR ? `\u001B[${code}m${text}\u001B[39m` : text;
+  const { NO_COLOR, TERM } = process.env;
+  return process.stderr.isTTY && !NO_COLOR && TERM !== "dumb" ? `\u001B[${code}m${text}\u001B[39m` : text;
 }
 
 /**
@@ -43,7 +45,14 @@ export function printFailure(error: unknown, spec: CommandSpec | undefined): num
 
 /** Writes all of the text to standard error before it returns: the process may exit right after. */
 export function writeError(text: string): void {
-  writeAll(process.stderr.fd, text);
+  tell(visible(text));
+}
+
+/** Where standard error takes nothing, as on a full disk, there is nobody to tell, and no reason to stop work. */
+function tell(text: string): void {
+  try {
+    writeAll(process.stderr.fd, text);
+  } catch {}
 }
 
 /** Writes all of the text to an open file or pipe before it returns. A reader that closed early is no error. */
@@ -72,14 +81,18 @@ export async function printSummary(summary: object, text: string, json: boolean)
 
 /**
  * Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error.
- * Nothing is written where standard output has the events.
+ * Nothing is written where standard output has the events. Characters that a terminal obeys are spelt out, in JSON as JSON
+ * spells them.
+ * @throws SinterError where it cannot be written.
  */
 export async function print(text: string): Promise<void> {
   // Bun takes an empty write for the wish to have an empty file, and cuts off what a redirected output holds.
   if (text === "" || events()?.onStandardOutput === true) return;
   try {
-    await Bun.write(Bun.stdout, text);
+    await Bun.write(Bun.stdout, visible(text));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EPIPE") return;
+    throw new SinterError({ code: "standard-output", message: `cannot write to standard output: ${message}` });
   }
 }

@@ -1,3 +1,4 @@
+import { visibleName } from "../visible.ts";
 import type { Difference, DiffResult } from "./types.ts";
 
 export interface TableOptions {
@@ -92,7 +93,8 @@ function baseTable(by: string, rows: readonly (Difference & { name: string })[])
 }
 
 /** Names to the left, numbers to the right. */
-function aligned(rows: readonly (readonly string[])[]): string {
+function aligned(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(visibleName));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) =>
@@ -119,7 +121,7 @@ function leftOut({ left, right, total, onlyLeft, onlyRight, notCompared }: DiffR
 
 function some(names: readonly string[]): string {
   const rest = names.length - LISTED;
-  return names.slice(0, LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  return names.slice(0, LISTED).map(visibleName).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 const NONE = "-";
