@@ -463,6 +463,11 @@ export interface Addon {
     cufile?: string | undefined;
     strict: boolean;
   }): void;
+  /**
+   * Bytes that ops which have not settled read and write, by how far the CPU has come with each: an estimate, for progress
+   * within large tensors. Of devices nothing is known before an op ends.
+   */
+  underway(): number;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }

@@ -107,7 +107,7 @@ function mapSections(stack: Stack, hasBase: boolean): Section[] {
       "Angle",
       "Between a and b, in degrees: 0 is the same direction, 90 a right angle.",
       { kind: "share", format: degrees },
-      [{ value: ({ cosine }) => (cosine === null ? null : (Math.acos(cosine) * 180) / Math.PI) }],
+      [{ value: angle }],
     ),
     section("Changed elements", "Share of the elements that differ at all.", share, [
       { value: ({ density }) => density[0]?.share },
@@ -138,6 +138,12 @@ function mapSections(stack: Stack, hasBase: boolean): Section[] {
         ]
       : []),
   ];
+}
+
+/** A cosine is rounded: that of equal weights may be just below 1. */
+function angle({ norm, cosine }: Difference): number | null {
+  if (cosine === null) return null;
+  return norm === 0 ? 0 : (Math.acos(cosine) * 180) / Math.PI;
 }
 
 function degrees(value: number): string {

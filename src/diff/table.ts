@@ -1,4 +1,4 @@
-import { visible } from "../errors.ts";
+import { visibleName } from "../visible.ts";
 import type { Difference, DiffResult } from "./types.ts";
 
 export interface TableOptions {
@@ -40,7 +40,7 @@ function intro({ left, right, base, total, notes }: DiffResult): string {
     `${right} against ${left}${base === undefined ? "" : `, both against ${base}`}: ${total.tensors} tensors, ` +
       `${total.elements.toLocaleString("en")} elements`,
     ...(same ? ["Every element is the same."] : []),
-    ...notes.map((note) => `Note: ${visible(note)}.`),
+    ...notes.map((note) => `Note: ${visibleName(note)}.`),
   ].join("\n");
 }
 
@@ -93,7 +93,8 @@ function baseTable(by: string, rows: readonly (Difference & { name: string })[])
 }
 
 /** Names to the left, numbers to the right. */
-function aligned(rows: readonly (readonly string[])[]): string {
+function aligned(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(visibleName));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) =>
@@ -120,7 +121,7 @@ function leftOut({ left, right, total, onlyLeft, onlyRight, notCompared }: DiffR
 
 function some(names: readonly string[]): string {
   const rest = names.length - LISTED;
-  return names.slice(0, LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  return names.slice(0, LISTED).map(visibleName).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 const NONE = "-";

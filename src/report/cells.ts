@@ -91,6 +91,22 @@ export function cosine(tensors: readonly MeasuredTensor[], model: string): numbe
   return Math.min(1, Math.max(-1, value));
 }
 
+/**
+ * How much of an input's change the output has: the projection of its own change onto that, as a share of it. 1 is all of it,
+ * and what a weight of 1 gives where inputs have nothing to do with each other. NaN where the input has no change.
+ */
+export function shareTaken(tensors: readonly MeasuredTensor[], model: string): number {
+  const own = inputsOf(tensors, model).filter(({ isReference }) => !isReference);
+  return sum(own, "product") / sum(own, "change");
+}
+
+/** Models that some tensor has besides what its changes are measured from. */
+export function othersOf(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Map<string, string> {
+  const isOther = (model: string) =>
+    tensors.some(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
+  return new Map([...labels].filter(([model]) => isOther(model)));
+}
+
 /** Of the elements that some input changed, the share in which two went in opposite directions. NaN for one input. */
 export function signConflicts(tensors: readonly MeasuredTensor[]): number {
   const several = tensors.filter(({ others }) => others > 1);

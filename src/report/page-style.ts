@@ -62,7 +62,10 @@ figure { min-width: 0; max-width: 100%; }
 .key i { display: block; width: 15rem; height: 8px; border-radius: 2px; background: ${ramp("amount")}; }
 .key.signed i { background: ${ramp("direction")}; }
 .key p { display: flex; justify-content: space-between; margin: 0; }
-.key .none::before { content: ""; width: 12px; height: 10px; margin: 3px 6px 0 0; border: 1px dashed var(--faint); }
+.key .none::before { content: ""; width: 14px; height: 12px; margin: 2px 6px 0 0; border: 1px solid var(--line);
+  background: repeating-linear-gradient(135deg, var(--faint) 0 1px, transparent 1px 4px); }
+.defs { position: absolute; width: 0; height: 0; }
+.defs path { stroke: var(--faint); }
 .wide { overflow-x: auto; }
 .wide:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .wide svg { display: block; }
@@ -76,16 +79,26 @@ svg rect.on { stroke: var(--text); stroke-width: 2; paint-order: stroke; }
 span.swatch { width: 0.8em; height: 0.8em; border-radius: 2px; }
 .wide svg.swatch { display: inline-block; }
 svg.swatch path { fill: none; stroke-width: 2.5; }
-.charts + .wide, .charts + ul { margin-top: 1.25rem; }
+.charts + .wide, .charts + ul, .wide + ul { margin-top: 1.25rem; }
 details { margin-top: 0.25rem; }
 summary { cursor: pointer; color: var(--faint); font-size: 0.8125rem; width: fit-content; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 pre { margin: 0; padding: 0.75rem 1rem; background: var(--raised); border-radius: 8px; font: 0.8125rem/20px ui-monospace, "DejaVu Sans Mono", monospace; width: fit-content; min-width: 100%; }
 table { border-collapse: collapse; font-size: 0.8125rem; line-height: 20px; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: anywhere; }
 th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
 .wide:has(> pre) { max-height: 34rem; overflow: auto; border-radius: 8px; }
-@media print { .wide:has(> pre) { max-height: none; } nav, details:not([open]) { display: none; } .wide { overflow: visible; } section, figure { break-inside: avoid; } }
+@media print {
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  header, nav, main { max-width: none; padding-left: 0; padding-right: 0; }
+  nav, details:not([open]) { display: none; }
+  .wide, .wide:has(> pre) { max-height: none; overflow: visible; }
+  .wide > svg { max-width: 100%; height: auto; }
+  pre { white-space: pre-wrap; }
+  section > p, h2, h3, .head { break-after: avoid; }
+  figure, tr { break-inside: avoid; }
+}
 `;

@@ -215,12 +215,6 @@ describe.skipIf(!existsSync("/dev/full"))("a full disk where messages go", () =>
     expect(work.list(out)).toContain("model.safetensors");
   });
 
-  test("of events: a warning, and the merge goes on", async () => {
-    const [exitCode, stderr, out] = merged("> /dev/null", "--events", "/dev/full");
-    expect([exitCode, stderr]).toEqual([0, expect.stringContaining("no more events are written")]);
-    await expectWhole(out);
-  });
-
   test.each(["--help", "--version", "methods", `plan ${config}`])("of sinter %s: the same error", (command) => {
     const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
     const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", `"${bin}" ${command} > /dev/full`], {
