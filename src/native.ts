@@ -1,3 +1,4 @@
+import { addonFromMemory } from "./embedded-addon.ts";
 import type { Dtype } from "./model/dtype.ts";
 
 /** The instruction-set levels that kernels are compiled for. */
@@ -511,8 +512,8 @@ function load(): Addon {
     if (other) return require(other);
     return require("../build/Release/sinter.node");
   } catch (error) {
-    const prebuilt = other || !isMissing(error) ? undefined : prebuiltAddon();
-    if (prebuilt !== undefined) return prebuilt;
+    const found = other ? undefined : (addonFromMemory() ?? (isMissing(error) ? prebuiltAddon() : undefined));
+    if (found !== undefined) return found;
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(
       `the native addon does not load: ${reason}\n` +

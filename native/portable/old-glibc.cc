@@ -44,6 +44,8 @@ SINTER_TAKE_OLDEST(int, pthread_detach, (pthread_t thread), (thread))
 SINTER_TAKE_OLDEST(void*, pthread_getspecific, (pthread_key_t key), (key))
 SINTER_TAKE_OLDEST(int, pthread_join, (pthread_t thread, void** result), (thread, result))
 SINTER_TAKE_OLDEST(int, pthread_key_create, (pthread_key_t * key, void (*end)(void*)), (key, end))
+// By which the C++ library knows whether there can be threads.
+SINTER_TAKE_OLDEST(int, __pthread_key_create, (pthread_key_t * key, void (*end)(void*)), (key, end))
 SINTER_TAKE_OLDEST(int, pthread_key_delete, (pthread_key_t key), (key))
 SINTER_TAKE_OLDEST(int, pthread_once, (pthread_once_t * once, void (*run)()), (once, run))
 SINTER_TAKE_OLDEST(int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))

@@ -22,6 +22,7 @@ const TRIED: readonly (readonly [page: string, start: string, by: string])[] = [
   ["docs/forward.md", "./merged: perplexity", "test/docs/shown.test.ts"],
   ["docs/forward.md", "perplexity on a short text", "test/docs/shown.test.ts"],
   ["docs/forward.md", "import", "test/docs/shown.test.ts"],
+  ["docs/from-mergekit.md", "tar -xzf", "test/release/install.test.ts"],
   ["docs/install.md", "tar -xzf", "test/release/install.test.ts"],
   ["docs/install.md", "sudo tar", "test/release/install.test.ts"],
   ["docs/install.md", "npm install", "test/release/install.test.ts"],

@@ -1,4 +1,4 @@
-/** Every line of docs/install.md, with the archives of a release, in folders of the test's own. */
+/** Every line of docs/install.md, and of the first step of docs/from-mergekit.md, with the archives of a release, in folders of the test's own. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
@@ -65,11 +65,12 @@ function run(line: string) {
   return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 
-const lines = blocks("docs/install.md", "sh").flatMap((block) =>
-  block
-    .split("\n")
-    .map((line) => line.replace(/(^|\s)#.*$/, "").trim())
-    .filter((line) => line !== ""),
+const lines = [...blocks("docs/from-mergekit.md", "sh").slice(0, 1), ...blocks("docs/install.md", "sh")].flatMap(
+  (block) =>
+    block
+      .split("\n")
+      .map((line) => line.replace(/(^|\s)#.*$/, "").trim())
+      .filter((line) => line !== ""),
 );
 
 /** The program that a line needs and a machine may lack. */
