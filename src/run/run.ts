@@ -82,6 +82,7 @@ async function writeAll(
     events.begun?.(work.beginning);
     const results = await writeStaged(plan, folder.path, work, options, addon, events);
     checkUnchanged(work);
+    checkStaged(plan, folder.path);
     const touched = touchedInputs(work.header, work.inputStates);
     await work.journal.finish();
     for (const step of finishSteps(plan, folder)) performStep(step, folder.path, options.sync);
@@ -188,6 +189,19 @@ function isUseful(plan: MergePlan, folder: OutputFolder, work: Work, error: unkn
 function checkUnchanged({ header, inputStates }: Work): void {
   const changed = changedInputs(header, inputStates);
   if (changed.length > 0) throw new SinterError(changed);
+}
+
+/** @throws SinterError where a temporary file is gone: an older model in the folder stays as it is, then. */
+function checkStaged(plan: MergePlan, folder: string): void {
+  const gone = [...plannedNames(plan)].map((name) => join(folder, `${name}.tmp`)).find((path) => !existsSync(path));
+  if (gone === undefined) return;
+  const message = "a temporary file was removed while the merge ran";
+  throw new SinterError({
+    code: "file-failed",
+    message,
+    path: gone,
+    hint: "leave the output folder alone until it is done",
+  });
 }
 
 /** Takes away the folders that were made, as far as nothing is in them. */
