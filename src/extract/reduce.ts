@@ -7,6 +7,7 @@ import { type Factors, factorsOfModule } from "../lora/product.ts";
 import { scaleOf } from "../lora/selection.ts";
 import type { Adapter, AdapterModule, AdapterParts } from "../lora/types.ts";
 import { DTYPE_BYTES, type FloatDtype } from "../model/dtype.ts";
+import { parseSpelt, writeSpelt } from "../model/python-json.ts";
 import type { ModelPath } from "../model/ref.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
@@ -182,11 +183,11 @@ function reducedPlan(adapter: Adapter, parts: AdapterParts, modules: readonly Ex
 
 /** The adapter's own configuration, with ranks and alphas that make the scale 1. */
 function configText({ dir }: Adapter, modules: readonly ExtractedModule[]): string {
-  const json = JSON.parse(readFileSync(join(dir, "adapter_config.json"), "utf8")) as Record<string, unknown>;
+  const json = parseSpelt(readFileSync(join(dir, "adapter_config.json"), "utf8")) as Record<string, unknown>;
   const rank = Math.max(1, ...modules.map((module) => module.rank));
   const others = Object.fromEntries(
     modules.filter((module) => module.rank !== rank).map(({ path, rank: own }) => [path, own]),
   );
   const changed = { r: rank, lora_alpha: rank, use_rslora: false, rank_pattern: others, alpha_pattern: others };
-  return `${JSON.stringify({ ...json, ...changed }, undefined, 2)}\n`;
+  return `${writeSpelt({ ...json, ...changed })}\n`;
 }

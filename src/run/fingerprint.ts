@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { hasher, shortHash } from "../hash.ts";
 import type { InputFile } from "../model/types.ts";
 import { onFile } from "./file-error.ts";
@@ -17,6 +17,20 @@ export interface Fingerprint {
    * the command made, all of it.
    */
   header: string;
+}
+
+/** What a file is besides: of no use to another run, and what tells whether somebody had a hand on it during this one. */
+export interface FileState {
+  /** Its number on its file system. */
+  inode: string;
+  /** When anything about it changed last, in nanoseconds: its content, but its permissions, too. */
+  touched: string;
+}
+
+/** @throws SinterError where the file cannot be looked at. */
+export function fileState(path: string): FileState {
+  const { ino, ctimeNs } = onFile("cannot read the input file", path, () => statSync(path, { bigint: true }));
+  return { inode: String(ino), touched: String(ctimeNs) };
 }
 
 const LENGTH_BYTES = 8;
