@@ -79,10 +79,10 @@ export function modelsOf(tensors: readonly MeasuredTensor[]): string[] {
 
 /** Tensors without a NaN or an infinity in them: one of these would take the figures of all others. */
 export function finite(tensors: readonly MeasuredTensor[]): MeasuredTensor[] {
-  return tensors.filter((tensor) => Number.isFinite(tensor.squares + tensor.change) && tensor.inputs.every(isFinite));
+  return tensors.filter((tensor) => Number.isFinite(tensor.squares + tensor.change) && tensor.inputs.every(isWhole));
 }
 
-function isFinite({ squares, distance, change, product }: MeasuredInput): boolean {
+function isWhole({ squares, distance, change, product }: MeasuredInput): boolean {
   return Number.isFinite(squares + distance + change + product);
 }
 
