@@ -5,7 +5,7 @@ import { type Colours, gridMaps } from "../report/maps.ts";
 import { shortNames } from "../report/names.ts";
 import { type Chart, type Fact, renderPage, type Section, type Table } from "../report/page.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
-import { closeToOne } from "./table.ts";
+import { closeToOne, integersText } from "./table.ts";
 import type { CellDifference, Difference, DiffResult } from "./types.ts";
 
 /** More names than these are counted, not listed. */
@@ -261,8 +261,9 @@ function largestSection(result: DiffResult, top: number): Section | undefined {
   return { title: "Largest relative changes", table: tableOf("tensor", rows, result) };
 }
 
-function leftOut({ onlyLeft, onlyRight, notCompared }: DiffResult): Section[] {
+function leftOut({ exact, onlyLeft, onlyRight, notCompared }: DiffResult): Section[] {
   const lists = [
+    { title: "Tensors of integers", items: exact.length === 0 ? [] : [integersText(exact)] },
     { title: "Only in a", items: onlyLeft },
     { title: "Only in b", items: onlyRight },
     { title: "Not compared", items: notCompared.map(({ tensor, reason }) => `${tensor}: ${reason}`) },

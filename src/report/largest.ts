@@ -1,4 +1,4 @@
-import { type Stack, signConflicts } from "./cells.ts";
+import { finite, type Stack, signConflicts } from "./cells.ts";
 import { cosineText, shareText } from "./figures.ts";
 import { followed } from "./follows.ts";
 import type { MeasuredTensor } from "./measure.ts";
@@ -70,7 +70,8 @@ export function largestSection(
 }
 
 /** As a share of the norm of what it is measured from, which may be another model in each tensor. */
-function changeFromReference(tensors: readonly MeasuredTensor[]): number {
+function changeFromReference(all: readonly MeasuredTensor[]): number {
+  const tensors = finite(all);
   const reference = tensors.flatMap(({ inputs }) => inputs.filter(({ isReference }) => isReference));
   const squares = reference.reduce((total, one) => total + one.squares, 0);
   return Math.sqrt(tensors.reduce((total, { change }) => total + change, 0) / squares);

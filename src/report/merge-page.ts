@@ -1,6 +1,16 @@
 import type { MergePlan } from "../plan/types.ts";
 import { appliedSection, appliedText } from "./applied.ts";
-import { cosine, modelsOf, norms, othersOf, relativeChange, shareTaken, signConflicts, stacksOf } from "./cells.ts";
+import {
+  cosine,
+  finite,
+  modelsOf,
+  norms,
+  othersOf,
+  relativeChange,
+  shareTaken,
+  signConflicts,
+  stacksOf,
+} from "./cells.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
 import { followed } from "./follows.ts";
 import { largestSection } from "./largest.ts";
@@ -75,11 +85,16 @@ function facts(plan: MergePlan, measure: MergeMeasure, speed: MergeSpeed | undef
 }
 
 function overall(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Section {
+  const broken = tensors.length - finite(tensors).length;
+  const leftOut =
+    broken === 0
+      ? ""
+      : ` Tensors with a NaN or an infinity, ${broken} in all, are left out of all figures on this page.`;
   return {
     title: "The whole model",
     text:
       "How far the output lies from each input (as a share of the input's norm), the cosine between the output's change " +
-      "and the input's, how much of the input's change the output has along it, and norms before and after.",
+      `and the input's, how much of the input's change the output has along it, and norms before and after.${leftOut}`,
     table: {
       head: ["Input", "Change", "Cosine", "Of its change", "Norm of the input", "Norm of the output there"],
       rows: [...labels].map(([model, label]) => {

@@ -95,10 +95,11 @@ ${hasMaps ? `${HATCHING}\n<script>${SCRIPT}</script>\n` : ""}</body>
 /** As HTML ignores the marks that keep XML from reading it. */
 const SCRIPT = `/*<![CDATA[*/\n${script}/*]]>*/`;
 
-/** What cells without a number are filled with. */
+/** What cells without a number are filled with: stripes by a gradient, as a pattern makes printed pages a hundred times larger. */
 const HATCHING =
-  '<svg class="defs" aria-hidden="true"><defs><pattern id="no-number" width="5" height="5" patternUnits="userSpaceOnUse">' +
-  '<path d="M-1 6L6 -1"/></pattern></defs></svg>';
+  '<svg class="defs" aria-hidden="true"><defs><linearGradient id="no-number" gradientUnits="userSpaceOnUse" ' +
+  'x2="2.5" y2="2.5" spreadMethod="repeat"><stop offset="0"/><stop offset=".25"/><stop class="gap" offset=".25"/>' +
+  '<stop class="gap" offset="1"/></linearGradient></defs></svg>';
 
 function policy(hasScript: boolean): string {
   const sha256 = hasher("sha256");

@@ -15,7 +15,7 @@ export interface Measurement {
 }
 
 /** Inputs, and what is added to them, for native code. */
-type NativeInputs = ReturnType<typeof nativeInputs>;
+export type NativeInputs = ReturnType<typeof nativeInputs>;
 
 /**
  * Measures tensors natively, a few at a time. Each file is opened once.

@@ -203,7 +203,12 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
           const failed = tab.seen("Network.loadingFailed").map((event) => (event as Failed).blockedReason);
           expect(failed.every((reason) => reason === "csp")).toBe(true);
           expect(urls.length - failed.length).toBe(1);
-          await tab.call("Emulation.setEmulatedMedia", { media: "print" });
+          const { data } = await tab.call<{ data: string }>("Page.printToPDF");
+          expect(data.length).toBeLessThan(1e6);
+          const dark = [{ name: "prefers-color-scheme", value: "dark" }];
+          await tab.call("Emulation.setEmulatedMedia", { media: "print", features: dark });
+          const ground = "getComputedStyle(document.body).backgroundColor";
+          expect(await tab.value<string>(ground)).toBe("rgb(255, 255, 255)");
           const printed = "getComputedStyle(document.querySelector('.key i')).printColorAdjust";
           expect(await tab.value<string>(printed)).toBe("exact");
         },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { othersOf, shareTaken, stacksOf } from "../../src/report/cells.ts";
+import { norms, othersOf, relativeChange, shareTaken, stacksOf } from "../../src/report/cells.ts";
 import { followed, followsMap } from "../../src/report/follows.ts";
 import { largestSection } from "../../src/report/largest.ts";
 import type { MeasuredTensor } from "../../src/report/measure.ts";
@@ -72,6 +72,17 @@ test("how much of an input's change was taken over is its projection", () => {
   expect(shareTaken([one], "org/a")).toBeCloseTo(0.25, 12);
   expect(shareTaken([one], "org/b")).toBeCloseTo(0.5, 12);
   expect(shareTaken([one], "base")).toBeNaN();
+});
+
+test("a tensor with a NaN is left out of the figures of all others, and has none itself", () => {
+  const fine = measured("v", [1.5], [1], { "org/a": [2], "org/b": [1] });
+  const broken = measured("w", [Number.NaN], [1], { "org/a": [Number.NaN], "org/b": [1] });
+  expect(relativeChange([fine, broken], "base")).toBe(0.5);
+  expect(shareTaken([fine, broken], "org/a")).toBe(0.5);
+  expect(norms([fine, broken], "base")).toEqual({ output: 1.5, input: 1 });
+  expect(followed([fine, broken], OTHERS)).toEqual({ index: 0, cosine: 1 });
+  expect(relativeChange([broken], "base")).toBeNaN();
+  expect(largestSection([], [fine, broken], LABELS)[0]?.table?.rows.length).toBe(1);
 });
 
 /** Layers of two modules: the first half follows a, the other b, and the norm of the second layer nobody. */
