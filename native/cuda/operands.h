@@ -300,7 +300,7 @@ SINTER_DEVICE uint32_t add_zero_f32(uint32_t one, uint32_t sum) {
 #if defined(SINTER_EMULATE)
   return sum | ((one & 0x7F800000u) == 0x7F800000u ? 0x7FC00000u : 0);
 #else
-  return bits_as<uint32_t>(__fmaf_rn(bits_as<float>(one), 0.0f, bits_as<float>(sum)));
+  return bits_as<uint32_t>(bits_as<float>(one) * 0.0f + bits_as<float>(sum));
 #endif
 }
 
