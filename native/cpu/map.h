@@ -5,6 +5,31 @@
 
 SINTER_KERNEL_NAMESPACE_BEGIN
 
+/// Whether the function has a shorter form for elements that share their bounds (methods/task-vector.h).
+template <class Function>
+constexpr bool kHasQuick = requires {
+  typename Function::Bounds;
+};
+
+/// The same as `map_chunk` in fewer steps. @returns false where an element is not what it should be: then nothing counts.
+template <class Method, class Work, int N, class Function>
+bool quick_chunk(const Function& f, const typename Function::Bounds& bounds, const Work* __restrict in,
+                 const uint16_t* __restrict words, uint32_t n, Work* __restrict out) {
+  uint32_t right = 1;
+  for (uint32_t i = 0; i < n; i++) {
+    Work x[N];
+    uint32_t r[N];
+    for (int k = 0; k < N; k++) x[k] = in[k * kChunk + i];
+    if constexpr (kUsesWords<Method>) {
+      for (int k = 0; k < N; k++) r[k] = words[k * kChunk + i];
+    }
+    Work y;
+    right &= f.quick(x, r, bounds, y) ? 1u : 0u;
+    out[i] = y;
+  }
+  return right != 0;
+}
+
 template <class Method, class Work, int N, class Function>
 void map_chunk(const Function& f, const Work* __restrict in, const uint16_t* __restrict words, uint32_t n, int inputs,
                int extra, Work* __restrict out) {
@@ -53,7 +78,13 @@ void map_range(const Job& job, Scratch& scratch, uint64_t begin, uint64_t end, s
     }
     const uint16_t* words = load_words<Method>(job, scratch, at, n);
     f.at(at);
-    map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
+    bool done = false;
+    if constexpr (N > 0 && kHasQuick<Function>) {
+      typename Function::Bounds bounds;
+      done = f.is_quick(0, static_cast<int32_t>(n), bounds) &&
+             quick_chunk<Method, Work, N>(f, bounds, room, words, n, result);
+    }
+    if (!done) map_chunk<Method, Work, N>(f, room, words, n, job.inputs, extra, result);
     narrow_chunk(job.out, result, n, out + (at - begin) * element_size(job.out));
   }
 }

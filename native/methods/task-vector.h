@@ -59,7 +59,7 @@ SINTER_HD typename BitsOf<Value>::type difference_magnitude(Value base, Value x)
   return bits < nan ? bits : nan;
 }
 
-/// |x|, which instructions of a GPU take along. Only of one element: no lanes.
+/// |x|, of one element: no lanes. Instructions of a GPU take it along.
 template <class Work>
 SINTER_HD Work absolute(Work x) {
   if constexpr (sizeof(Work) == 4) {
@@ -380,7 +380,7 @@ struct TaskVector {
       return x[0] + mixed / divisor * lambda;
     }
 
-    // ---- the same for code that takes one element after the other (CUDA), in fewer steps ----
+    // ---- the same of one element after the other, in fewer steps, for elements that share their bounds ----
     //
     // Of finite differences those that are dropped, or do not count, only add zeros to sums that begin at +0 and so never
     // are -0: they are left out. All else, which is rare, is left to the operator above.
