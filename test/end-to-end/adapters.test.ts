@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 import { WORDS, writeWordTokenizer } from "../moe/word-tokenizer.ts";
 import { HOST_LIBRARY } from "../native/host-device.ts";
@@ -157,6 +158,18 @@ shared_experts: [{source_model: ./b, positive_prompts: ["all"], residual_scale: 
     expect(work.list("moe-cache")).toHaveLength(3);
     expectSame("moe-cached", "moe-direct");
   });
+});
+
+test("a copy in the cache whose weights have not got their name, as a killed run leaves it, is made anew", async () => {
+  const recipe = work.config("merge_method: passthrough\nmodels: [{model: base+./lora-1}]\n");
+  const cached = (out: string) => run("sinter", "merge", recipe, out, "--lora-merge-cache", "cut-cache", "--quiet");
+  await cached("from-cache");
+  const [copy = ""] = work.list("cut-cache") ?? [];
+  const left = work.path("cut-cache", copy);
+  expect(readdirSync(left)).toContain("config.json");
+  for (const name of readdirSync(left)) if (name !== "config.json") rmSync(join(left, name));
+  await cached("from-cache-again");
+  expect(bytes("from-cache-again").equals(bytes("from-cache"))).toBe(true);
 });
 
 test("merges by tensor names", async () => {
