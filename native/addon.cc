@@ -72,6 +72,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("devices", &Addon::Guarded<&Addon::Devices>),
                              InstanceMethod("measureTransfers", &Addon::Guarded<&Addon::MeasureTransfers>),
                              InstanceMethod("useDevices", &Addon::Guarded<&Addon::UseDevices>),
+                             InstanceMethod("underway", &Addon::Guarded<&Addon::Underway>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
@@ -370,6 +371,10 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value PeakRate(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), peak_rate(engine().threads(), engine().kernels().target));
+  }
+
+  Napi::Value Underway(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), engine_ == nullptr ? 0 : engine_->underway());
   }
 
   Napi::Value Cancel(const Napi::CallbackInfo& info) {

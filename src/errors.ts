@@ -1,3 +1,5 @@
+import { visible, visibleName } from "./visible.ts";
+
 /** A place in a text file that a user wrote. Lines and columns start at 1. */
 export interface Position {
   file: string;
@@ -33,19 +35,6 @@ export class SinterError extends Error {
   }
 }
 
-/** Controls, which steer a terminal or begin lines, separators of lines, and what turns the direction of text around. */
-const STEERING = /[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu;
-
-/** Text from a file as it may stand in a line for people: what a reader would not see, or would see it do, is spelt out. */
-export function visible(text: string): string {
-  return text.replace(STEERING, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/** The same for text of several lines. What is spelt out stays what it is in texts of JSON. */
-export function visibleLines(text: string): string {
-  return text.split("\n").map(visible).join("\n");
-}
-
 /** `file:line:column: message [model …, tensor …]` and, on a second line, what to do. */
 export function formatProblem(problem: Problem): string {
   const place = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : "";
@@ -56,7 +45,7 @@ export function formatProblem(problem: Problem): string {
   ].filter((part) => part !== undefined);
   const where = context.length > 0 ? ` (${context.join(", ")})` : "";
   const hint = problem.hint === undefined ? "" : `\n  → ${problem.hint}`;
-  return visible(`${place}${problem.message}${where}`) + visibleLines(hint);
+  return visibleName(`${place}${problem.message}${where}`) + visible(hint);
 }
 
 /** Collects problems while a step goes on, so that all of a kind are reported at once. */

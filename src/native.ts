@@ -1,3 +1,4 @@
+import { addonFromMemory } from "./embedded-addon.ts";
 import type { Dtype } from "./model/dtype.ts";
 
 /** The instruction-set levels that kernels are compiled for. */
@@ -463,6 +464,11 @@ export interface Addon {
     cufile?: string | undefined;
     strict: boolean;
   }): void;
+  /**
+   * Bytes that ops which have not settled read and write, by how far the CPU has come with each: an estimate, for progress
+   * within large tensors. Of devices nothing is known before an op ends.
+   */
+  underway(): number;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
@@ -506,8 +512,8 @@ function load(): Addon {
     if (other) return require(other);
     return require("../build/Release/sinter.node");
   } catch (error) {
-    const prebuilt = other || !isMissing(error) ? undefined : prebuiltAddon();
-    if (prebuilt !== undefined) return prebuilt;
+    const found = other ? undefined : (addonFromMemory() ?? (isMissing(error) ? prebuiltAddon() : undefined));
+    if (found !== undefined) return found;
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(
       `the native addon does not load: ${reason}\n` +

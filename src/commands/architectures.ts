@@ -37,6 +37,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
       name: "NAME",
       doc: "A family whose definition to print, or new to make one for MODEL; without it, all are listed.",
       required: false,
+      words: ["new", ...BUILT_IN.names],
     },
     { name: "MODEL", doc: "After new: the model that the definition is made from.", required: false },
   ],

@@ -1,8 +1,8 @@
-import { visible } from "../errors.ts";
+import { visibleName } from "../visible.ts";
 
 /** Rows of text set in columns, two spaces apart; the last column is as wide as it likes. */
-export function columns(texts: readonly (readonly string[])[]): string {
-  const rows = texts.map((row) => row.map(visible));
+export function columns(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(visibleName));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);

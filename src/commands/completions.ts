@@ -13,7 +13,7 @@ const shell = choice(SHELLS);
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter completions",
   summary: COMMANDS.completions.summary,
-  positionals: [{ name: "SHELL", doc: "bash, zsh or fish.", required: true }],
+  positionals: [{ name: "SHELL", doc: "bash, zsh or fish.", required: true, words: SHELLS }],
   options: OPTIONS,
   examples: [
     { command: 'eval "$(sinter completions bash)"', doc: "In ~/.bashrc" },

@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
-import { formatProblem, type Problem, SinterError, visibleLines } from "../errors.ts";
+import { formatProblem, type Problem, SinterError } from "../errors.ts";
 import { fileProblem } from "../run/file-error.ts";
+import { visible } from "../visible.ts";
 import { events } from "./events.ts";
 import { usageLine } from "./help.ts";
 import type { CommandSpec } from "./option.ts";
@@ -20,7 +21,8 @@ export function printProblems(kind: "error" | "warning", problems: readonly Prob
 }
 
 function colour(code: number, text: string): string {
-  return process.stderr.isTTY && !process.env.NO_COLOR ? `\u001B[${code}m${text}\u001B[39m` : text;
+  const { NO_COLOR, TERM } = process.env;
+  return process.stderr.isTTY && !NO_COLOR && TERM !== "dumb" ? `\u001B[${code}m${text}\u001B[39m` : text;
 }
 
 /**
@@ -50,7 +52,7 @@ export function printFailure(error: unknown, spec: CommandSpec | undefined): num
  * cannot steer the terminal.
  */
 export function writeError(text: string): void {
-  tell(visibleLines(text));
+  tell(visible(text));
 }
 
 /** Where standard error takes nothing (a full disk, a terminal that is gone), there is nobody to tell that. */
@@ -95,12 +97,12 @@ export async function printSummary(summary: object, text: string, json: boolean)
  * @throws SinterError where it cannot be written.
  */
 export async function print(text: string): Promise<void> {
-  await printExactly(visibleLines(text));
+  await printExactly(visible(text));
 }
 
 /** The same for text that is a file's content: in a file it stays as it is, on a terminal it is made visible. */
 export async function printFile(text: string): Promise<void> {
-  await printExactly(process.stdout.isTTY ? visibleLines(text) : text);
+  await printExactly(process.stdout.isTTY ? visible(text) : text);
 }
 
 async function printExactly(text: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
-import { visible } from "../errors.ts";
 import type { Model } from "../model/types.ts";
 import { fenced, quoted } from "../plan/card.ts";
+import { visibleName } from "../visible.ts";
 import type { ExtractionSummary } from "./report.ts";
 
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/;
@@ -27,7 +27,7 @@ tags:
 - sinter
 ---
 
-# ${visible(basename(out))}
+# ${visibleName(basename(out))}
 
 A LoRA adapter extracted with Sinter from ${quoted(tuned.name)}, as the difference to ${quoted(base.name)}.
 

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import type { MergeConfig } from "../config/types.ts";
-import { visible } from "../errors.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { parseHubId } from "../model/hub-cache.ts";
 import { formatModelPath, type ModelPath } from "../model/ref.ts";
+import { visibleName } from "../visible.ts";
 import { planHash } from "./hash.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 import { optionText } from "./recipe.ts";
@@ -30,7 +30,7 @@ export function modelCard(
   const title = method.reference === undefined ? method.title : `[${method.title}](${method.reference})`;
   return [
     `---\n${frontMatter(models)}---`,
-    `# ${visible(name)}`,
+    `# ${visibleName(name)}`,
     `Merged with Sinter by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
     configurationSection(config.text).trimEnd(),
@@ -67,7 +67,7 @@ export function fenced(text: string, language = "yaml"): string {
 
 /** A name in a line of text, whatever characters it is of. */
 export function quoted(name: string): string {
-  const text = visible(name);
+  const text = visibleName(name);
   const fence = ticks(text, 1);
   return fence === "`" ? `\`${text}\`` : `${fence} ${text} ${fence}`;
 }

@@ -2,6 +2,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "../../src/native.ts";
+import { blocks } from "../docs/pages.ts";
+import { shapeOf } from "../docs/shape.ts";
 import { Workplace } from "../end-to-end/programs.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
 import { compileFaults } from "./library.ts";
@@ -45,6 +47,9 @@ function expectNoModel(out: string): void {
   const names = work.list(out) ?? [];
   expect(names.filter((name) => !name.endsWith(".tmp"))).toEqual([]);
 }
+
+/** The block of docs/durability.md that begins so. */
+const shown = (start: string) => blocks("docs/durability.md", "").find((block) => block.startsWith(start)) ?? "";
 
 const withFault = (fault: string, env: Record<string, string> = {}) => ({
   ...env,
@@ -128,13 +133,23 @@ describe.skipIf(!works)("a signal", () => {
       child.kill(signal);
       const stderr = await new Response(child.stderr).text();
       expect(await child.exited).toBe(exitCodes[signal]);
-      expect(stderr).toMatch(new RegExp(`stopped by ${signal}.*\n.*the same command goes on from there`));
+      const [, interrupted = "", goesOn = ""] = shown("$ sinter merge").split(/\$ sinter merge .*\n(?:\^C)?/);
+      expect(shapeOf(stderr)).toBe(shapeOf(interrupted.replace("SIGINT", signal)));
       expectNoModel(out);
       const { stderr: told } = await work.merge(config, out, "--out-shard-size", "20000");
-      expect(told).toMatch(/goes on from an interrupted run: \d+ tensors/);
+      expect(shapeOf(told).split("\n")[0]).toBe(shapeOf(goesOn));
       await expectWhole(out);
     },
   );
+
+  test("another seed makes the work useless, and it is said why", async () => {
+    const out = newFolder();
+    const child = await slowMerge(out);
+    child.kill("SIGTERM");
+    await child.exited;
+    const { stderr } = await work.merge(config, out, ...ARGS, "--seed", "7");
+    expect(stderr).toContain(shown("warning: begins anew"));
+  });
 
   test("SIGINT twice ends it at once, and the next run goes on all the same", async () => {
     const out = newFolder();
@@ -198,12 +213,6 @@ describe.skipIf(!existsSync("/dev/full"))("a full disk where messages go", () =>
     const env = { ...process.env, SINTER_BUN: process.execPath };
     expect(Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env }).exitCode).toBe(0);
     expect(work.list(out)).toContain("model.safetensors");
-  });
-
-  test("of events: a warning, and the merge goes on", async () => {
-    const [exitCode, stderr, out] = merged("> /dev/null", "--events", "/dev/full");
-    expect([exitCode, stderr]).toEqual([0, expect.stringContaining("no more events are written")]);
-    await expectWhole(out);
   });
 
   test.each(["--help", "--version", "methods", `plan ${config}`])("of sinter %s: the same error", (command) => {
