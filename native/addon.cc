@@ -264,10 +264,11 @@ class Addon : public Napi::Addon<Addon> {
     return Run(info.Env(), op, result_of);
   }
 
-  /// `merge` without a sink: what it would write, in a checksum.
+  /// `merge` without a sink: what it would write, in checksums.
   Napi::Value Checksum(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Op> op = read_op(object(info[0]), handles());
     if (op->kernel_name != "copy" && !is_float(op->job.out)) bad_argument("only copy writes integers");
+    op->want_crc32 = object(info[0]).Get("crc32").ToBoolean();
     return Run(info.Env(), op, result_of);
   }
 

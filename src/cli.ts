@@ -71,11 +71,13 @@ async function refuse(argument: string): Promise<number> {
   return printFailure(new UsageError(problem), undefined);
 }
 
-async function printed(text: string): Promise<number> {
-  const { print, printFailure } = await import("./commands/terminal.ts");
+/** Prints what was asked for; or, where nothing was, what may be asked. @returns the exit code. */
+async function tell(text: string, isMistake: boolean): Promise<number> {
+  const { print, printFailure, writeError } = await import("./commands/terminal.ts");
   try {
-    await print(text);
-    return 0;
+    if (isMistake) writeError(text);
+    else await print(text);
+    return isMistake ? 2 : 0;
   } catch (error) {
     return printFailure(error, undefined);
   }
@@ -85,13 +87,10 @@ async function printed(text: string): Promise<number> {
 export async function main(args: readonly string[]): Promise<number> {
   const [first] = args;
   if (first === undefined || first === "--help" || first === "-h") {
-    if (first !== undefined) return await printed(rootHelp());
-    const { writeError } = await import("./commands/terminal.ts");
-    writeError(rootHelp());
-    return 2;
+    return await tell(rootHelp(), first === undefined);
   }
   if (first === "--version" || first === "-V") {
-    return await printed(`sinter ${pkg.version}\n`);
+    return await tell(`sinter ${pkg.version}\n`, false);
   }
   if (Object.hasOwn(COMMANDS, first)) {
     await runCommand(root, { rawArgs: [...args] });

@@ -1,4 +1,4 @@
-import { visibleName } from "./visible.ts";
+import { visible, visibleName } from "./visible.ts";
 
 /** A place in a text file that a user wrote. Lines and columns start at 1. */
 export interface Position {
@@ -39,13 +39,13 @@ export class SinterError extends Error {
 export function formatProblem(problem: Problem): string {
   const place = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : "";
   const context = [
-    problem.model === undefined ? undefined : `model ${visibleName(problem.model)}`,
-    problem.tensor === undefined ? undefined : `tensor ${visibleName(problem.tensor)}`,
-    problem.path === undefined ? undefined : `file ${visibleName(problem.path)}`,
+    problem.model === undefined ? undefined : `model ${problem.model}`,
+    problem.tensor === undefined ? undefined : `tensor ${problem.tensor}`,
+    problem.path === undefined ? undefined : `file ${problem.path}`,
   ].filter((part) => part !== undefined);
   const where = context.length > 0 ? ` (${context.join(", ")})` : "";
   const hint = problem.hint === undefined ? "" : `\n  → ${problem.hint}`;
-  return `${place}${problem.message}${where}${hint}`;
+  return visibleName(`${place}${problem.message}${where}`) + visible(hint);
 }
 
 /** Collects problems while a step goes on, so that all of a kind are reported at once. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import pkg from "../../package.json" with { type: "json" };
 import { SinterError } from "../errors.ts";
+import { fileProblem } from "../run/file-error.ts";
 import { Pace } from "../run/pace.ts";
 import type { MeterReading } from "../run/progress.ts";
 import { type EventLog, setEvents } from "./events.ts";
@@ -72,12 +73,13 @@ function writer(fd: number, path: string): (line: string) => void {
       writeAll(fd, line);
       lines++;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      const message = `cannot write the events: ${reason}`;
-      const problem = { code: "events-file", message, ...(path === "-" ? {} : { path }) };
+      const { message, hint } = fileProblem("cannot write the events", path, error);
+      const problem = { code: "events-file", message, hint, path: path === "-" ? undefined : path };
       if (lines === 0) throw new SinterError(problem);
       broken = true;
-      printProblems("warning", [{ ...problem, hint: "the work goes on, and no more events are written" }]);
+      printProblems("warning", [
+        { ...problem, message: `${message}; the work goes on, and no more events are written` },
+      ]);
     }
   };
 }

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { formatProblem, type Problem, SinterError } from "../errors.ts";
+import { fileProblem } from "../run/file-error.ts";
 import { visible } from "../visible.ts";
 import { events } from "./events.ts";
 import { usageLine } from "./help.ts";
@@ -16,7 +17,7 @@ const YELLOW = 33;
 export function printProblems(kind: "error" | "warning", problems: readonly Problem[]): void {
   if (kind === "warning") events()?.warnings(problems);
   const label = colour(kind === "error" ? RED : YELLOW, `${kind}:`);
-  tell(problems.map((problem) => `${label} ${visible(formatProblem(problem))}\n`).join(""));
+  tell(problems.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
 }
 
 function colour(code: number, text: string): string {
@@ -31,8 +32,11 @@ function colour(code: number, text: string): string {
  */
 export function printFailure(error: unknown, spec: CommandSpec | undefined): number {
   if (!(error instanceof SinterError)) {
-    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    printProblems("error", [{ code: "internal", message, hint: "this is a fault in Sinter: please report it" }]);
+    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const trace = error instanceof Error ? `, with:\n${error.stack}` : "";
+    printProblems("error", [
+      { code: "internal", message, hint: `this is a fault in Sinter: please report it${trace}` },
+    ]);
     return 1;
   }
   if (error instanceof UsageError && spec) {
@@ -43,19 +47,27 @@ export function printFailure(error: unknown, spec: CommandSpec | undefined): num
   return error.exitCode;
 }
 
-/** Writes all of the text to standard error before it returns: the process may exit right after. */
+/**
+ * Writes all of the text to standard error before it returns: the process may exit right after. Names that came from files
+ * cannot steer the terminal.
+ */
 export function writeError(text: string): void {
   tell(visible(text));
 }
 
-/** Where standard error takes nothing, as on a full disk, there is nobody to tell, and no reason to stop work. */
+/** Where standard error takes nothing (a full disk, a terminal that is gone), there is nobody to tell that. */
 function tell(text: string): void {
   try {
     writeAll(process.stderr.fd, text);
-  } catch {}
+  } catch {
+    // The work goes on all the same.
+  }
 }
 
-/** Writes all of the text to an open file or pipe before it returns. A reader that closed early is no error. */
+/**
+ * Writes all of the text to an open file or pipe before it returns. A reader that closed early is no error.
+ * @throws system errors otherwise.
+ */
 export function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let written = 0; written < bytes.length; ) {
@@ -81,18 +93,26 @@ export async function printSummary(summary: object, text: string, json: boolean)
 
 /**
  * Writes to standard output and waits until all of it has left. A reader that closed early (`| head`) is no error.
- * Nothing is written where standard output has the events. Characters that a terminal obeys are spelt out, in JSON as JSON
- * spells them.
+ * Nothing is written where standard output has the events. Names that came from files cannot steer a terminal.
  * @throws SinterError where it cannot be written.
  */
 export async function print(text: string): Promise<void> {
+  await printExactly(visible(text));
+}
+
+/** The same for text that is a file's content: in a file it stays as it is, on a terminal it is made visible. */
+export async function printFile(text: string): Promise<void> {
+  await printExactly(process.stdout.isTTY ? visible(text) : text);
+}
+
+async function printExactly(text: string): Promise<void> {
   // Bun takes an empty write for the wish to have an empty file, and cuts off what a redirected output holds.
   if (text === "" || events()?.onStandardOutput === true) return;
   try {
-    await Bun.write(Bun.stdout, visible(text));
+    await Bun.write(Bun.stdout, text);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "EPIPE") return;
-    throw new SinterError({ code: "standard-output", message: `cannot write to standard output: ${message}` });
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
+    const { message, hint } = fileProblem("cannot write to standard output", "", error);
+    throw new SinterError({ code: "standard-output", message, hint });
   }
 }

@@ -42,7 +42,7 @@ function intro({ left, right, base, total, exact, notes }: DiffResult): string {
     `${right} against ${left}${base === undefined ? "" : `, both against ${base}`}: ${total.tensors} tensors, ` +
       `${total.elements.toLocaleString("en")} elements`,
     ...(same ? ["Every element is the same."] : []),
-    ...notes.map((note) => `Note: ${note}.`),
+    ...notes.map((note) => `Note: ${visibleName(note)}.`),
   ].join("\n");
 }
 

@@ -130,7 +130,8 @@ class Computation {
     const recorded = this.#work.done.get(index);
     if (recorded === undefined) return undefined;
     try {
-      const { checksum } = await this.#addon.checksum({
+      const isZipped = this.#plan.shards[op.shard]?.format === "torch";
+      const { checksum, crc32 } = await this.#addon.checksum({
         kernel: "copy",
         inputs: [{ source: this.#shards.source(op.shard), offset: op.offset, dtype: op.dtype, stream: 0 }],
         count: elementCount(op.shape),
@@ -140,8 +141,9 @@ class Computation {
         seed: 0,
         tensor: op.tensor,
         dtype: op.dtype,
+        crc32: isZipped,
       });
-      return checksum === recorded.checksum ? recorded : undefined;
+      return checksum === recorded.checksum && (!isZipped || crc32 === recorded.crc32) ? recorded : undefined;
     } catch {
       // What cannot be read back is computed again.
       return undefined;
