@@ -88,8 +88,8 @@ summary { cursor: pointer; color: var(--faint); font-size: 0.8125rem; width: fit
 pre { margin: 0; padding: 0.75rem 1rem; background: var(--raised); border-radius: 8px; font: 0.8125rem/20px ui-monospace, "DejaVu Sans Mono", monospace; width: fit-content; min-width: 100%; }
 table { border-collapse: collapse; font-size: 0.8125rem; line-height: 20px; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: anywhere; }
-th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: break-word; }
+th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; overflow-wrap: anywhere; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
 .wide:has(> pre) { max-height: 34rem; overflow: auto; border-radius: 8px; }
