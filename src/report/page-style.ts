@@ -19,13 +19,15 @@ export const STYLE = `
   --series-4: #809151; --series-5: #2e227f; --series-6: #6a524f; --series-7: #6e0117;
   ${paletteStyle("light")}
 }
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --ground: #16181b; --raised: #1e2126; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
-    --good: #5fd39a; --bad: #ff8a80; --link: #7db8f5;
-    --series-0: #65a9f1; --series-1: #f07d3d; --series-2: #0ee88f; --series-3: #bf7ca3;
-    --series-4: #ffee5c; --series-5: #7a72f3; --series-6: #cad9d9; --series-7: #dd3f50;
-    ${paletteStyle("dark")}
+@media (prefers-color-scheme: dark) {
+  @media screen {
+    :root {
+      --ground: #16181b; --raised: #1e2126; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
+      --good: #5fd39a; --bad: #ff8a80; --link: #7db8f5;
+      --series-0: #65a9f1; --series-1: #f07d3d; --series-2: #0ee88f; --series-3: #bf7ca3;
+      --series-4: #ffee5c; --series-5: #7a72f3; --series-6: #cad9d9; --series-7: #dd3f50;
+      ${paletteStyle("dark")}
+    }
   }
 }
 * { box-sizing: border-box; }
