@@ -1,3 +1,4 @@
+import { isConv1d } from "../architecture/conv1d.ts";
 import { resolveWeight, weightSpecs } from "../architecture/resolve.ts";
 import type { Architecture, WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
@@ -14,9 +15,6 @@ export interface Understood {
 /** Tables of vectors that are looked up, besides the embedding of tokens. */
 const LOOKED_UP =
   /(^|\.)(wpe|wte|embed_tokens|embed_positions|position_embeddings|token_type_embeddings|word_embeddings)$/;
-/** Layers that OpenAI's models store as [inputs, outputs]. */
-const CONV1D = /\.(c_attn|c_proj|c_fc|q_attn)$/;
-const CONV1D_TYPES = new Set(["gpt2", "openai-gpt", "imagegpt", "decision_transformer"]);
 
 /**
  * Which modules of a fine-tune get factors, which are saved whole, and which are left out: as mergekit decides it, so
@@ -46,7 +44,6 @@ export function planModules(
     toSave: new Set(options.saveModules),
     leftOut: [] as string[],
   };
-  const isConv1d = CONV1D_TYPES.has(String(tuned.model.config.model_type));
   for (const spec of specs) {
     const { name } = spec;
     const own = resolveWeight(spec, tuned.model, tuned.architecture);
@@ -71,7 +68,7 @@ export function planModules(
       if (weight === undefined) plan.leftOut.push(name);
       else if (String(weight.base.shape) !== String(weight.tuned.shape)) reportShapes(weight, tuned, report);
       else {
-        const isTransposed = isConv1d && CONV1D.test(path);
+        const isTransposed = isConv1d(tuned.model.config.model_type, path);
         plan.modules.push({ path, weight, bias: bias && pairOf(bias), isEmbedding: isLookedUp, isTransposed });
       }
     } else if (options.skipUndecomposable) plan.leftOut.push(name);

@@ -9,6 +9,8 @@ import type { AdapterModule } from "./types.ts";
  * ends in `experts`, and in `.base_layer` once for each parameter of it that was wrapped later.
  */
 export interface ExpertsPlace {
+  /** The parameter's name in the module. */
+  parameter: string;
   /** The tensors to change: one that packs all experts, or each expert's own. */
   tensors: readonly { name: string; view: TensorView; entry: number; firstRow: number }[];
   experts: number;
@@ -41,9 +43,18 @@ export function expertsPath(path: string): { path: string; depth: number } {
 
 /** The experts' parameters that a model has under a path, in the order of their class. */
 export function expertsIn(model: Model, path: string): ExpertsPlace[] {
-  return Object.keys(PARTS).flatMap((parameter) => {
+  return [...Object.keys(PARTS), ...otherParameters(model, path)].flatMap((parameter) => {
     const place = packed(model, path, parameter) ?? separate(model, path, parameter);
     return place === undefined ? [] : [place];
+  });
+}
+
+/** Parameters of three dimensions by other names: `weight`, in Granite's experts. */
+function otherParameters(model: Model, path: string): string[] {
+  return [...model.tensors].flatMap(([name, { shape }]) => {
+    const parameter = name.slice(path.length + 1);
+    const isOwn = shape.length === 3 && name.startsWith(`${path}.`) && !parameter.includes(".");
+    return isOwn && !(parameter in PARTS) ? [parameter] : [];
   });
 }
 
@@ -60,7 +71,7 @@ function packed(model: Model, path: string, parameter: string): ExpertsPlace | u
     if (view === undefined || view.shape.length !== 3) continue;
     const [experts = 0, rows = 0, columns = 0] = view.shape;
     const tensors = Array.from({ length: experts }, (_, entry) => ({ name, view, entry, firstRow: entry * rows }));
-    return { tensors, experts, rows, columns };
+    return { parameter, tensors, experts, rows, columns };
   }
   return undefined;
 }
@@ -84,7 +95,7 @@ function separate(model: Model, path: string, parameter: string): ExpertsPlace |
     }
     const last = tensors.at(-1);
     if (last !== undefined) {
-      return { tensors, experts: last.entry + 1, rows, columns: last.view.shape.at(-1) ?? 0 };
+      return { parameter, tensors, experts: last.entry + 1, rows, columns: last.view.shape.at(-1) ?? 0 };
     }
   }
   return undefined;

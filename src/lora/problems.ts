@@ -8,6 +8,7 @@ export class Problems {
   readonly unknown: string[] = [];
   readonly unfit: string[] = [];
   readonly ranks: string[] = [];
+  readonly biasless: string[] = [];
   readonly twice: string[] = [];
   readonly untargeted: string[] = [];
   readonly leftOut: string[] = [];
@@ -23,6 +24,8 @@ export class Problems {
     error("adapter-modules", this.unknown, `${name} changes modules that ${model.ref.model.path} does not have`, other);
     error("adapter-shapes", this.unfit, `${name} does not fit ${model.ref.model.path}`, other);
     error("adapter-rank", this.ranks, "the adapter's ranks are not those of its configuration");
+    const noBias = "PEFT merges no such adapter either: train it with lora_bias: false";
+    error("adapter-bias", this.biasless, "the adapter adds biases (lora_bias) to layers that have none", noBias);
     error("adapter-overlap", this.twice, "the adapter changes the same rows of a tensor twice");
     const warn = (code: string, list: readonly string[], message: string) => {
       if (list.length > 0) report.warn({ code, message: `${message}: ${someNames(list)}`, path } satisfies Problem);
