@@ -159,9 +159,13 @@ export interface NativeDecomposition {
   /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
   onDevice?: boolean | undefined;
   sink: number;
-  /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
+  /**
+   * A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. With `bWidth`, rows of B have as
+   * many elements, zeros behind the rank.
+   */
   aOffset: number;
   bOffset: number;
+  bWidth?: number | undefined;
   dtype: Dtype;
 }
 

@@ -53,9 +53,12 @@ LowRankTask read_low_rank(const Napi::Object& from, const Handles& handles) {
   if (!is_float(task.dtype)) bad_argument("factors are floating point numbers");
   task.a_offset = whole(from.Get("aOffset"), "aOffset");
   task.b_offset = whole(from.Get("bOffset"), "bOffset");
+  task.b_width = from.Get("bWidth").IsUndefined() ? 0 : whole(from.Get("bWidth"), "bWidth");
+  if (task.b_width > (uint64_t{1} << 40) / task.matrix.rows) bad_argument("the factor is too large");
   const uint64_t width = task.request.rank * element_size(task.dtype);
   check_range(task.a_offset, width * task.matrix.columns, task.sink->size(), "sink");
-  check_range(task.b_offset, width * task.matrix.rows, task.sink->size(), "sink");
+  const uint64_t b_width = std::max(task.request.rank, task.b_width) * element_size(task.dtype);
+  check_range(task.b_offset, b_width * task.matrix.rows, task.sink->size(), "sink");
   return task;
 }
 

@@ -124,20 +124,50 @@ export async function decomposeModules(
     if (differences !== scratch) rmSync(differences, { recursive: true, force: true });
   }
   if (failure !== undefined) throw failure.error;
-  return results;
+  return withCommonRanks(results, rooms);
+}
+
+/** Those that go together have the rank of the largest: zeros follow what was found of the others. */
+function withCommonRanks(modules: readonly ExtractedModule[], rooms: readonly Room[]): ExtractedModule[] {
+  const most = new Map<string, number>();
+  for (const { together, rank } of modules) {
+    if (together !== undefined) most.set(together.word, Math.max(most.get(together.word) ?? 1, rank));
+  }
+  return modules.map((module, i) => {
+    const room = rooms[i] as Room;
+    const rank = module.together === undefined ? module.rank : (most.get(module.together.word) as number);
+    if (module.together === undefined) return module;
+    const a = { ...module.a, shape: [rank, room.inputs] };
+    const b = { ...module.b, shape: [room.outputs, rank], strides: [room.rank, 1] };
+    return { ...module, rank, a, b };
+  });
 }
 
 function makeRoom(modules: readonly DecomposedModule[], options: ExtractOptions): { rooms: Room[]; size: number } {
   let size = 0;
-  const rooms = modules.map((module): Room => {
+  let start = 0;
+  const sizes = modules.map((module) => {
+    const [first = 1, second = 1] = module.weight.tuned.shape;
+    return module.isEmbedding || module.isTransposed ? [second, first] : [first, second];
+  });
+  const least = new Map<string, number>();
+  modules.forEach(({ together }, i) => {
+    const rank = Math.min(options.maxRank, ...(sizes[i] as number[]));
+    if (together !== undefined) least.set(together.word, Math.min(least.get(together.word) ?? rank, rank));
+  });
+  const rooms = modules.map((module, i): Room => {
     const { tuned } = module.weight;
-    const [first = 1, second = 1] = tuned.shape;
-    const [outputs, inputs] = module.isEmbedding || module.isTransposed ? [second, first] : [first, second];
+    const [outputs = 1, inputs = 1] = sizes[i] as number[];
     const dtype = options.dtype ?? (isFloat(tuned.dtype) ? tuned.dtype : "F32");
-    const rank = Math.min(options.maxRank, inputs, outputs);
-    const a = size;
-    const b = a + rank * inputs * DTYPE_BYTES[dtype];
-    size = b + rank * outputs * DTYPE_BYTES[dtype];
+    const own = module.together && least.get(module.together.word);
+    const rank = own ?? Math.min(options.maxRank, inputs, outputs);
+    const parameter = module.together?.parameter;
+    // All A of a parameter follow one another, then all B.
+    const [entry, count] = parameter === undefined ? [0, 1] : [parameter.entry, parameter.count];
+    if (entry === 0) start = size;
+    const a = start + entry * rank * inputs * DTYPE_BYTES[dtype];
+    const b = start + (count * inputs + entry * outputs) * rank * DTYPE_BYTES[dtype];
+    size = start + count * (inputs + outputs) * rank * DTYPE_BYTES[dtype];
     return { module, dtype, rank, inputs, outputs, a, b };
   });
   return { rooms, size };
@@ -187,6 +217,7 @@ async function decomposeOne(
       sink,
       aOffset: a,
       bOffset: b,
+      bWidth: module.together === undefined ? undefined : rank,
       dtype,
     });
   } catch (error) {
@@ -263,6 +294,7 @@ function extracted(
     refused: found.refused,
     a: view(a, [rank, inputs]),
     b: view(b, [outputs, rank]),
+    together: module.together,
   };
 }
 

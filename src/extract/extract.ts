@@ -52,12 +52,15 @@ export function prepareExtraction(
   report.throwIfErrors();
   if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
   const families = familiesFor([tuned, base], request.architectures, report);
-  const of = (model: Understood["model"]) => {
-    // Packed experts get factors one by one: of all together they would have to be saved whole.
-    const architecture = expandArchitecture(model, report, { families, split: true });
+  const of = (model: Understood["model"], split: boolean) => {
+    const architecture = expandArchitecture(model, report, { families, split });
     return architecture && { model, architecture };
   };
-  const [understood, understoodBase] = [of(tuned), of(base)];
+  const stored = [tuned, base].map((model) => of(model, false));
+  report.throwIfErrors();
+  // Fused layers and packed experts get factors as the class has them. Where only one model stores them so, apart.
+  const differ = stored[0]?.architecture.layout.kind !== stored[1]?.architecture.layout.kind;
+  const [understood, understoodBase] = differ ? [of(tuned, true), of(base, true)] : stored;
   report.throwIfErrors();
   if (understood === undefined || understoodBase === undefined) throw new SinterError(report.errors);
   if (understood.architecture.family !== understoodBase.architecture.family) {

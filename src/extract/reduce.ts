@@ -5,11 +5,12 @@ import { openAdapter } from "../lora/folder.ts";
 import { partsOf } from "../lora/parts.ts";
 import { type Factors, factorsOfModule } from "../lora/product.ts";
 import { scaleOf } from "../lora/selection.ts";
-import type { Adapter, AdapterModule, AdapterParts } from "../lora/types.ts";
+import type { Adapter, AdapterModule, AdapterParts, StoredFactor } from "../lora/types.ts";
 import { DTYPE_BYTES, type FloatDtype } from "../model/dtype.ts";
 import type { ModelPath } from "../model/ref.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
+import type { PlacelessOp } from "../plan/place.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { runPlan } from "../run/run.ts";
@@ -151,13 +152,20 @@ async function reduceAll(
 }
 
 function reducedPlan(adapter: Adapter, parts: AdapterParts, modules: readonly ExtractedModule[]): MergePlan {
+  // The scale is 1 from now on, and biases were scaled, too.
+  const scaled = (one: StoredFactor, path: string): PlacelessOp => ({
+    ...wholeOp(one.tensor, one.view, adapter.name, one.tensor),
+    kernel: "linear",
+    params: [scaleOf(adapter.config, path).scale],
+  });
   const kept = new Map(modules.filter(({ rank }) => rank > 0).map((module) => [module.path, module]));
   const ops = parts.modules.flatMap(({ path, a, b, bias, magnitude }) => {
     const reduced = kept.get(path);
     if (reduced === undefined || a === undefined || b === undefined) return [];
-    const own = [bias, magnitude].flatMap((one) =>
-      one === undefined ? [] : [wholeOp(one.tensor, one.view, adapter.name, one.tensor)],
-    );
+    const own = [
+      ...(bias === undefined ? [] : [scaled(bias, path)]),
+      ...(magnitude === undefined ? [] : [wholeOp(magnitude.tensor, magnitude.view, adapter.name, magnitude.tensor)]),
+    ];
     return [
       wholeOp(a.tensor, reduced.a, adapter.name, a.tensor),
       wholeOp(b.tensor, reduced.b, adapter.name, b.tensor),

@@ -1,3 +1,4 @@
+import type { Resolution } from "../architecture/types.ts";
 import type { FloatDtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
@@ -35,6 +36,8 @@ export interface Pair {
   tunedName: string;
   base: TensorView;
   baseName: string;
+  /** How the base has it: a head may follow its embedding there. */
+  baseVia: Resolution["via"];
 }
 
 /** A module whose difference becomes factors. */
@@ -47,6 +50,21 @@ export interface DecomposedModule {
   isEmbedding: boolean;
   /** The weight is stored as [inputs, outputs]. */
   isTransposed: boolean;
+  /**
+   * Experts, which loaders put into one tensor: modules with the same word here come to the same rank. `parameter`: they
+   * are one in the model already, and have one pair of factors, in PEFT's layout for parameters.
+   */
+  together?: { word: string; parameter?: ExpertsEntry | undefined } | undefined;
+}
+
+/** One expert's part of a parameter of three dimensions. */
+export interface ExpertsEntry {
+  /** Of the module that has the parameter. */
+  path: string;
+  /** The parameter's name in it. */
+  name: string;
+  entry: number;
+  count: number;
 }
 
 /** What an extraction will look at, settled before anything is computed. */
@@ -61,6 +79,7 @@ export interface ExtractionPlan {
   fanInFanOut: boolean;
   /** The fine-tune has other numbers of tokens than the base. */
   grown: boolean;
+  /** A tied head was saved, or the embedding that it follows: the tie holds for what was saved. */
   tied: boolean;
 }
 
@@ -78,4 +97,5 @@ export interface ExtractedModule {
   /** Where the factors lie in the file that holds all of them. */
   a: TensorView;
   b: TensorView;
+  together?: DecomposedModule["together"];
 }

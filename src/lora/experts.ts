@@ -30,8 +30,25 @@ const PARTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
 };
 /** What checkpoints call the block that the class calls `mlp`. */
 const BLOCKS = ["mlp", "block_sparse_moe", "feed_forward"];
-/** Classes that store experts as [experts, inputs, outputs]. */
-const TRANSPOSED = new Set(["gpt_oss", "llama4", "llama4_text", "aria", "aria_text"]);
+/**
+ * Classes that store experts as [experts, inputs, outputs] and say so (`is_transposed`): PEFT's A and B are then those of
+ * the layer. Llama 4 stores them so, too, and does not say it: PEFT's A and B are those of the transposed layer.
+ */
+const TRANSPOSED = new Set(["gpt_oss", "openai_privacy_filter", "aria", "aria_text"]);
+/** What parameters of three dimensions that hold experts are called. */
+const PACKED = /^(.+\.)?(experts\.[^.]+|(input|output)_linear\.weight)$/;
+
+/** A stored tensor that packs all experts of a layer: how many, and whether the class has it the other way round. */
+export function packedExperts(
+  name: string,
+  { shape }: TensorView,
+  modelType: unknown,
+): { path: string; parameter: string; experts: number; transposed: boolean } | undefined {
+  if (shape.length !== 3 || !PACKED.test(name)) return undefined;
+  const dot = name.lastIndexOf(".");
+  const transposed = TRANSPOSED.has(String(modelType));
+  return { path: name.slice(0, dot), parameter: name.slice(dot + 1), experts: shape[0] ?? 0, transposed };
+}
 
 /** The path of the module that holds the parameters, and how many were wrapped after this one. */
 export function expertsPath(path: string): { path: string; depth: number } {

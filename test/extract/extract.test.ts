@@ -11,7 +11,7 @@ import type { FloatDtype } from "../../src/model/dtype.ts";
 import { native } from "../../src/native.ts";
 import { silentProgress } from "../../src/run/progress.ts";
 import { readView } from "../conformance/truth.ts";
-import { type Family, GPT2, llamaLike, someTensors, writeModel } from "../lora/peft.ts";
+import { type Family, factorShapes, GPT2, llamaLike, someTensors, writeAdapter, writeModel } from "../lora/peft.ts";
 import { decode, encode } from "../oracle/dtype.ts";
 import { patched } from "../oracle/patch.ts";
 import { readSafetensors, type StoredTensor } from "../support/safetensors.ts";
@@ -131,8 +131,41 @@ const EXPERTS: Family = {
   },
 };
 
+/** The same with each layer's experts in one tensor for gates and ups, and one for downs. */
+const PACKED: Family = {
+  config: EXPERTS.config,
+  shapes: {
+    ...Object.fromEntries(
+      Object.entries(EXPERTS.shapes)
+        .filter(([name]) => !name.includes(".experts."))
+        .map(([name, shape]) => [name.replace("block_sparse_moe", "mlp"), shape]),
+    ),
+    ...Object.fromEntries(
+      [0, 1].flatMap((layer): [string, number[]][] => [
+        [`model.layers.${layer}.mlp.experts.gate_up_proj`, [2, 48, 16]],
+        [`model.layers.${layer}.mlp.experts.down_proj`, [2, 16, 24]],
+      ]),
+    ),
+  },
+};
+
+const phi3 = llamaLike("phi3", "Phi3ForCausalLM");
+const PHI3: Family = {
+  config: { ...phi3.config, pad_token_id: 0 },
+  shapes: Object.fromEntries(
+    Object.entries(phi3.shapes).flatMap(([name, shape]): [string, readonly number[]][] => {
+      if (/(k|v|up)_proj/.test(name)) return [];
+      if (name.includes("q_proj")) return [[name.replace("q_proj", "qkv_proj"), [32, 16]]];
+      if (name.includes("gate_proj")) return [[name.replace("gate_proj", "gate_up_proj"), [48, 16]]];
+      return [[name, shape]];
+    }),
+  ),
+};
+
 describe("an adapter of full rank, applied to the base, gives back the fine-tune", () => {
   test.each([
+    ["phi3, whose layers are fused", PHI3],
+    ["mixtral with packed experts", PACKED],
     ["llama", llamaLike("llama", "LlamaForCausalLM")],
     ["qwen2, with biases and a tied head", llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true, biases: true })],
     ["gemma2", llamaLike("gemma2", "Gemma2ForCausalLM", { tied: true, norms: 4 })],
@@ -149,6 +182,24 @@ describe("an adapter of full rank, applied to the base, gives back the fine-tune
     await extract(folder, { embedLora: true });
     expect(adapterNames(folder)).toContain("base_model.model.model.embed_tokens.lora_embedding_A");
     expectTuned(folder, 2e-6);
+  });
+
+  test("ranks by energy, experts among them", async () => {
+    for (const family of [EXPERTS, PACKED]) {
+      const folder = pair(family);
+      const { summary } = await extract(folder, { energy: 1 - 1e-12 });
+      expectTuned(folder, 1e-5);
+      expect(summary.energy_kept).toBeGreaterThan(1 - 1e-9);
+    }
+  });
+
+  test("a base that has its experts apart, and a fine-tune that packs them", async () => {
+    const [folder, other] = [pair(PACKED), pair(EXPERTS)];
+    const asked = { ...request(folder, {}), baseModel: join(other, "base") };
+    const work = { addon: native(), signal: new AbortController().signal, events: silentProgress };
+    await runExtraction(asked, prepareExtraction(asked, new Report()), work);
+    const names = adapterNames(folder);
+    expect(names.filter((name) => name.includes("experts.1."))).toHaveLength(2 * 3 * 2);
   });
 
   test("biases as differences", async () => {
@@ -221,6 +272,47 @@ describe("what an adapter holds", () => {
       expect(ranks[module] ?? ranks[module.slice(module.lastIndexOf(".") + 1)] ?? r).toBe(rank);
     }
     expect(summary.rank.least).toBeLessThan(8);
+  });
+
+  test("modules as the class has them: fused layers, packed experts and their routers", async () => {
+    const fused = pair(PHI3);
+    await extract(fused, { maxRank: 2 });
+    expect(config(fused).target_modules).toEqual(["down_proj", "gate_up_proj", "o_proj", "qkv_proj"]);
+    const packed = pair(PACKED);
+    await extract(packed, { maxRank: 3 });
+    expect(config(packed)).toMatchObject({
+      target_modules: ["k_proj", "o_proj", "q_proj", "v_proj"],
+      target_parameters: ["mlp.experts.down_proj", "mlp.experts.gate_up_proj", "mlp.gate.weight"],
+      rank_pattern: { gate: 2, "gate.weight": 2 },
+    });
+    const { tensors } = readSafetensors(join(packed, "adapter", "adapter_model.safetensors"));
+    const path = "base_model.model.model.layers.0.mlp.experts";
+    expect(
+      ["base_layer.lora_A", "base_layer.lora_B", "lora_A", "lora_B"].map(
+        (name) => tensors.get(`${path}.${name}.weight`)?.shape,
+      ),
+    ).toEqual([
+      [2 * 3, 16],
+      [48, 3 * 2],
+      [2 * 3, 24],
+      [16, 3 * 2],
+    ]);
+  });
+
+  test("experts of their own with one rank, the usual one", async () => {
+    const folder = pair(EXPERTS);
+    await extract(folder, { energy: 0.7 });
+    const { tensors } = readSafetensors(join(folder, "adapter", "adapter_model.safetensors"));
+    const ranks = [...tensors].filter(([name]) => /experts.*lora_A/.test(name)).map(([, { shape }]) => shape[0]);
+    expect(new Set(ranks)).toEqual(new Set([config(folder).r]));
+  });
+
+  test("of a tied head that is decomposed only the embedding's factors", async () => {
+    const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true }));
+    await extract(folder, { embedLora: true });
+    expect(adapterNames(folder).filter((name) => name.includes("lm_head"))).toEqual([]);
+    expect(config(folder).ensure_weight_tying).toBeUndefined();
+    expectTuned(folder, 2e-6);
   });
 
   test("factors of zeros for a module that is as in the base", async () => {
@@ -302,6 +394,25 @@ describe("an adapter's rank is lowered", () => {
       const worst = ours.reduce((most, x, i) => Math.max(most, Math.abs(x - (wanted[i] as number))), 0);
       expect(worst).toBeLessThan(1e-5);
     }
+  });
+});
+
+test("an adapter's biases keep what they add when its rank is lowered, whatever its scale was", async () => {
+  const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { biases: true }));
+  const path = "model.layers.0.self_attn.q_proj";
+  const shapes = { ...factorShapes({ [path]: [16, 16] }, 4), [`${path}.lora_B.bias`]: [16] };
+  const adapter = join(folder, "adapter");
+  writeAdapter(adapter, { lora_bias: true, lora_alpha: 6 }, someTensors(shapes, 3));
+  const [before] = [readSafetensors(join(adapter, "adapter_model.safetensors")).tensors];
+  const prepared = prepareReduction({ path: adapter }, undefined, new Report());
+  const run = { force: true, resume: true, nan: "warn", sync: false } as const;
+  const out = join(folder, "reduced");
+  const work = { addon: native(), run, events: silentProgress };
+  await runReduction(prepared, out, { maxRank: 2, energy: undefined }, work);
+  const after = readSafetensors(join(out, "adapter_model.safetensors")).tensors;
+  const [own, scaled] = [before, after].map((all) => valuesOf(all?.get(`base_model.model.${path}.lora_B.bias`)));
+  own?.forEach((x, i) => {
+    expect(scaled?.[i]).toBeCloseTo((x * 6) / 4, 6);
   });
 });
 
