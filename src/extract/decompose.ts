@@ -200,6 +200,8 @@ async function decomposeOne(
   try {
     await writeDifference(op, path, addon, open);
     source = addon.openSource(path).handle;
+    // It stays mapped: whatever ends the process, nothing of it is left in memory.
+    rmSync(path, { force: true });
     const [rows = 1, columns = 1] = op.shape;
     return await addon.decompose({
       source,

@@ -105,8 +105,9 @@ export async function runExtraction(
     const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events, onDevice });
     const summary = summaryOf(modules, plan, solver);
     if (summary.modules.length === 0) {
-      const message = "no module of the fine-tuned model differs from the base";
-      throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
+      const message = "no module of the fine-tuned model that would be decomposed differs from the base";
+      const hint = "are both names the same model? where only embeddings differ, --embed-lora decomposes them";
+      throw new SinterError({ code: "nothing-to-extract", message, hint });
     }
     const models = { tuned: tuned.model, base: base.model };
     const written = adapterPlan({ extraction: plan, modules, options: request.options }, models, {

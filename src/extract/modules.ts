@@ -85,8 +85,15 @@ export function planModules(
       continue;
     }
     if (!isTaken(path, options)) continue;
+    const isTiedInBase = pairOf(spec)?.baseVia === "tie";
+    // Factors of a head that follows its embedding would change both: whole, it is a head of its own.
+    if (isTiedInBase && own.via !== "tie") {
+      plan.toSave.add(last);
+      save(plan.saved, [spec, bias], tuned);
+      continue;
+    }
     // It has the change of the embedding that it follows: of two, loaders that tie them would apply both.
-    if (own.via === "tie" && pairOf(spec)?.baseVia === "tie") continue;
+    if (isTiedInBase) continue;
     if (own.view.shape.length === 2 && isFloat(own.view.dtype)) {
       const weight = pairOf(spec);
       if (weight === undefined) plan.leftOut.push(name);

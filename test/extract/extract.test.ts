@@ -307,6 +307,19 @@ describe("what an adapter holds", () => {
     expect(new Set(ranks)).toEqual(new Set([config(folder).r]));
   });
 
+  test("a head whole that the fine-tune untied", async () => {
+    const tied = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true }));
+    const untied = pair(llamaLike("qwen2", "Qwen2ForCausalLM"));
+    const asked = { ...request(untied, { embedLora: true }), baseModel: join(tied, "base") };
+    const work = { addon: native(), signal: new AbortController().signal, events: silentProgress };
+    await runExtraction(asked, prepareExtraction(asked, new Report()), work);
+    expect(adapterNames(untied).filter((name) => name.includes("lm_head"))).toEqual([
+      "base_model.model.lm_head.weight",
+    ]);
+    expect(config(untied).modules_to_save).toContain("lm_head");
+    expect(config(untied).ensure_weight_tying).toBeUndefined();
+  });
+
   test("of a tied head that is decomposed only the embedding's factors", async () => {
     const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true }));
     await extract(folder, { embedLora: true });
@@ -345,7 +358,7 @@ describe("an extraction that cannot be", () => {
 
   test("says that nothing differs, or nothing is left, and writes nothing", async () => {
     const folder = pair(llama, () => false);
-    expect(await refusal(folder)).toMatch(/no module of the fine-tuned model differs/);
+    expect(await refusal(folder)).toMatch(/no module of the fine-tuned model that would be decomposed differs/);
     expect(await refusal(folder, { include: [/nowhere/] })).toMatch(/no module is left/);
     expect(readdirSync(folder).toSorted()).toEqual(["base", "tuned"]);
   });
