@@ -64,7 +64,11 @@ export function planOfOps(
     seed,
     models: models.map(({ name }) => name),
     baseModel: models.at(-1)?.name,
-    inputFiles: [...files].map((path) => ({ path, size: known.get(path) ?? statSync(path).size })),
+    // All of them, though the factors are read from elsewhere: the output folder must be none of theirs.
+    inputFiles: [...new Set([...files, ...known.keys()])].map((path) => ({
+      path,
+      size: known.get(path) ?? statSync(path).size,
+    })),
     ops: placed,
     shards: shards.map((shard) => ({ ...shard, file })),
     index: undefined,

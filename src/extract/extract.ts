@@ -51,6 +51,8 @@ export function prepareExtraction(
   const [tuned, base] = [request.model, request.baseModel].map((text) => openNamed(text, open, report));
   report.throwIfErrors();
   if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
+  checkOutput(request.out, request.run.force, report, [...tuned.weightFiles, ...base.weightFiles]);
+  report.throwIfErrors();
   const families = familiesFor([tuned, base], request.architectures, report);
   const of = (model: Understood["model"], split: boolean) => {
     const architecture = expandArchitecture(model, report, { families, split });

@@ -40,6 +40,24 @@ test("a fine-tune becomes an adapter, and base+adapter the fine-tune", async () 
   await run("sinter", "inspect", "base+smaller");
 });
 
+test("an adapter never takes the place of a model that it is made of, whatever is forced", async () => {
+  const before = ["base", "tuned"].map((name) => readFileSync(work.path(name, "model.safetensors")));
+  const named = ["--model", "tuned", "--base-model", "base"];
+  for (const out of ["base", "tuned"]) {
+    for (const [program, args] of [
+      ["sinter", ["lora", "extract", "tuned", "base", out, "--force"]],
+      ["mergekit-extract-lora", [...named, "--out-path", out, "--skip-undecomposable", "-e", "embed", "-e", "lm_head"]],
+    ] as const) {
+      const { exitCode, stderr } = await work.run(program, [...args]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining("the output folder must be apart from")]);
+    }
+  }
+  expect(["base", "tuned"].map((name) => readFileSync(work.path(name, "model.safetensors")))).toEqual(before);
+  await run("sinter", "lora", "extract", "tuned", "base", "own", "-r", "4", "--quiet");
+  const { exitCode } = await work.run("sinter", ["lora", "convert", "own", "own", "--rank", "2", "--force"]);
+  expect(exitCode).toBe(1);
+});
+
 test("a device that is not there ends an extraction before any work, and the CPU is no device", async () => {
   const args = ["tuned", "base", "nowhere"];
   for (const program of ["sinter", "mergekit-extract-lora"] as const) {
