@@ -293,7 +293,30 @@ class Attachment {
     return straight;
   }
 
+  /** Weights that the configuration names, and of which the adapter has nothing. */
+  #missing(): string[] {
+    const { config } = this.#adapter;
+    if (typeof config.targetModules === "string") return [];
+    const targets = config.targetModules === undefined ? undefined : config;
+    const isSaved = (path: string) => config.modulesToSave.some((one) => `.${path}.`.includes(`.${one}.`));
+    return [...this.#model.tensors].flatMap(
+      ([
+        name,
+        {
+          shape: { length },
+        },
+      ]) => {
+        if (!name.endsWith(".weight") || this.#patches.has(name) || this.#views.has(name)) return [];
+      // Classes may have them in one parameter, which such names do not select.
+      if (/\.experts\.\d+\./.test(name)) return [];
+        const path = name.slice(0, -".weight".length);
+        return isSaved(path) || (length === 2 && targets !== undefined && isTarget(targets, path)) ? [path] : [];
+      },
+    );
+  }
+
   finish(report: Report): Map<string, TensorView> {
+    this.#problems.missing.push(...this.#missing());
     const tensors = new Map([...this.#model.tensors, ...this.#views]);
     for (const [name, list] of this.#patches) {
       const view = tensors.get(name) as TensorView;

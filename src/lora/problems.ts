@@ -12,6 +12,7 @@ export class Problems {
   readonly twice: string[] = [];
   readonly untargeted: string[] = [];
   readonly leftOut: string[] = [];
+  readonly missing: string[] = [];
   isEmpty = false;
 
   report({ name, config, weightFiles }: Adapter, model: Model, report: Report): void {
@@ -32,6 +33,8 @@ export class Problems {
     };
     warn("adapter-untargeted", this.untargeted, "left out, because target_modules does not name them, as in PEFT");
     warn("adapter-extra", this.leftOut, "the adapter holds tensors that the model does not have: left out");
+    const without = "the adapter has nothing for modules that its adapter_config.json names: they stay as in the base";
+    if (!this.isEmpty && report.errors.length === 0) warn("adapter-partial", this.missing, without);
     if (this.isEmpty && report.errors.length === 0) {
       report.error({ code: "adapter-empty", message: `the adapter ${name} changes nothing`, path, hint: other });
     }

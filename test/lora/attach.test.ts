@@ -480,7 +480,7 @@ describe("experts", () => {
     const gate = "model.layers.1.mlp.gate";
     const change = product(opened.adapter, gate, 6 / 3);
     expectSum(weight(opened, `${gate}.weight`), values(opened.base.get(`${gate}.weight`)), change);
-    expect(opened.report.warnings).toEqual([]);
+    expect(opened.report.warnings.map(({ code }) => code)).toEqual(["adapter-partial"]);
   });
 
   test("packed in the adapter, each in its own tensors in the model", () => {
@@ -554,6 +554,15 @@ describe("an adapter that does not fit is refused, with what is wrong", () => {
     expect(model).toBeUndefined();
     expect(report.errors.map((problem) => problem.message).join("\n")).toMatch(message);
     expect(report.errors[0]?.model).toMatch(/base\+.*adapter$/);
+  });
+
+  test("modules that the configuration names are missing: they stay, with a warning", () => {
+    const config = { target_modules: ["q_proj", "k_proj"], layers_to_transform: [0], modules_to_save: ["lm_head"] };
+    const { model, report } = open(LLAMA, config, someTensors(fit, 26));
+    expect(model).toBeDefined();
+    expect(report.warnings.map(({ code, message }) => [code, message.slice(message.indexOf(": they"))])).toEqual([
+      ["adapter-partial", ": they stay as in the base: model.layers.0.self_attn.k_proj, lm_head"],
+    ]);
   });
 
   test("a folder without an adapter", () => {
