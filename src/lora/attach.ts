@@ -4,6 +4,8 @@ import { applyEdits } from "../model/config-edits.ts";
 import { elementCount, type Model, type TensorPatch, type TensorView } from "../model/types.ts";
 import { expertPatches, expertsIn, expertsPath, fitsExperts } from "./experts.ts";
 import { type FusedPart, fusedParts } from "./fused.ts";
+import { missingModules } from "./missing.ts";
+import { storesTransposed } from "./orientation.ts";
 import { partsOf } from "./parts.ts";
 import { type Place, type Places, placesIn } from "./places.ts";
 import { Problems } from "./problems.ts";
@@ -277,46 +279,14 @@ class Attachment {
   #isTransposed(path: string): boolean {
     const { model_type: type } = this.#model.config;
     if (isConv1d(type, path)) return true;
-    this.#others ??= this.#storesTransposed() ?? (type === undefined && this.#adapter.config.fanInFanOut);
+    this.#others ??=
+      storesTransposed(this.#model, this.#parts.modules) ?? (type === undefined && this.#adapter.config.fanInFanOut);
     return this.#others;
   }
 
-  #storesTransposed(): boolean | undefined {
-    let straight: boolean | undefined;
-    for (const module of this.#parts.modules) {
-      const factors = module.isEmbedding ? undefined : factorsOfModule(module);
-      const place = factors && this.#model.tensors.get(`${module.path}.weight`);
-      const fits = factors && place ? orientations(factors, place.shape) : [];
-      if (fits.length === 1 && fits[0] === "transposed") return true;
-      if (fits.length === 1) straight = false;
-    }
-    return straight;
-  }
-
-  /** Weights that the configuration names, and of which the adapter has nothing. */
-  #missing(): string[] {
-    const { config } = this.#adapter;
-    if (typeof config.targetModules === "string") return [];
-    const targets = config.targetModules === undefined ? undefined : config;
-    const isSaved = (path: string) => config.modulesToSave.some((one) => `.${path}.`.includes(`.${one}.`));
-    return [...this.#model.tensors].flatMap(
-      ([
-        name,
-        {
-          shape: { length },
-        },
-      ]) => {
-        if (!name.endsWith(".weight") || this.#patches.has(name) || this.#views.has(name)) return [];
-      // Classes may have them in one parameter, which such names do not select.
-      if (/\.experts\.\d+\./.test(name)) return [];
-        const path = name.slice(0, -".weight".length);
-        return isSaved(path) || (length === 2 && targets !== undefined && isTarget(targets, path)) ? [path] : [];
-      },
-    );
-  }
-
   finish(report: Report): Map<string, TensorView> {
-    this.#problems.missing.push(...this.#missing());
+    const isChanged = (name: string) => this.#patches.has(name) || this.#views.has(name);
+    this.#problems.missing.push(...missingModules(this.#model, this.#adapter.config, isChanged));
     const tensors = new Map([...this.#model.tensors, ...this.#views]);
     for (const [name, list] of this.#patches) {
       const view = tensors.get(name) as TensorView;
