@@ -20,7 +20,18 @@ export function adapterPlan(
     options,
   }: { extraction: ExtractionPlan; modules: readonly ExtractedModule[]; options: ExtractOptions },
   { tuned, base }: { tuned: Model; base: Model },
-  { method, card, safeSerialization }: { method: string; card: string | undefined; safeSerialization: boolean },
+  {
+    method,
+    card,
+    safeSerialization,
+    factors,
+  }: {
+    method: string;
+    card: string | undefined;
+    safeSerialization: boolean;
+    /** The file that holds the factors; it need not be there yet. */
+    factors?: { path: string; size: number };
+  },
 ): MergePlan {
   const kept = modules.filter(({ rank }) => rank > 0);
   const ops = [
@@ -34,7 +45,14 @@ export function adapterPlan(
   if (extraction.grown) {
     for (const name of tuned.sideFiles.filter(isTokenizerFile)) sides.push({ name, from: sideFilePath(tuned, name) });
   }
-  return planOfOps(ops, sides, { method, models: [tuned, base], safeSerialization, seed: options.seed });
+  const spilled = factors === undefined ? [] : [{ name: "the factors", weightFiles: [factors] }];
+  const plan = planOfOps(ops, sides, {
+    method,
+    models: [...spilled, tuned, base],
+    safeSerialization,
+    seed: options.seed,
+  });
+  return { ...plan, models: [tuned.name, base.name] };
 }
 
 /** A plan of one file, `adapter_model.safetensors`, and what lies beside it. */

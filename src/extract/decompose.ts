@@ -39,7 +39,7 @@ function differenceFolder(scratch: string, bytes: number): string {
 const MEMORY = "/dev/shm";
 
 /** Where the factors of each module may lie: there is room for as many as its rank may come to. */
-interface Room {
+export interface Room {
   module: DecomposedModule;
   dtype: FloatDtype;
   rank: number;
@@ -128,7 +128,7 @@ export async function decomposeModules(
 }
 
 /** Those that go together have the rank of the largest: zeros follow what was found of the others. */
-function withCommonRanks(modules: readonly ExtractedModule[], rooms: readonly Room[]): ExtractedModule[] {
+export function withCommonRanks(modules: readonly ExtractedModule[], rooms: readonly Room[]): ExtractedModule[] {
   const most = new Map<string, number>();
   for (const { together, rank } of modules) {
     if (together !== undefined) most.set(together.word, Math.max(most.get(together.word) ?? 1, rank));
@@ -143,7 +143,11 @@ function withCommonRanks(modules: readonly ExtractedModule[], rooms: readonly Ro
   });
 }
 
-function makeRoom(modules: readonly DecomposedModule[], options: ExtractOptions): { rooms: Room[]; size: number } {
+/** Room for all factors in one file, and that file's size in bytes. */
+export function makeRoom(
+  modules: readonly DecomposedModule[],
+  options: ExtractOptions,
+): { rooms: Room[]; size: number } {
   let size = 0;
   let start = 0;
   const sizes = modules.map((module) => {
@@ -278,7 +282,7 @@ async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (f
  * Where nothing is kept, factors of zeros: a module that `target_modules` names must have some. Nothing was written at
  * their place, and a new file holds zeros.
  */
-function extracted(
+export function extracted(
   { module, dtype, inputs, outputs, a, b, rank: room }: Room,
   found: NativeFactors,
   file: string,

@@ -1,3 +1,4 @@
+import type { ExtractionBound } from "./bound.ts";
 import type { ExtractedModule, ExtractionPlan } from "./types.ts";
 
 /** What an adapter keeps of the fine-tune, for programs. Errors are relative: norm of what is lost over norm of the change. */
@@ -66,13 +67,26 @@ export function summaryText(summary: ExtractionSummary, each: boolean): string {
     ...(summary.device === undefined ? [] : [`${summary.device.modules} modules decomposed by ${summary.device.name}`]),
     ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
     ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),
-    ...(summary.left_out.length > 0
-      ? [
-          `left out: ${summary.left_out.slice(0, 3).join(", ")}${summary.left_out.length > 3 ? ` and ${summary.left_out.length - 3} more` : ""}`,
-        ]
-      : []),
+    ...leftOutLines(summary.left_out),
   ];
   return `${[...lines, ...rest].join("\n")}\n`;
+}
+
+/** What is known before anything is computed. */
+export function boundText(bound: ExtractionBound, bytes: (count: number) => string): string {
+  const atMost = bound.exact ? "" : "at most ";
+  const ranks = bound.modules.map(({ rank }) => rank);
+  const lines = [
+    `${bound.modules.length} modules of rank ${atMost}${range(ranks, String)}, ${bound.saved_whole.length} tensors saved whole`,
+    `writes ${atMost}${bytes(bound.bytes_written)}, and ${bytes(bound.bytes_beside)} of factors beside it until then`,
+    ...leftOutLines(bound.left_out),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function leftOutLines(names: readonly string[]): string[] {
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  return names.length === 0 ? [] : [`left out: ${names.slice(0, 3).join(", ")}${more}`];
 }
 
 function range(values: readonly number[], text: (value: number) => string): string {

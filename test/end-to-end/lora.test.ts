@@ -58,6 +58,19 @@ test("an adapter never takes the place of a model that it is made of, whatever i
   expect(exitCode).toBe(1);
 });
 
+test("a dry run says what an extraction comes to at most, and writes nothing", async () => {
+  const args = ["lora", "extract", "tuned", "base", "planned", "--rank", "auto", "--max-rank", "5"];
+  expect(await run("sinter", ...args, "--dry-run")).toMatch(/^14 modules of rank at most 5, \d+ tensors saved whole\n/);
+  const bound = JSON.parse(await run("sinter", ...args, "--dry-run", "--json"));
+  expect(bound).toMatchObject({ dry_run: true, exact: false });
+  expect(work.list("planned")).toBeUndefined();
+  await run("sinter", ...args, "--energy", "1");
+  const size = statSync(work.path("planned", "adapter_model.safetensors")).size;
+  expect(bound.bytes_written).toBe(size);
+  await run("sinter", ...args, "--energy", "0.1", "--force");
+  expect(statSync(work.path("planned", "adapter_model.safetensors")).size).toBeLessThan(size);
+});
+
 test("a device that is not there ends an extraction before any work, and the CPU is no device", async () => {
   const args = ["tuned", "base", "nowhere"];
   for (const program of ["sinter", "mergekit-extract-lora"] as const) {
