@@ -1,6 +1,6 @@
 import { adapterPlan } from "./adapter-plan.ts";
-import { extracted, makeRoom, withCommonRanks } from "./decompose.ts";
 import type { ExtractRequest, PreparedExtraction } from "./extract.ts";
+import { extracted, makeRoom, withCommonRanks } from "./rooms.ts";
 
 /** What an extraction comes to at most: ranks that the energy or an epsilon decides are known only afterwards. */
 export interface ExtractionBound {

@@ -8,6 +8,7 @@ import type { MergeOp } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { nativeInputs } from "../run/native-inputs.ts";
 import type { RunEvents } from "../run/types.ts";
+import { extracted, makeRoom, type Room, withCommonRanks } from "./rooms.ts";
 import type { DecomposedModule, ExtractedModule, ExtractOptions, Pair } from "./types.ts";
 
 /** Bytes of differences that are decomposed at a time. */
@@ -37,17 +38,6 @@ function differenceFolder(scratch: string, bytes: number): string {
 }
 
 const MEMORY = "/dev/shm";
-
-/** Where the factors of each module may lie: there is room for as many as its rank may come to. */
-export interface Room {
-  module: DecomposedModule;
-  dtype: FloatDtype;
-  rank: number;
-  inputs: number;
-  outputs: number;
-  a: number;
-  b: number;
-}
 
 /**
  * Decomposes the difference of every module and writes the factors to a file of `scratch`, several modules at a time.
@@ -127,56 +117,6 @@ export async function decomposeModules(
   return withCommonRanks(results, rooms);
 }
 
-/** Those that go together have the rank of the largest: zeros follow what was found of the others. */
-export function withCommonRanks(modules: readonly ExtractedModule[], rooms: readonly Room[]): ExtractedModule[] {
-  const most = new Map<string, number>();
-  for (const { together, rank } of modules) {
-    if (together !== undefined) most.set(together.word, Math.max(most.get(together.word) ?? 1, rank));
-  }
-  return modules.map((module, i) => {
-    const room = rooms[i] as Room;
-    const rank = module.together === undefined ? module.rank : (most.get(module.together.word) as number);
-    if (module.together === undefined) return module;
-    const a = { ...module.a, shape: [rank, room.inputs] };
-    const b = { ...module.b, shape: [room.outputs, rank], strides: [room.rank, 1] };
-    return { ...module, rank, a, b };
-  });
-}
-
-/** Room for all factors in one file, and that file's size in bytes. */
-export function makeRoom(
-  modules: readonly DecomposedModule[],
-  options: ExtractOptions,
-): { rooms: Room[]; size: number } {
-  let size = 0;
-  let start = 0;
-  const sizes = modules.map((module) => {
-    const [first = 1, second = 1] = module.weight.tuned.shape;
-    return module.isEmbedding || module.isTransposed ? [second, first] : [first, second];
-  });
-  const least = new Map<string, number>();
-  modules.forEach(({ together }, i) => {
-    const rank = Math.min(options.maxRank, ...(sizes[i] as number[]));
-    if (together !== undefined) least.set(together.word, Math.min(least.get(together.word) ?? rank, rank));
-  });
-  const rooms = modules.map((module, i): Room => {
-    const { tuned } = module.weight;
-    const [outputs = 1, inputs = 1] = sizes[i] as number[];
-    const dtype = options.dtype ?? (isFloat(tuned.dtype) ? tuned.dtype : "F32");
-    const own = module.together && least.get(module.together.word);
-    const rank = own ?? Math.min(options.maxRank, inputs, outputs);
-    const parameter = module.together?.parameter;
-    // All A of a parameter follow one another, then all B.
-    const [entry, count] = parameter === undefined ? [0, 1] : [parameter.entry, parameter.count];
-    if (entry === 0) start = size;
-    const a = start + entry * rank * inputs * DTYPE_BYTES[dtype];
-    const b = start + (count * inputs + entry * outputs) * rank * DTYPE_BYTES[dtype];
-    size = start + count * (inputs + outputs) * rank * DTYPE_BYTES[dtype];
-    return { module, dtype, rank, inputs, outputs, a, b };
-  });
-  return { rooms, size };
-}
-
 async function decomposeOne(
   room: Room,
   index: number,
@@ -253,6 +193,50 @@ export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): 
   };
 }
 
+/** Whether a tensor is another than the base's. */
+export async function differs(pair: Pair, scratch: string, addon: Addon): Promise<boolean> {
+  const { tuned, base } = pair;
+  if (String(tuned.shape) !== String(base.shape)) return true;
+  const columns = tuned.shape.at(-1) ?? 1;
+  const rows = elementCount(tuned.shape) / columns;
+  const handles: number[] = [];
+  const open = (file: string) => {
+    const { handle } = guarded(file, () => addon.openSource(file));
+    handles.push(handle);
+    return handle;
+  };
+  const [path, factors] = [join(scratch, "difference"), join(scratch, "one")];
+  try {
+    await writeDifference(differenceOp(pair), path, addon, open);
+    const sink = addon.createSink(factors, 4 * (rows + columns));
+    handles.push(sink);
+    const { energy } = await addon.decompose({
+      source: open(path),
+      offset: 0,
+      rows,
+      columns,
+      transposed: false,
+      rank: 1,
+      epsilon: 0,
+      share: 1,
+      distribute: true,
+      seed: 0,
+      threads: 0,
+      sink,
+      aOffset: 0,
+      bOffset: 4 * columns,
+      dtype: "F32",
+    });
+    return energy > 0;
+  } catch (error) {
+    if (error instanceof Error && /NaN or an infinity/.test(error.message)) return true;
+    throw error instanceof SinterError ? error : new SinterError(nativeProblem(error, { path }));
+  } finally {
+    for (const handle of handles) addon.close(handle);
+    for (const one of [path, factors]) rmSync(one, { force: true });
+  }
+}
+
 async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (file: string) => number): Promise<void> {
   const count = elementCount(op.shape);
   const sink = addon.createSink(path, 4 * count);
@@ -276,32 +260,6 @@ async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (f
     throw error;
   }
   await addon.commitSink(sink, false);
-}
-
-/**
- * Where nothing is kept, factors of zeros: a module that `target_modules` names must have some. Nothing was written at
- * their place, and a new file holds zeros.
- */
-export function extracted(
-  { module, dtype, inputs, outputs, a, b, rank: room }: Room,
-  found: NativeFactors,
-  file: string,
-  { energy, svEpsilon }: ExtractOptions,
-): ExtractedModule {
-  const rank = found.rank > 0 ? found.rank : energy === undefined && svEpsilon === 0 ? room : 1;
-  const view = (offset: number, shape: readonly number[]): TensorView => ({ file, offset, dtype, shape });
-  return {
-    path: module.path,
-    rank,
-    energy: found.energy,
-    kept: Math.min(found.kept, found.energy),
-    iterations: found.iterations,
-    onDevice: found.onDevice,
-    refused: found.refused,
-    a: view(a, [rank, inputs]),
-    b: view(b, [outputs, rank]),
-    together: module.together,
-  };
 }
 
 function notFinite({ path, weight }: DecomposedModule): SinterError {

@@ -11,7 +11,7 @@ import { runPlan } from "../run/run.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { adapterPlan } from "./adapter-plan.ts";
 import { adapterCard } from "./card.ts";
-import { decomposeModules, scratchFolder } from "./decompose.ts";
+import { decomposeModules, differs, scratchFolder } from "./decompose.ts";
 import { planModules, type Understood } from "./modules.ts";
 import { type ExtractionSummary, summaryOf } from "./report.ts";
 import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
@@ -106,10 +106,9 @@ export async function runExtraction(
     const onDevice = solver !== undefined;
     const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events, onDevice });
     const summary = summaryOf(modules, plan, solver);
-    if (summary.modules.length === 0) {
-      const message = "no module of the fine-tuned model that would be decomposed differs from the base";
-      const hint = "are both names the same model? where only embeddings differ, --embed-lora decomposes them";
-      throw new SinterError({ code: "nothing-to-extract", message, hint });
+    if (summary.modules.length === 0 && !(await anyDiffers(plan, scratch, addon))) {
+      const message = "the fine-tuned model does not differ from the base in what the adapter would hold";
+      throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
     }
     const models = { tuned: tuned.model, base: base.model };
     const written = adapterPlan({ extraction: plan, modules, options: request.options }, models, {
@@ -122,6 +121,14 @@ export async function runExtraction(
   } finally {
     rmSync(dirname(scratch), { recursive: true, force: true });
   }
+}
+
+/** Whether the base has another tensor than one that is saved whole, or another bias. */
+async function anyDiffers({ saved, modules }: ExtractionPlan, scratch: string, addon: Addon): Promise<boolean> {
+  for (const pair of [...saved.map((one) => one.pair), ...modules.flatMap(({ bias }) => bias ?? [])]) {
+    if (pair === undefined || (await differs(pair, scratch, addon))) return true;
+  }
+  return false;
 }
 
 /** What the device could not do. */

@@ -5,7 +5,7 @@ import type { Report } from "../errors.ts";
 import { packedExperts } from "../lora/experts.ts";
 import { isFloat } from "../model/dtype.ts";
 import type { Model, TensorView } from "../model/types.ts";
-import type { DecomposedModule, ExtractionPlan, ExtractOptions, Pair } from "./types.ts";
+import type { DecomposedModule, ExtractionPlan, ExtractOptions, Pair, SavedTensor } from "./types.ts";
 
 /** A model and how its family lays it out. */
 export interface Understood {
@@ -48,7 +48,7 @@ export function planModules(
   }
   const plan = {
     modules: [] as DecomposedModule[],
-    saved: [] as { name: string; view: TensorView; tunedName: string }[],
+    saved: [] as SavedTensor[],
     toSave: new Set(options.saveModules),
     leftOut: [] as string[],
   };
@@ -61,7 +61,7 @@ export function planModules(
       const weight = pairOf(spec);
       const path = name.replace(/\.weight$/, "");
       if ([path, packed.path].some((one) => plan.toSave.has(one) || plan.toSave.has(lastOf(one)))) {
-        save(plan.saved, [spec], tuned);
+        save(plan.saved, [spec], tuned, pairOf);
         continue;
       }
       if (!isTaken(path, options)) continue;
@@ -81,7 +81,7 @@ export function planModules(
     const isExcluded = options.exclude.some((one) => one.test(path));
     if (!embedLora && (isLookedUp || spec.role === "head") && !isExcluded) plan.toSave.add(last);
     if (plan.toSave.has(path) || plan.toSave.has(last)) {
-      save(plan.saved, [spec, bias], tuned);
+      save(plan.saved, [spec, bias], tuned, pairOf);
       continue;
     }
     if (!isTaken(path, options)) continue;
@@ -89,7 +89,7 @@ export function planModules(
     // Factors of a head that follows its embedding would change both: whole, it is a head of its own.
     if (isTiedInBase && own.via !== "tie") {
       plan.toSave.add(last);
-      save(plan.saved, [spec, bias], tuned);
+      save(plan.saved, [spec, bias], tuned, pairOf);
       continue;
     }
     // It has the change of the embedding that it follows: of two, loaders that tie them would apply both.
@@ -107,7 +107,7 @@ export function planModules(
     } else if (options.skipUndecomposable) plan.leftOut.push(name);
     else {
       plan.toSave.add(last);
-      save(plan.saved, [spec, bias], tuned);
+      save(plan.saved, [spec, bias], tuned, pairOf);
     }
   }
   checkFound(plan.modules, options, report);
@@ -166,13 +166,16 @@ function hasOtherRows(specs: readonly WeightSpec[], pairOf: (spec: WeightSpec) =
 }
 
 function save(
-  saved: { name: string; view: TensorView; tunedName: string }[],
+  saved: SavedTensor[],
   specs: readonly (WeightSpec | undefined)[],
   { model, architecture }: Understood,
+  pairOf: (spec: WeightSpec) => Pair | undefined,
 ): void {
   for (const spec of specs) {
     const found = spec && resolveWeight(spec, model, architecture);
-    if (spec && found) saved.push({ name: spec.name, view: found.view, tunedName: found.name });
+    if (spec && found) {
+      saved.push({ name: spec.name, view: found.view, tunedName: found.name, pair: pairOf(spec) });
+    }
   }
 }
 

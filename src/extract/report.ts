@@ -32,7 +32,7 @@ export function summaryOf(
       relative_error: lost(module.energy, module.kept),
       iterations: module.iterations,
     })),
-    rank: { least: Math.min(...ranks), most: Math.max(...ranks) },
+    rank: ranks.length === 0 ? { least: 0, most: 0 } : { least: Math.min(...ranks), most: Math.max(...ranks) },
     energy_kept: energy === 0 ? 1 : kept / energy,
     relative_error: energy === 0 ? 0 : lost(energy, kept),
     unchanged: modules.length - changed.length,
@@ -62,8 +62,10 @@ export function summaryText(summary: ExtractionSummary, each: boolean): string {
     return `  ${name.padEnd(width)}  ${String(list.length).padStart(4)}  rank ${range(ranks, String)}  energy kept ${range(energies, percent)}`;
   });
   const rest = [
-    `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
-      `${percent(summary.relative_error)} of the change's norm`,
+    summary.modules.length === 0
+      ? "no module that is decomposed differs from the base"
+      : `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
+        `${percent(summary.relative_error)} of the change's norm`,
     ...(summary.device === undefined ? [] : [`${summary.device.modules} modules decomposed by ${summary.device.name}`]),
     ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
     ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),

@@ -67,11 +67,20 @@ export interface ExpertsEntry {
   count: number;
 }
 
+/** A tensor of the fine-tune that goes into the adapter as it is. */
+export interface SavedTensor {
+  name: string;
+  view: TensorView;
+  tunedName: string;
+  /** With its counterpart in the base; undefined where that has none. */
+  pair: Pair | undefined;
+}
+
 /** What an extraction will look at, settled before anything is computed. */
 export interface ExtractionPlan {
   modules: readonly DecomposedModule[];
   /** Tensors that are saved whole. */
-  saved: readonly { name: string; view: TensorView; tunedName: string }[];
+  saved: readonly SavedTensor[];
   /** Names for `modules_to_save`. */
   modulesToSave: readonly string[];
   /** Weights that an adapter cannot hold, and that are left out. */

@@ -320,6 +320,15 @@ describe("what an adapter holds", () => {
     expect(config(untied).ensure_weight_tying).toBeUndefined();
   });
 
+  test("what is saved whole, where nothing else differs", async () => {
+    for (const changed of ["model.embed_tokens.weight", "model.layers.1.input_layernorm.weight"]) {
+      const folder = pair(llama, (name) => name === changed);
+      const { summary } = await extract(folder, { maxRank: 1 });
+      expect([summary.modules.length, summary.rank]).toEqual([0, { least: 0, most: 0 }]);
+      expectTuned(folder, 1e-9);
+    }
+  });
+
   test("of a tied head that is decomposed only the embedding's factors", async () => {
     const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { tied: true }));
     await extract(folder, { embedLora: true });
@@ -358,7 +367,7 @@ describe("an extraction that cannot be", () => {
 
   test("says that nothing differs, or nothing is left, and writes nothing", async () => {
     const folder = pair(llama, () => false);
-    expect(await refusal(folder)).toMatch(/no module of the fine-tuned model that would be decomposed differs/);
+    expect(await refusal(folder)).toMatch(/does not differ from the base in what the adapter would hold/);
     expect(await refusal(folder, { include: [/nowhere/] })).toMatch(/no module is left/);
     expect(readdirSync(folder).toSorted()).toEqual(["base", "tuned"]);
   });
