@@ -1,8 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { SinterError } from "../errors.ts";
-import { DTYPE_BYTES, type FloatDtype, isFloat } from "../model/dtype.ts";
-import { elementCount, type TensorView } from "../model/types.ts";
+import { elementCount } from "../model/types.ts";
 import type { Addon, NativeFactors } from "../native.ts";
 import type { MergeOp } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
