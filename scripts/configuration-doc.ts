@@ -111,8 +111,9 @@ const REFERENCES: Readonly<Record<string, string>> = {
 
 function kind(schema: Schema): string {
   if (schema.$ref !== undefined) return REFERENCES[schema.$ref] ?? "mapping";
-  if (schema.oneOf !== undefined) return "name of a [method](methods.md)";
-  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${value}\``).join(", ");
+  if (schema.oneOf?.[0]?.const !== undefined) return "name of a [method](methods.md)";
+  const words = schema.enum ?? schema.anyOf?.[0]?.enum;
+  if (words !== undefined) return words.map((value) => `\`${value}\``).join(", ");
   if (schema.anyOf !== undefined) return "number";
   if (schema.type === "array") return schema.minItems === 2 ? "two whole numbers" : "list";
   const names: Record<string, string> = {

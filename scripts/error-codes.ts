@@ -17,8 +17,8 @@ const INTRODUCTION = `# Error codes
 
 This page is made from the sources by \`bun run docs\`: do not edit it. Every error and warning has a code that stays the
 same when its words change. \`--json\` shows it (\`problems\` and \`warnings\`, each with \`code\`, \`message\`, \`hint\` and a place),
-and so does a \`SinterError\` of [the library](library.md). \`…\` stands for what is filled in. What to do about the usual
-ones stands in [troubleshooting.md](troubleshooting.md).
+and so does a \`SinterError\` of [the library](library.md). \`…\` stands for what is filled in. Where the message itself does not
+say what to do, that is from [troubleshooting.md](troubleshooting.md), which has them in order.
 
 Exit codes are in [exit-codes.md](exit-codes.md).`;
 
@@ -27,8 +27,16 @@ export function errorCodesDoc(): string {
   const codes = Map.groupBy(sources().flatMap(mentions), ({ code }) => code);
   const rows = [...codes]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([code, all]) => `| \`${code}\` | ${distinct(all, "message")} | ${distinct(all, "hint")} |`);
+    .map(([code, all]) => `| \`${code}\` | ${distinct(all, "message")} | ${distinct(all, "hint") || advice(code)} |`);
   return `${INTRODUCTION}\n\n| Code | Message | What to do |\n| --- | --- | --- |\n${rows.join("\n")}\n`;
+}
+
+/** What docs/troubleshooting.md says to do: where it names the code, else where it names all that begin like it. */
+function advice(code: string): string {
+  const rows = readFileSync(join(ROOT, "docs", "troubleshooting.md"), "utf8").match(/^\| `.*$/gm) ?? [];
+  const told = (name: string) =>
+    rows.map((row) => row.split(" | ")).find(([codes]) => codes?.includes(`\`${name}\``))?.[1];
+  return (told(code) ?? told(`${code.split("-")[0]}-*`) ?? "").replace(/ \|$/, "");
 }
 
 function distinct(all: readonly Mention[], key: "message" | "hint"): string {

@@ -7,6 +7,7 @@ import { deviceRequest } from "./commands/device.ts";
 import { loadAddon } from "./commands/execute-merge.ts";
 import { type ConfigSource, planSource } from "./commands/plan-merge.ts";
 import { type Problem, Report } from "./errors.ts";
+import { checkConfig, checkFolder, checkOptions } from "./library-options.ts";
 import type { CpuTarget } from "./native.ts";
 import { DEFAULT_OPTIONS, type MergeOptions, type MergePlan, type RawTensors } from "./plan/types.ts";
 import { useDevices } from "./run/devices.ts";
@@ -68,6 +69,8 @@ export interface MergeRunOptions {
 
 /** Everything that a merge would do: reads headers only, writes nothing. @throws SinterError */
 export async function plan(config: Config, options: PlanOptions = {}): Promise<MergePlan> {
+  checkConfig(config);
+  checkOptions(options);
   return await planned(config, options, options.name ?? "merged", options.download ?? false, () => {});
 }
 
@@ -82,6 +85,9 @@ export async function merge(
   out: string,
   options: PlanOptions & MergeRunOptions = {},
 ): Promise<RunResult> {
+  checkConfig(config);
+  checkFolder(out);
+  checkOptions(options);
   const {
     force = false,
     resume = false,

@@ -1,3 +1,4 @@
+import { addonFromMemory } from "./embedded-addon.ts";
 import type { Dtype } from "./model/dtype.ts";
 
 /** The instruction-set levels that kernels are compiled for. */
@@ -369,8 +370,8 @@ export interface Addon {
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
-  /** The same without writing anything: the checksum of what `merge` would write. */
-  checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
+  /** The same without writing anything: the checksums of what `merge` would write. */
+  checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32"> & { crc32?: boolean }): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
    * @param op.rows the first dimension, for inputs that gather rows.
@@ -467,6 +468,11 @@ export interface Addon {
     cufile?: string | undefined;
     strict: boolean;
   }): void;
+  /**
+   * Bytes that ops which have not settled read and write, by how far the CPU has come with each: an estimate, for progress
+   * within large tensors. Of devices nothing is known before an op ends.
+   */
+  underway(): number;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }
@@ -510,8 +516,8 @@ function load(): Addon {
     if (other) return require(other);
     return require("../build/Release/sinter.node");
   } catch (error) {
-    const prebuilt = other || !isMissing(error) ? undefined : prebuiltAddon();
-    if (prebuilt !== undefined) return prebuilt;
+    const found = other ? undefined : (addonFromMemory() ?? (isMissing(error) ? prebuiltAddon() : undefined));
+    if (found !== undefined) return found;
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(
       `the native addon does not load: ${reason}\n` +

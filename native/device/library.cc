@@ -1,6 +1,7 @@
 #include "library.h"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <map>
@@ -29,12 +30,20 @@ std::string folder_of_executable() {
   return length <= 0 ? "" : folder_of(std::string(path, static_cast<size_t>(length)));
 }
 
-/// The first of the places that has the file; where none has, the first place.
+/// A folder that everybody may write to, such as /tmp, where an executable unpacks its addon: what lies there may be anybody's.
+bool is_open_to_all(const std::string& folder) {
+  struct stat info {};
+  return stat(folder.c_str(), &info) == 0 && (info.st_mode & S_IWOTH) != 0;
+}
+
+/// The first of the places that has the file; where none has, where it belongs.
 std::string default_path() {
-  const std::string beside = folder_of_addon() + kLibraryFile;
+  const std::string executable = folder_of_executable() + kLibraryFile;
+  const std::string addon = folder_of_addon();
+  const std::string beside = addon + kLibraryFile;
+  if (is_open_to_all(addon)) return executable;
   if (access(beside.c_str(), F_OK) == 0) return beside;
-  const std::string other = folder_of_executable() + kLibraryFile;
-  return access(other.c_str(), F_OK) == 0 ? other : beside;
+  return access(executable.c_str(), F_OK) == 0 ? executable : beside;
 }
 
 FoundLibrary open_library(const std::string& path) {

@@ -11,7 +11,7 @@ import { copyInto, copyProgram } from "./stage.ts";
 const LIBRARY = { types: "./lib/types/index.d.ts", bun: "./lib/index.js", node: "./lib/index.js" };
 
 /** What both packages say of themselves. */
-const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description };
+const ABOUT = { version: VERSION, license: pkg.license, description: pkg.description, keywords: pkg.keywords };
 
 /**
  * Fills a folder with what depends on system and processor: the executable, and the addon for those who import sinter.
@@ -68,6 +68,9 @@ export async function layMainPackage(folder: string, tree: string): Promise<void
     type: "module",
     bin: pkg.bin,
     exports: { ".": LIBRARY, "./package.json": "./package.json" },
+    // For tools that do not read exports.
+    main: LIBRARY.node,
+    types: LIBRARY.types,
     files: ["bin", "lib", "architectures", "schemas", ...documents],
     optionalDependencies: Object.fromEntries(ARCHITECTURES.map((one) => [platformPackage(one), VERSION])),
   });

@@ -18,8 +18,10 @@ export interface Manifest {
 export interface Component {
   name: string;
   version: string;
+  /** An SPDX identifier, or an expression of such. */
   license: string;
   description: string;
+  purl?: string;
 }
 
 /** bun.lock is JSON with commas before closing brackets. */
@@ -49,13 +51,14 @@ export function billOfMaterials(
   };
   const components = [
     ...packages,
-    ...others.map(({ name, version, license, description }) => ({
+    ...others.map(({ name, version, license, description, purl }) => ({
       type: "library",
       "bom-ref": `${name}@${version}`,
       name,
       version,
       description,
-      licenses: [{ license: { id: license } }],
+      licenses: [license.includes(" ") ? { expression: license } : { license: { id: license } }],
+      ...(purl === undefined ? {} : { purl }),
     })),
   ];
   const dependencies = [

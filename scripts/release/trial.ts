@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFamily } from "../family/write.ts";
-import { type Architecture, DIST, platformPackage, VERSION } from "./paths.ts";
+import { ROOT } from "../paths.ts";
+import { type Architecture, DIST, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 
 /** What a trial ended with. */
@@ -50,7 +51,12 @@ export async function tryPackages(architecture: Architecture): Promise<Trial> {
     const version = await run([...sinter, "--version"], folder);
     if (version !== `sinter ${VERSION}\n`) throw new Error(`the ${architecture} executable says ${version}`);
     const merged = await mergeSmall(folder, sinter);
-    return { merged, outcome: `installed, and merges${emulator.length > 0 ? ` (${emulator[0]})` : ""}` };
+    if (emulator.length === 0) return { merged, outcome: "installed, and merges" };
+    await testKernels(
+      sinter,
+      join(modules, platformPackage(architecture), `sinter.${platformName(architecture)}.node`),
+    );
+    return { merged, outcome: `installed, merges, and passes the kernels' tests (${emulator[0]})` };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -61,6 +67,16 @@ function emulatorFor(architecture: Architecture): readonly string[] | undefined 
   const emulator = EMULATORS[architecture];
   if (Bun.which(emulator) === null || !existsSync(SYSROOTS[architecture])) return undefined;
   return [emulator, "-L", SYSROOTS[architecture]];
+}
+
+/**
+ * The kernels of another processor against the oracle: an executable is also a Bun, which runs tests (CONTRIBUTING.md).
+ * Those of this processor are what the tests of the repository try.
+ */
+async function testKernels(sinter: readonly string[], addon: string): Promise<void> {
+  const files = ["agreement", "conversion", "checksum"].map((name) => `test/native/${name}.test.ts`);
+  const env = { ...process.env, BUN_BE_BUN: "1", SINTER_ADDON: addon };
+  await run([...sinter, "test", "--timeout", String(3_600_000), ...files], ROOT, env);
 }
 
 /** @returns the SHA-256 of the weights. */

@@ -9,7 +9,7 @@ import { COMMANDS } from "./index.ts";
 import { JSON_OPTION, PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { print, printFile, printProblems, writeError } from "./terminal.ts";
 
 const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
@@ -37,6 +37,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
       name: "NAME",
       doc: "A family whose definition to print, or new to make one for MODEL; without it, all are listed.",
       required: false,
+      words: ["new", ...BUILT_IN.names],
     },
     { name: "MODEL", doc: "After new: the model that the definition is made from.", required: false },
   ],
@@ -100,7 +101,7 @@ async function makeDefinition({ architectures, cacheDir, out }: Values, name: st
 }
 
 async function write(definition: string, out: string | undefined): Promise<void> {
-  if (out === undefined) return await print(definition);
+  if (out === undefined) return await printFile(definition);
   if (existsSync(out)) throw new SinterError({ code: "file-exists", message: "the file is there already", path: out });
   writeFileSync(out, definition);
   writeError(

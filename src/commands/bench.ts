@@ -1,4 +1,5 @@
 import { BENCH_DEFAULTS, type BenchValues, parseSetting } from "../bench/values.ts";
+import { methods } from "../methods/index.ts";
 import { parseTorchDtype, torchDtypeNames } from "../model/dtype.ts";
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
@@ -13,7 +14,16 @@ import {
   QUIET_OPTION,
   THREADS_OPTION,
 } from "./merge-options.ts";
-import { type CommandSpec, decimal, integer, type Options, type OptionValues, type Reader, text } from "./option.ts";
+import {
+  type CommandSpec,
+  decimal,
+  integer,
+  type Options,
+  type OptionValues,
+  offering,
+  type Reader,
+  text,
+} from "./option.ts";
 import { UsageError } from "./parse.ts";
 
 const setting: Reader<readonly [string, number | boolean]> = (value) => {
@@ -21,10 +31,10 @@ const setting: Reader<readonly [string, number | boolean]> = (value) => {
   return typeof read === "string" ? { wrong: read } : { value: read };
 };
 
-const dtype: Reader<string> = (value) => {
+const dtype = offering(torchDtypeNames, (value): ReturnType<Reader<string>> => {
   if (parseTorchDtype(value) !== undefined) return { value };
   return { wrong: `"${value}" is no dtype that weights are merged in`, hint: `known: ${torchDtypeNames.join(", ")}` };
-};
+});
 
 const OPTIONS = {
   models: {
@@ -49,7 +59,7 @@ const OPTIONS = {
     kind: "list",
     name: "methods",
     metavar: "NAME",
-    read: text,
+    read: offering(["all", ...methods.map(({ name }) => name)], text),
     doc: "all (the default), or names, with commas or spaces between them.",
     group: "Methods",
   },

@@ -1,20 +1,28 @@
-import { type Spelling, spellings } from "./completion-scripts.ts";
+import { firstWords, type Spelling, spellings } from "./completion-scripts.ts";
 import { flattened, type ReferencedCommand } from "./reference.ts";
 
 /** A function that finds the command among the words before, and offers its options, their values, or paths. */
 export function bashCompletion(programs: readonly ReferencedCommand[]): string {
   const commands = programs.flatMap(flattened);
   const parents = commands.filter(({ commands: within }) => within.length > 0);
+  const choosers = commands.filter((command) => firstWords(command).length > 0);
   const names = programs.map(({ words }) => words[0]).join(" ");
   return `# bash completion for Sinter, made by \`sinter completions bash\`.
 _sinter() {
-  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} word command i
+  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} word command i given=0
   COMPREPLY=()
+  # Shells cut --option=value at the sign.
+  if [[ $current == = ]]; then
+    current=
+  elif [[ $before == = ]]; then
+    before=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   command=\${COMP_WORDS[0]##*/}
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     case "$command $word" in
 ${parents.map(({ commands: within }) => `      ${within.map(({ words }) => quoted(words.join(" "))).join(" | ")}) command="$command $word" ;;`).join("\n")}
+      *) if [[ $word != -* ]]; then given=$((given + 1)); fi ;;
     esac
   done
   case "$command $before" in
@@ -28,6 +36,11 @@ ${parents.map((parent) => `    ${quoted(parent.words.join(" "))}) COMPREPLY=($(c
 ${commands.flatMap(optionCase).join("\n")}
     esac
     return
+  fi
+  if ((given == 0)); then
+    case "$command" in
+${choosers.map((one) => `      ${quoted(one.words.join(" "))}) COMPREPLY=($(compgen -W "${firstWords(one).join(" ")}" -- "$current")); return ;;`).join("\n")}
+    esac
   fi
   COMPREPLY=($(compgen -f -- "$current"))
 }

@@ -1,4 +1,4 @@
-import { type Spelling, spellings } from "./completion-scripts.ts";
+import { firstWords, type Spelling, spellings } from "./completion-scripts.ts";
 import { flattened, type ReferencedCommand } from "./reference.ts";
 
 /** One \`complete\` per command and per option, each with the condition that its command was named before. */
@@ -14,8 +14,19 @@ function linesOf(command: ReferencedCommand): string[] {
     ({ words, summary }) =>
       `complete -c ${program} -f -n ${when} -a ${quoted(words.at(-1) ?? "")} -d ${quoted(summary)}`,
   );
-  const options = command.spec === undefined ? [] : spellings(Object.values(command.spec.options));
-  return [...within, ...options.map((option) => `complete -c ${program} -n ${when} ${spelt(option)}`)];
+  const words = firstWords(command);
+  // Where no argument was given yet: as many words without a dash as the command itself has.
+  const none = `test (count (string match -v -- '-*' (commandline -opc))) -eq ${command.words.length}`;
+  const first =
+    words.length === 0
+      ? []
+      : [
+          `complete -c ${program} -f -n ${when.slice(0, -1)}; and ${none.replaceAll("'", "\\'")}' -a ${quoted(words.join(" "))}`,
+        ];
+  const options = spellings(Object.values(command.spec?.options ?? {}));
+  if (command.words.length === 1 && command.spec === undefined)
+    options.push({ name: "--version", doc: "Show the version.", takes: "nothing" });
+  return [...within, ...first, ...options.map((option) => `complete -c ${program} -n ${when} ${spelt(option)}`)];
 }
 
 /** True where exactly this command's words were typed. */

@@ -20,6 +20,11 @@ export interface Spelling {
   takes: "nothing" | "path" | "folder" | "other" | readonly string[];
 }
 
+/** Words for the first argument of a command, where it is no path. */
+export function firstWords(command: ReferencedCommand): readonly string[] {
+  return command.spec?.positionals[0]?.words ?? [];
+}
+
 /** Every spelling of the options that `--help` shows, and `--help`. */
 export function spellings(options: readonly Option[]): Spelling[] {
   const shown = options.filter((option) => !(option.kind === "flag" && option.hidden));
@@ -28,7 +33,7 @@ export function spellings(options: readonly Option[]): Spelling[] {
 
 function spellingsOf(option: Option): Spelling[] {
   const { doc } = option;
-  const takes = "metavar" in option ? taken(option.metavar) : "nothing";
+  const takes = "metavar" in option ? (option.read.words ?? taken(option.metavar)) : "nothing";
   const long = option.kind === "count" ? [] : [`--${option.name}`];
   if (option.kind === "flag" && option.negatable) long.push(`--no-${option.name}`);
   if (option.kind === "value") long.push(...(option.aliases ?? []).map((alias) => `--${alias}`));
@@ -38,9 +43,10 @@ function spellingsOf(option: Option): Spelling[] {
   return [...long, ...short].map((name) => ({ name, doc, takes }));
 }
 
-/** `auto|tied|materialize` names its words; capitals say what kind of thing stands there. */
+/** `cpu|cuda|cuda:N` and `NUMBER|auto` name their words; capitals say what kind of thing stands there. */
 function taken(metavar: string): Spelling["takes"] {
-  if (/^[a-z0-9_-]+(\|[a-z0-9_-]+)+$/.test(metavar)) return metavar.split("|");
+  const words = metavar.split("|").filter((word) => /^[a-z0-9_-]+$/.test(word));
+  if (words.length > 0) return words;
   if (/FOLDER|DIR/.test(metavar)) return "folder";
   return /FILE|PATH|MODEL|OUT|CONFIG/.test(metavar) ? "path" : "other";
 }

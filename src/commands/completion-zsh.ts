@@ -1,4 +1,4 @@
-import { type Spelling, spellings } from "./completion-scripts.ts";
+import { firstWords, type Spelling, spellings } from "./completion-scripts.ts";
 import { flattened, type ReferencedCommand } from "./reference.ts";
 
 /** One function per command, made of what zsh's \`_arguments\` and \`_describe\` take. */
@@ -17,8 +17,9 @@ esac
 `;
 }
 
+/** None is `_sinter`: that is the file's own name, which zsh would call in its place from the second time on. */
 function functionName(words: readonly string[]): string {
-  return `_${words.join("_").replaceAll("-", "_")}`;
+  return `_sinter__${words.join("_").replaceAll("-", "_")}`;
 }
 
 function functionOf(command: ReferencedCommand): string {
@@ -46,10 +47,13 @@ ${cases.join("\n")}
   esac`;
 }
 
-function argumentsOf({ spec }: ReferencedCommand): string {
+function argumentsOf(command: ReferencedCommand): string {
+  const { spec } = command;
   if (spec === undefined) return "  _files";
+  const words = firstWords(command);
+  const first = words.length === 0 ? [] : [`    '1:${spec.positionals[0]?.name.toLowerCase()}:(${words.join(" ")})'`];
   const options = spellings(Object.values(spec.options)).map((option) => `    ${quoted(optionSpec(option))}`);
-  return `  _arguments -S \\\n${[...options, "    '*:file:_files'"].join(" \\\n")}`;
+  return `  _arguments -S \\\n${[...options, ...first, "    '*:file:_files'"].join(" \\\n")}`;
 }
 
 function optionSpec({ name, doc, takes }: Spelling): string {

@@ -67,7 +67,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter eval",
   summary: COMMANDS.eval.summary,
   positionals: [
-    { name: "MEASURE", doc: "What to measure: perplexity.", required: true },
+    { name: "MEASURE", doc: "What to measure: perplexity.", required: true, words: ["perplexity"] },
     { name: "MODEL", doc: "A model folder, or a hub id that is in the Hugging Face cache.", required: true },
   ],
   options: OPTIONS,

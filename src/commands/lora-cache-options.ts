@@ -1,13 +1,13 @@
 import { type FloatDtype, parseTorchDtype, torchDtypeNames } from "../model/dtype.ts";
 import type { LoraCache } from "./lora-cache.ts";
-import { type Options, type OptionValues, type Reader, text } from "./option.ts";
+import { type Options, type OptionValues, offering, type Reader, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
-const dtype: Reader<FloatDtype> = (value) => {
+const dtype = offering(torchDtypeNames, (value): ReturnType<Reader<FloatDtype>> => {
   const found = parseTorchDtype(value);
   if (found !== undefined) return { value: found };
   return { wrong: `"${value}" is no dtype of weights`, hint: `one of ${torchDtypeNames.join(", ")}` };
-};
+});
 
 export const LORA_CACHE_OPTIONS = {
   loraMergeCache: {

@@ -13,7 +13,14 @@ const OPTIONS = { json: JSON_OPTION } as const satisfies Options;
 export const spec: CommandSpec<typeof OPTIONS> = {
   name: "sinter methods",
   summary: COMMANDS.methods.summary,
-  positionals: [{ name: "NAME", doc: "A method to explain; without it, all are listed.", required: false }],
+  positionals: [
+    {
+      name: "NAME",
+      doc: "A method to explain; without it, all are listed.",
+      required: false,
+      words: methods.map(({ name }) => name),
+    },
+  ],
   options: OPTIONS,
   examples: [
     { command: "sinter methods", doc: "List the methods" },

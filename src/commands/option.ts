@@ -71,7 +71,11 @@ export interface Repeated {
 }
 
 /** From the text on the command line to a value, or to a sentence that says what is wrong with it. */
-export type Reader<T> = (text: string) => { value: T } | { wrong: string; hint?: string | undefined };
+export interface Reader<T> {
+  (text: string): { value: T } | { wrong: string; hint?: string | undefined };
+  /** What shells offer there. It may take more. */
+  words?: readonly string[];
+}
 
 export type Option = Flag | Count | Value | List | Repeated;
 export type Options = Readonly<Record<string, Option>>;
@@ -93,6 +97,8 @@ export interface Positional {
   name: string;
   doc: string;
   required: boolean;
+  /** What shells offer there, where it is no path. */
+  words?: readonly string[] | undefined;
 }
 
 export interface CommandSpec<O extends Options = Options> {
@@ -151,11 +157,16 @@ export const size: Reader<number> = (value) => {
 
 /** One of a few words. */
 export function choice<const T extends string>(words: readonly T[]): Reader<T> {
-  return (value) => {
+  return offering(words, (value) => {
     const word = words.find((candidate) => candidate === value);
     if (word !== undefined) return { value: word };
     const near = nearest(value, words);
     const hint = near === undefined ? undefined : `did you mean ${near}?`;
     return { wrong: `"${value}" is none of ${words.join(", ")}`, hint };
-  };
+  });
+}
+
+/** The same reader, with words for shells to offer. */
+export function offering<T>(words: readonly string[], read: Reader<T>): Reader<T> {
+  return Object.assign((value: string) => read(value), { words });
 }

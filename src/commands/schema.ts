@@ -1,9 +1,10 @@
 import { nearest } from "../errors.ts";
+import { SCHEMAS, schemaText } from "../schema/index.ts";
 import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import type { CommandSpec, Options } from "./option.ts";
 import { UsageError } from "./parse.ts";
-import { print } from "./terminal.ts";
+import { print, printFile } from "./terminal.ts";
 
 const OPTIONS = {} as const satisfies Options;
 
@@ -15,6 +16,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
       name: "KIND",
       doc: "merge, multi, moe, bakllama, event or architecture; without it, they are listed.",
       required: false,
+      words: Object.keys(SCHEMAS),
     },
   ],
   options: OPTIONS,
@@ -31,7 +33,6 @@ export const spec: CommandSpec<typeof OPTIONS> = {
 export const main: CommandModule["main"] = (args) => runCommandLine({ spec, run }, args);
 
 async function run(_: unknown, [kind]: readonly string[]): Promise<number> {
-  const { SCHEMAS, schemaText } = await import("../schema/index.ts");
   const kinds = Object.keys(SCHEMAS);
   if (kind === undefined) {
     const { columns } = await import("./columns.ts");
@@ -43,6 +44,6 @@ async function run(_: unknown, [kind]: readonly string[]): Promise<number> {
     const hint = near === undefined ? `there are ${kinds.join(", ")}` : `did you mean ${near}?`;
     throw new UsageError({ code: "unknown-schema", message: `No such schema: ${kind}`, hint });
   }
-  await print(schemaText(kind));
+  await printFile(schemaText(kind));
   return 0;
 }

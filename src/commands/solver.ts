@@ -1,6 +1,6 @@
 import { SinterError } from "../errors.ts";
 import type { Addon } from "../native.ts";
-import { text } from "./option.ts";
+import { offering, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
 /** The option that says where singular vectors are found. */
@@ -8,7 +8,7 @@ export const SOLVER_OPTION = {
   kind: "value",
   name: "device",
   metavar: "cpu|cuda[:N]",
-  read: text,
+  read: offering(["cpu", "cuda"], text),
   default: "cpu",
   shownDefault: "cpu",
   doc:

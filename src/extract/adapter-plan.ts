@@ -83,10 +83,10 @@ export function planOfOps(
     models: models.map(({ name }) => name),
     baseModel: models.at(-1)?.name,
     // All of them, though the factors are read from elsewhere: the output folder must be none of theirs.
-    inputFiles: [...new Set([...files, ...known.keys()])].map((path) => ({
-      path,
-      size: known.get(path) ?? statSync(path).size,
-    })),
+    inputFiles: [...new Set([...files, ...known.keys()])].map((path) => {
+      const size = known.get(path);
+      return size === undefined ? { path, size: statSync(path).size, made: true } : { path, size };
+    }),
     ops: placed,
     shards: shards.map((shard) => ({ ...shard, file })),
     index: undefined,

@@ -10,7 +10,7 @@ import { someOf } from "./copies.ts";
 import { layOut } from "./layout.ts";
 import type { PlacelessOp } from "./place.ts";
 import { matchNames } from "./prefix.ts";
-import { filesOf } from "./reads.ts";
+import { filesRead } from "./reads.ts";
 import { recipeOptions } from "./recipe.ts";
 import type { MergeOptions, MergePlan, SideFile } from "./types.ts";
 
@@ -35,7 +35,7 @@ export function buildFillPlan(base: Model, part: Model, options: MergeOptions, r
     return { tensor, dtype: view.dtype, shape: view.shape, ...work, inputs: [input] };
   });
   const { folderIndexes: _, ...layout } = layOut(ops, options.outShardSize, "safetensors");
-  const files = new Set(ops.flatMap(({ inputs }) => inputs.flatMap(filesOf)));
+  const files = filesRead(ops);
   return {
     method: "fill",
     seed: options.seed,

@@ -10,6 +10,7 @@ export function mergeSchema(): Schema {
     $schema: DRAFT,
     title: "A merge (Sinter, mergekit)",
     ...mapping("What to merge, and how. Exactly one of models, slices and modules.", topLevelKeys(), ["merge_method"]),
+    oneOf: oneFilled({ models: "array", slices: "array", modules: "object" }),
     $defs: parts(),
   };
 }
@@ -27,6 +28,14 @@ export function multiSchema(): Schema {
     title: "One of several merges (Sinter, mergekit-multi)",
     ...mapping(description, { name, ...topLevelKeys() }, ["merge_method"]),
   };
+}
+
+/** Exactly one of some keys has something in it: one that is empty counts as absent. */
+function oneFilled(keys: Readonly<Record<string, "array" | "object">>): Schema[] {
+  return Object.entries(keys).map(([name, type]) => ({
+    required: [name],
+    properties: { [name]: type === "array" ? { type, minItems: 1 } : { type, minProperties: 1 } },
+  }));
 }
 
 function topLevelKeys(): Record<string, Schema> {
@@ -75,17 +84,18 @@ function parts(): Record<string, Schema> {
     "One line of a filtered parameter; the first that matches counts.",
     {
       filter: { description: "Part of a tensor's name, e.g. self_attn or mlp; * or nothing: all.", type: "string" },
-      value,
+      value: { description: "A value, or a gradient over the layers.", ...value },
     },
     ["value"],
   );
   return {
     ...MODEL_PARTS,
     value: { description: FORMS, anyOf: [value, line, { type: "array", items: line, minItems: 1 }] },
-    parameters: mapping("Parameters of the merge method.", parameterProperties()),
+    // A key with nothing after it is one that is still being written, or none.
+    parameters: { ...mapping("Parameters of the merge method.", parameterProperties()), type: ["object", "null"] },
     inputModel: mapping(
       "A model that is merged.",
-      { model: part("model"), parameters: part("parameters", "For this model.") },
+      { model: part("model", "A folder, or a hub id."), parameters: part("parameters", "For this model.") },
       ["model"],
     ),
     slice: mapping(
@@ -104,7 +114,7 @@ function parts(): Record<string, Schema> {
     source: mapping(
       "Layers of one model.",
       {
-        model: part("model"),
+        model: part("model", "A folder, or a hub id."),
         layer_range: {
           description: "[first, end], counted from 0, without the end.",
           type: "array",
@@ -116,11 +126,14 @@ function parts(): Record<string, Schema> {
       },
       ["model", "layer_range"],
     ),
-    module: mapping("A part of the model: models or slices.", {
-      models: listOf("Whole models.", part("inputModel")),
-      slices: listOf("Stacks of layers, one on the other.", part("slice")),
-      parameters: part("parameters", "For this module."),
-    }),
+    module: {
+      ...mapping("A part of the model: models or slices.", {
+        models: listOf("Whole models.", part("inputModel")),
+        slices: listOf("Stacks of layers, one on the other.", part("slice")),
+        parameters: part("parameters", "For this module."),
+      }),
+      oneOf: oneFilled({ models: "array", slices: "array" }),
+    },
     tokenizerSource: {
       anyOf: [
         { const: "union", description: "Every token of every model." },
@@ -129,7 +142,7 @@ function parts(): Record<string, Schema> {
       ],
     },
     token: mapping("Where the row of one token comes from.", {
-      source: part("tokenSource"),
+      source: part("tokenSource", "A model, zeros, or another token of a model."),
       force: { description: "Take it for every model, also for those that have the token.", type: "boolean" },
     }),
     tokenSource: {

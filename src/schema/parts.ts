@@ -16,6 +16,7 @@ export interface Schema {
   items?: Schema;
   minItems?: number;
   maxItems?: number;
+  minProperties?: number;
   minimum?: number;
   maximum?: number;
   pattern?: string;
@@ -50,7 +51,11 @@ export function part(name: string, description?: string): Schema {
   return { ...(description === undefined ? {} : { description }), $ref: `#/$defs/${name}` };
 }
 
-export const DTYPE: Schema = { type: "string", enum: torchDtypeNames };
+/** Also as PyTorch writes them: torch.bfloat16. */
+export const DTYPE: Schema = {
+  type: "string",
+  anyOf: [{ enum: torchDtypeNames }, { pattern: `^torch\\.(${torchDtypeNames.join("|")})$` }],
+};
 
 /** A number, or text that spells one: YAML 1.1 reads 1e-3 as text. */
 export const NUMERIC: Schema = {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
@@ -68,6 +68,30 @@ describe("completion scripts", () => {
     expect(complete("sinter", "merge", "--out-sh")).toEqual(["--out-shard-size"]);
     expect(complete("mergekit-yaml", "--allow-c")).toEqual(["--allow-crimes"]);
     expect(complete("sinter", "plan", "sinter.b")).toEqual(["sinter.bash"]);
+    expect(complete("sinter", "methods", "ti")).toEqual(["ties"]);
+    expect(complete("sinter", "eval", "-q", "")).toEqual(["perplexity"]);
+    expect(complete("sinter", "eval", "perplexity", "sinter.b")).toEqual(["sinter.bash"]);
+    expect(complete("sinter", "merge", "--cpu-target", "=", "arm")).toEqual(["arm64"]);
+    expect(complete("sinter", "merge", "--device", "=")).toEqual(["auto", "cpu", "cuda"]);
+  });
+
+  const zsh = Bun.which("zsh");
+  test.skipIf(zsh === null)("zsh offers what each program takes, whichever was completed before", () => {
+    // As compinit loads it: by the file's name, once. What zsh would show is printed.
+    const script = `fpath=(${folder}/zsh); autoload -Uz _sinter
+_arguments() { print -rl -- "$@"; line=($words); state=(rest); }
+for service in sinter mergekit-yaml sinter; do
+  print -r "== $service"; words=(methods ti); _sinter
+done`;
+    mkdirSync(join(folder, "zsh"), { recursive: true });
+    writeFileSync(join(folder, "zsh", "_sinter"), readFileSync(path("zsh")));
+    const { stdout, stderr } = Bun.spawnSync([zsh as string, "-f", "-c", script]);
+    expect(stderr.toString()).toBe("");
+    const [, first, second, third] = stdout.toString().split(/== \S+\n/);
+    expect(first).toContain("1:name:(passthrough linear slerp ");
+    expect(second).toContain("*--lazy-unpickle[");
+    expect(second).not.toContain("1:name:");
+    expect(third).toBe(first as string);
   });
 
   const fish = Bun.which("fish");
@@ -85,6 +109,8 @@ describe("completion scripts", () => {
     expect(complete("sinter tokens di")).toEqual(["diff"]);
     expect(complete("sinter merge --lm-head ")).toEqual(["auto", "materialize", "tied"]);
     expect(complete("mergekit-yaml --allow-c")).toEqual(["--allow-crimes"]);
+    expect(complete("sinter methods ti")).toEqual(["ties"]);
+    expect(complete("sinter --vers")).toEqual(["--version"]);
   });
 });
 

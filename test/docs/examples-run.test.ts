@@ -6,13 +6,10 @@ import { ROOT } from "../../scripts/paths.ts";
 import { HOST_LIBRARY } from "../native/host-device.ts";
 import { PATIENCE } from "../support/patience.ts";
 import { workplace, writeModels } from "./fixture.ts";
-import { blocks, PAGES, shellWords } from "./pages.ts";
+import { blocks, linesOf, PAGES, programsOf, shellWords } from "./pages.ts";
 
 const ADDON_BUILT = existsSync(join(ROOT, "build", "Release", "sinter.node"));
 const root = mkdtempSync(join(realpathSync(tmpdir()), "sinter-documents-"));
-
-/** What a line may start besides Sinter's programs. */
-const TOOLS = new Set(["cmp", "grep", "head", "jq"].filter((name) => Bun.which(name) !== null));
 
 beforeAll(() => writeModels(join(root, "models")), PATIENCE);
 afterAll(() => rmSync(root, { recursive: true, force: true }), PATIENCE);
@@ -35,27 +32,6 @@ function run(folder: string, line: string, machine: Record<string, string> = {})
   return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 
-/** What a block says to type: lines of which every command is a program of Sinter or a tool. */
-function linesOf(block: string): string[] {
-  return block
-    .replaceAll("\\\n", " ")
-    .split("\n")
-    .map((line) =>
-      line
-        .replace(/(^|\s)#.*$/, "")
-        .trim()
-        .replace(/^bin\//, ""),
-    )
-    .filter((line) => /^((sinter|mergekit-[a-z-]+|bakllama) |cmp )/.test(line) && isRunnable(line));
-}
-
-function isRunnable(line: string): boolean {
-  return line.split(/\s(?:&&|\|)\s/).every((command) => {
-    const program = shellWords(command)[0] ?? "";
-    return TOOLS.has(program) || /^(sinter|mergekit-[a-z-]+|bakllama)$/.test(program);
-  });
-}
-
 /** Commands that write a folder, and commands that read one. */
 const WRITERS = /^(sinter (merge|moe|multi|lora|tokens transplant)|mergekit-)/;
 const READERS = /^sinter (eval|verify|report|diff|inspect|lora)/;
@@ -63,6 +39,13 @@ const READERS = /^sinter (eval|verify|report|diff|inspect|lora)/;
 /** The folder that a line makes: the last that it names. */
 function outputOf(line: string): string | undefined {
   return WRITERS.test(line) ? shellWords(line).findLast((word) => /^(\.\/|OUT$)/.test(word)) : undefined;
+}
+
+/** Whether the tools that a line starts besides Sinter are here. */
+function isInstalled(line: string): boolean {
+  return programsOf(line).every(
+    (program) => /^(sinter|mergekit-|bakllama)/.test(program) || Bun.which(program) !== null,
+  );
 }
 
 /** Makes what a block reads without having written it: `./merged` of an earlier part of the page, an adapter. */
@@ -85,7 +68,7 @@ describe.skipIf(!ADDON_BUILT)("every command line in the documents runs as writt
           const folder = workplace(join(root, `${basename(page, ".md")}-${i}`), join(root, "models"));
           writeFileSync(join(folder, "experts.yml"), blocks("docs/moe.md", "yaml")[0] ?? "");
           prepare(folder, lines);
-          for (const line of lines) {
+          for (const line of lines.filter(isInstalled)) {
             // Lines of a block may be alternatives, which write the same folder.
             const output = outputOf(line);
             if (output !== undefined) rmSync(join(folder, output), { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEMO } from "../../scripts/family/shape.ts";
 import { writeFamily } from "../../scripts/family/write.ts";
@@ -53,7 +53,9 @@ export function workplace(folder: string, models: string): string {
     const file = join(demo, "models", NAMES[name] as string, "model.safetensors");
     symlinkSync(file, join(folder, `${name}.safetensors`));
   }
-  for (const [name, example] of Object.entries(FILES)) symlinkSync(join(ROOT, "examples", example), join(folder, name));
+  // A line may write them anew.
+  for (const [name, example] of Object.entries(FILES))
+    copyFileSync(join(ROOT, "examples", example), join(folder, name));
   writeFileSync(join(folder, "sample.txt"), "A few words, which a model is to predict. ".repeat(20));
   return folder;
 }

@@ -19,19 +19,30 @@ export const PAGES = ["README.md", "CONTRIBUTING.md", "AGENTS.md", "llms.txt"].c
 
 export const pageText = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
-/** Blocks of code of a language; of none where it is empty. */
-export function blocks(page: string, language: string): string[] {
-  const found: string[] = [];
+/** A block of code of a page. */
+export interface Block {
+  /** What stands after the fence; empty where nothing does. */
+  language: string;
+  text: string;
+}
+
+/** All fenced blocks of code of a page, in their order. */
+export function everyBlock(page: string): Block[] {
+  const found: Block[] = [];
   new Marked()
     .use({
       walkTokens(token) {
-        if (token.type === "code" && token.codeBlockStyle !== "indented" && (token.lang ?? "") === language) {
-          found.push(`${token.text}\n`);
-        }
+        if (token.type === "code" && token.codeBlockStyle !== "indented")
+          found.push({ language: token.lang ?? "", text: `${token.text}\n` });
       },
     })
     .parse(pageText(page), { async: false });
   return found;
+}
+
+/** Blocks of code of a language; of none where it is empty. */
+export function blocks(page: string, language: string): string[] {
+  return everyBlock(page).flatMap((block) => (block.language === language ? [block.text] : []));
 }
 
 /** The words of a line, as far as documents need it: quotes hold words together. */
@@ -57,4 +68,33 @@ export function commandsOf(page: string): DocumentedCommand[] {
         : [];
     });
   });
+}
+
+/** What a line may start besides Sinter's programs. */
+const TOOLS = ["cmp", "grep", "head", "jq"];
+
+/** What a block says to type: lines of which every command is a program of Sinter or a tool. */
+export function linesOf(block: string): string[] {
+  return block
+    .replaceAll("\\\n", " ")
+    .split("\n")
+    .map((line) =>
+      line
+        .replace(/(^|\s)#.*$/, "")
+        .trim()
+        .replace(/^bin\//, ""),
+    )
+    .filter((line) => /^((sinter|mergekit-[a-z-]+|bakllama) |cmp )/.test(line) && isRunnable(line));
+}
+
+function isRunnable(line: string): boolean {
+  return programsOf(line).every(
+    (program) => TOOLS.includes(program) || /^(sinter|mergekit-[a-z-]+|bakllama)$/.test(program),
+  );
+}
+
+/** What a line starts: the first word of each of its commands. Quotes hide what looks like a sign. */
+export function programsOf(line: string): string[] {
+  const unquoted = line.replace(/"[^"]*"|'[^']*'/g, (text) => "_".repeat(text.length));
+  return unquoted.split(/\s(?:&&|\|)\s/).map((command) => shellWords(command)[0] ?? "");
 }

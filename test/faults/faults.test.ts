@@ -2,18 +2,15 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "../../src/native.ts";
+import { blocks } from "../docs/pages.ts";
+import { shapeOf } from "../docs/shape.ts";
 import { Workplace } from "../end-to-end/programs.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
+import { compileFaults } from "./library.ts";
 
-const compiler = [process.env.CC, "cc", "gcc", "clang"].find((name) => name !== undefined && Bun.which(name) !== null);
 const work = new Workplace();
 const library = work.path("faults.so");
-const works = process.platform === "linux" && compiler !== undefined && compile(compiler);
-
-function compile(command: string): boolean {
-  const source = join(import.meta.dir, "faults.c");
-  return Bun.spawnSync([command, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]).exitCode === 0;
-}
+const works = compileFaults(library);
 
 const size = { vocab: 30_001, layers: 2 };
 const a = writeTinyModel(work.path("a"), { ...size, seed: 1 });
@@ -50,6 +47,9 @@ function expectNoModel(out: string): void {
   const names = work.list(out) ?? [];
   expect(names.filter((name) => !name.endsWith(".tmp"))).toEqual([]);
 }
+
+/** The block of docs/durability.md that begins so. */
+const shown = (start: string) => blocks("docs/durability.md", "").find((block) => block.startsWith(start)) ?? "";
 
 const withFault = (fault: string, env: Record<string, string> = {}) => ({
   ...env,
@@ -133,13 +133,23 @@ describe.skipIf(!works)("a signal", () => {
       child.kill(signal);
       const stderr = await new Response(child.stderr).text();
       expect(await child.exited).toBe(exitCodes[signal]);
-      expect(stderr).toMatch(new RegExp(`stopped by ${signal}.*\n.*the same command goes on from there`));
+      const [, interrupted = "", goesOn = ""] = shown("$ sinter merge").split(/\$ sinter merge .*\n(?:\^C)?/);
+      expect(shapeOf(stderr)).toBe(shapeOf(interrupted.replace("SIGINT", signal)));
       expectNoModel(out);
       const { stderr: told } = await work.merge(config, out, "--out-shard-size", "20000");
-      expect(told).toMatch(/goes on from an interrupted run: \d+ tensors/);
+      expect(shapeOf(told).split("\n")[0]).toBe(shapeOf(goesOn));
       await expectWhole(out);
     },
   );
+
+  test("another seed makes the work useless, and it is said why", async () => {
+    const out = newFolder();
+    const child = await slowMerge(out);
+    child.kill("SIGTERM");
+    await child.exited;
+    const { stderr } = await work.merge(config, out, ...ARGS, "--seed", "7");
+    expect(stderr).toContain(shown("warning: begins anew"));
+  });
 
   test("SIGINT twice ends it at once, and the next run goes on all the same", async () => {
     const out = newFolder();
@@ -173,6 +183,49 @@ test("a reader of messages and summary that went away does not stop a merge", as
   const { exitCode } = Bun.spawnSync(["bash", "-c", script], { cwd: work.folder, env });
   expect(exitCode).toBe(0);
   await expectWhole(out);
+});
+
+describe.skipIf(!existsSync("/dev/full"))("a full disk where messages go", () => {
+  const bin = join(import.meta.dir, "..", "..", "bin", "sinter");
+  function merged(redirection: string, ...args: string[]): [number, string, string] {
+    const out = newFolder();
+    const command = `"${bin}" merge ${config} ${out} --out-shard-size 20000 ${args.join(" ")} ${redirection}`;
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env });
+    return [exitCode, stderr.toString(), out];
+  }
+
+  test("of the summary: an error that says so, and the model is whole", async () => {
+    for (const args of [[], ["--json"]]) {
+      const [exitCode, stderr, out] = merged("> /dev/full", ...args);
+      expect([exitCode, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+      ]);
+      await expectWhole(out);
+    }
+  });
+
+  test("of warnings and progress: the merge goes on", async () => {
+    writeFileSync(work.path("warns.yml"), `${readFileSync(work.path(config), "utf8")}unknown_key: 1\n`);
+    const out = newFolder();
+    const command = `"${bin}" merge warns.yml ${out} 2> /dev/full`;
+    const env = { ...process.env, SINTER_BUN: process.execPath };
+    expect(Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env }).exitCode).toBe(0);
+    expect(work.list(out)).toContain("model.safetensors");
+  });
+
+  test.each(["--help", "--version", "methods", `plan ${config}`])("of sinter %s: the same error", (command) => {
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", `"${bin}" ${command} > /dev/full`], {
+      cwd: work.folder,
+      env,
+    });
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+    ]);
+  });
 });
 
 /** The superuser may do anything: without these capabilities, only what others may. */

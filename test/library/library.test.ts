@@ -66,6 +66,41 @@ describe("plan", () => {
   });
 });
 
+describe("what is no configuration, no folder and no option", () => {
+  const wrong = (value: unknown) => value as never;
+
+  test("is refused before anything is done, all at once, each with what it should be", async () => {
+    const options = { seed: 1.5, outShardSize: "5GB", lmHead: "zzz", nan: "boo", threads: -1, forse: true, signal: {} };
+    const out = join(folder, "out");
+    const found = await problems(merge(recipe, out, wrong(options)));
+    expect(found.map(({ code, message }) => `${code}: ${message}`)).toEqual([
+      "option-value: the option seed must be a whole number of at least 0",
+      "option-value: the option outShardSize must be a whole number of at least 1",
+      "option-value: the option lmHead must be one of auto, tied, materialize",
+      "option-value: the option nan must be one of warn, error, ignore",
+      "option-value: the option threads must be a whole number of at least 0",
+      "unknown-option: no such option: forse",
+      "option-value: the option signal must be an AbortSignal",
+    ]);
+    expect(found[5]?.hint).toBe("did you mean force?");
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test.each([undefined, null, 7, []])("%p is no configuration", async (config) => {
+    expect((await problems(plan(wrong(config)))).map(({ code }) => code)).toEqual(["config-type"]);
+    expect((await problems(merge(wrong(config), "out"))).map(({ code }) => code)).toEqual(["config-type"]);
+  });
+
+  test.each([undefined, "", 7])("%p is no folder", async (out) => {
+    expect((await problems(merge(recipe, wrong(out)))).map(({ code }) => code)).toEqual(["missing-argument"]);
+  });
+
+  test("one set of options may be given to both functions", async () => {
+    const options = { threads: 1, seed: 7, force: true };
+    await merge(await plan(recipe, options as object), join(folder, "out"), options);
+  });
+});
+
 describe("merge", () => {
   test("writes the model, and tells how far it is until all bytes are done", async () => {
     const seen: [done: number, total: number][] = [];

@@ -27,9 +27,13 @@ function copy(from: string, to: string): void {
   copyFileSync(from, to);
 }
 
-/** Runs a line of the shell in it, as if nothing else were there. */
-export function inBareSystem(root: string, line: string) {
-  const script = 'mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh -c "$1"';
+/**
+ * Runs a line of the shell in it, as if nothing else were there.
+ * @param temporary how its folder for temporary files is mounted: `noexec` or `ro`; as it is, unless given.
+ */
+export function inBareSystem(root: string, line: string, temporary?: string) {
+  const mounts = temporary === undefined ? "" : `mount -t tmpfs -o ${temporary} tmpfs "$0/tmp" && `;
+  const script = `${mounts}mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh -c "$1"`;
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
   const { exitCode, stdout, stderr } = Bun.spawnSync([...LAUNCH, script, root, line], { env, stdin: "ignore" });
   return { code: exitCode, out: stdout.toString(), err: stderr.toString() };

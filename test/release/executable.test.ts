@@ -105,6 +105,17 @@ describe("the single executable", () => {
     }
   });
 
+  test("takes no library for GPUs from a folder that everybody may write to", () => {
+    const open = join(folder, "open");
+    mkdirSync(open);
+    chmodSync(open, 0o1777);
+    copyFileSync(HOST_LIBRARY, join(open, "libsinter_cuda.so"));
+    // Where the addon is unpacked.
+    const { out } = start(join(programs, "sinter"), ["doctor"], { BUN_TMPDIR: open, TMPDIR: open });
+    expect(readdirSync(open).some((name) => name.endsWith(".node"))).toBe(true);
+    expect(out).toContain(`there is no library for CUDA devices (${join(programs, "libsinter_cuda.so")})`);
+  });
+
   test("is every program by the name that it is called by", () => {
     const { out } = start(join(programs, "mergekit-yaml"), ["--help"]);
     expect(out).toContain("Usage: mergekit-yaml [OPTIONS] CONFIG_FILE OUT_PATH");
@@ -245,6 +256,21 @@ describe.skipIf(!MAY_CHROOT)("on a system with a C library and a shell alone, wi
         verbatimSymlinks: true,
       });
       merges("/usr/node_modules/.bin/sinter", "by-package");
+    },
+    PATIENCE,
+  );
+
+  // Bun unpacks the addon there; it is loaded from memory where that is not possible.
+  test.each(["noexec", "ro"])(
+    "the executable merges where the folder for temporary files is mounted %s",
+    (how) => {
+      const line = `cd /work && /bin/sinter merge linear.yml tmp-${how} -q && /bin/sinter doctor`;
+      const { code, out, err } = inBareSystem(system, line, how);
+      expect([code, err]).toEqual([0, ""]);
+      expect(out).toMatch(/^Addon +\d+\.\d+\.\d+/m);
+      expect(readFileSync(join(system, "work", `tmp-${how}`, "model.safetensors"))).toEqual(
+        readFileSync(join(work, "merged", "model.safetensors")),
+      );
     },
     PATIENCE,
   );

@@ -12,6 +12,14 @@ const LOCK = `{
 const MANIFEST = { name: "made", version: "0.1.0", license: "Apache-2.0", dependencies: { "@scope/used": "1.2.3" } };
 const OTHERS = [{ name: "xxHash", version: "0.8.2", license: "BSD-2-Clause", description: "Checksums" }];
 
+const GCC = "GPL-3.0-or-later WITH GCC-exception-3.1";
+
+test("a license that is an expression is given as one", () => {
+  const library = { name: "libstdc++", version: "12.2.0", license: GCC, description: "", purl: "pkg:generic/x@1" };
+  const { components } = JSON.parse(billOfMaterials(MANIFEST, parseLockfile(LOCK), [library], () => "MIT"));
+  expect(components.at(-1)).toMatchObject({ licenses: [{ expression: GCC }], purl: "pkg:generic/x@1" });
+});
+
 const bill = (lock = LOCK) => billOfMaterials(MANIFEST, parseLockfile(lock), OTHERS, () => "MIT");
 
 test("the bill lists what the program needs, directly and not, and nothing that only its tests need", () => {

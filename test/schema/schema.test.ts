@@ -92,6 +92,40 @@ describe("schemas and examples", () => {
     expect(wrong({ models: [] })).not.toEqual([]);
   });
 
+  test("exactly one of models, slices and modules has something in it, as the reader has it", () => {
+    const models = [{ model: "a" }];
+    const slices = [{ sources: [{ model: "a", layer_range: [0, 1] }] }];
+    const cases: [accepted: boolean, keys: object][] = [
+      [true, { models }],
+      [true, { slices, models: [] }],
+      [true, { modules: { default: { slices } } }],
+      [false, {}],
+      [false, { models: [] }],
+      [false, { models, slices }],
+      [false, { modules: {} }],
+      [false, { modules: { default: { models, slices } } }],
+    ];
+    for (const [accepted, some] of cases) {
+      const config = { merge_method: "passthrough", ...some };
+      expect([some, violations(schema("merge"), config).length === 0]).toEqual([some, accepted]);
+      const read = () => readMergeConfig(JSON.stringify(config), "x.yml", { strict: true }, new Report());
+      if (accepted) expect(read).not.toThrow();
+      else expect(read).toThrow(/nothing to merge|has both/);
+    }
+  });
+
+  test("what may be written otherwise is no slip", () => {
+    for (const some of [
+      { dtype: "torch.bfloat16" },
+      { parameters: null },
+      { models: [{ model: "a", parameters: null }] },
+    ])
+      expect(violations(schema("merge"), { merge_method: "linear", models: [{ model: "a" }], ...some })).toEqual([]);
+    expect(
+      violations(schema("merge"), { merge_method: "linear", models: [{ model: "a" }], dtype: "bf16" }),
+    ).not.toEqual([]);
+  });
+
   test("every method and every parameter is there", () => {
     const { properties, $defs } = schema("merge");
     expect(properties?.merge_method?.oneOf?.map((one) => one.const)).toEqual(methods.map(({ name }) => name));

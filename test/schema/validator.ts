@@ -20,10 +20,9 @@ function check(schema: Schema, value: unknown, path: string, root: Schema): stri
     fail("pattern");
   if (typeof value === "number" && (value < (schema.minimum ?? value) || value > (schema.maximum ?? value)))
     fail("range");
-  for (const list of [schema.anyOf, schema.oneOf]) {
-    if (list !== undefined && !list.some((one) => check(one, value, path, root).length === 0))
-      fail("none of the forms");
-  }
+  const fitting = (list: readonly Schema[]) => list.filter((one) => check(one, value, path, root).length === 0).length;
+  if (schema.anyOf !== undefined && fitting(schema.anyOf) === 0) fail("none of the forms");
+  if (schema.oneOf !== undefined && fitting(schema.oneOf) !== 1) fail("not one of the forms");
   if (Array.isArray(value)) found.push(...checkList(schema, value, path, root));
   else if (typeof value === "object" && value !== null) found.push(...checkMapping(schema, value, path, root));
   return found;
@@ -43,7 +42,8 @@ function checkMapping(schema: Schema, value: object, path: string, root: Schema)
     if (own !== undefined) return check(own, item, `${path}/${name}`, root);
     return rest === false ? [`${path}/${name}: unknown`] : [];
   });
-  return [...missing, ...inner];
+  const few = Object.keys(value).length < (schema.minProperties ?? 0) ? [`${path}: too few keys`] : [];
+  return [...missing, ...few, ...inner];
 }
 
 function isA(type: string, value: unknown): boolean {

@@ -1,7 +1,7 @@
 import { DEFAULT_OPTIONS } from "../../plan/types.ts";
 import { LORA_CACHE_OPTIONS } from "../lora-cache-options.ts";
 import { seed, threadCount } from "../merge-options.ts";
-import { integer, type Options, size, text } from "../option.ts";
+import { integer, type Options, offering, size, text } from "../option.ts";
 
 type Group = "Storage" | "Output Settings" | "Performance" | "Dangerous Options" | "Miscellaneous";
 
@@ -34,7 +34,7 @@ export const MERGEKIT_OPTIONS = {
     kind: "value",
     name: "device",
     metavar: "DEVICE",
-    read: text,
+    read: offering(["auto", "cpu", "cuda"], text),
     default: undefined,
     shownDefault: "cpu",
     doc: "cpu, cuda, cuda:1 …; or auto, a GPU for what sinter doctor --measure found to be faster there.",

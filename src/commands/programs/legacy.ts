@@ -1,5 +1,6 @@
+import { methods } from "../../methods/index.ts";
 import type { LegacyMerge } from "../../recipes/legacy.ts";
-import { decimal, type Options, type OptionValues, text } from "../option.ts";
+import { decimal, type Options, type OptionValues, offering, text } from "../option.ts";
 
 const GROUP = "Merge";
 
@@ -33,7 +34,10 @@ export const LEGACY_OPTIONS = {
     kind: "value",
     name: "method",
     metavar: "NAME",
-    read: text,
+    read: offering(
+      methods.map(({ name }) => name),
+      text,
+    ),
     default: "ties",
     shownDefault: "ties",
     doc: "The merge method.",
