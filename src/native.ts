@@ -143,9 +143,18 @@ export interface NativeDecomposition {
   rows: number;
   columns: number;
   transposed: boolean;
-  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source. */
+  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source; strides in elements. */
   factors?:
-    | { inner: number; scale: number; aOffset: number; aDtype: Dtype; bOffset: number; bDtype: Dtype }
+    | {
+        inner: number;
+        scale: number;
+        aOffset: number;
+        aDtype: Dtype;
+        bOffset: number;
+        bDtype: Dtype;
+        bRowStride?: number | undefined;
+        bColumnStride?: number | undefined;
+      }
     | undefined;
   /** Most singular values that are kept. */
   rank: number;

@@ -134,22 +134,33 @@ function parameterOps(
   entries: readonly ExtractedModule[],
   all: readonly (readonly ExtractedModule[])[],
 ): PlacelessOp[] {
-  const [first, second] = entries;
+  const [first] = entries;
   const parameter = first && parameterOf(first);
   if (first === undefined || parameter === undefined) return [];
   const ofModule = all.filter(([one]) => one && parameterOf(one)?.path === parameter.path);
   const path = `${PREFIX}${parameter.path}${".base_layer".repeat(ofModule.length - 1 - ofModule.indexOf(entries))}`;
+  return packedOps(entries, [`${path}.lora_A.weight`, `${path}.lora_B.weight`], "the factors", parameter.path);
+}
+
+/** A and B of all experts of a parameter, whose factors lie at equal distances. */
+export function packedOps(
+  entries: readonly ExtractedModule[],
+  [nameOfA, nameOfB]: readonly [string, string],
+  model: string,
+  stored: string,
+): PlacelessOp[] {
+  const [first, second] = entries;
+  if (first === undefined) return [];
   const { a, b, rank } = first;
   const [count, inputs, outputs] = [entries.length, a.shape[1] ?? 0, b.shape[0] ?? 0];
   const spacing = ({ offset }: TensorView, other: TensorView | undefined) =>
     other === undefined ? 0 : (other.offset - offset) / DTYPE_BYTES[other.dtype];
   const viewOfA = { ...a, shape: [count, rank, inputs], strides: [spacing(a, second?.a), inputs, 1] };
   const viewOfB = { ...b, shape: [outputs, rank, count], strides: [b.strides?.[0] ?? rank, 1, spacing(b, second?.b)] };
-  const op = (name: string, view: TensorView, shape: readonly number[]) => ({
-    ...wholeOp(`${path}.${name}.weight`, view, "the factors", parameter.path),
-    shape,
-  });
-  return [op("lora_A", viewOfA, [count * rank, inputs]), op("lora_B", viewOfB, [outputs, rank * count])];
+  return [
+    { ...wholeOp(nameOfA, viewOfA, model, stored), shape: [count * rank, inputs] },
+    { ...wholeOp(nameOfB, viewOfB, model, stored), shape: [outputs, rank * count] },
+  ];
 }
 
 /** A tensor as it is; an adapter that it carries itself is applied. */

@@ -18,7 +18,7 @@ import {
   productPatch,
   replacedRows,
 } from "./product.ts";
-import { isTarget, isTargetParameter, scaleOf } from "./selection.ts";
+import { isTarget, isTargetParameter, patternName, scaleOf } from "./selection.ts";
 import type { Adapter, AdapterModule, AdapterParts } from "./types.ts";
 import { grownVocabulary } from "./vocabulary.ts";
 
@@ -100,8 +100,7 @@ class Attachment {
       return;
     }
     const { config } = this.#adapter;
-    const isParameter = isTargetParameter(config, `${path}.weight`);
-    const { scale, rank } = scaleOf(config, isParameter ? `${path}.weight` : path);
+    const { scale, rank } = scaleOf(config, patternName(config, path));
     const place = this.#find(`${path}.weight`) ?? (module.isEmbedding ? this.#find(path) : undefined);
     const isPacked = place?.view.shape.length === 3 && module.a?.view.shape.length === 2;
     if (place === undefined || isPacked) this.#addElsewhere(module, factors, scale);

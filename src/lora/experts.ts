@@ -1,7 +1,7 @@
 import { moved } from "../model/patch.ts";
 import type { Model, TensorPatch, TensorView } from "../model/types.ts";
 import { factor } from "./product.ts";
-import type { AdapterModule } from "./types.ts";
+import type { AdapterConfig, AdapterModule } from "./types.ts";
 
 /**
  * Adapters of packed experts, as PEFT writes them for a parameter of three dimensions (`target_parameters`): A is
@@ -56,6 +56,24 @@ export function expertsPath(path: string): { path: string; depth: number } {
   let rest = path;
   for (; rest.endsWith(BASE_LAYER); depth++) rest = rest.slice(0, -BASE_LAYER.length);
   return { path: rest, depth };
+}
+
+/**
+ * Which parameter of `experts` a module of an adapter has the factors of, as the configuration alone tells it.
+ * @param modules how many modules the adapter has for the same experts. @returns undefined where it does not.
+ */
+export function parameterOfModule(
+  { targetParameters }: AdapterConfig,
+  module: string,
+  modules: number,
+): { path: string; parameter: string } | undefined {
+  const { path, depth } = expertsPath(module);
+  const names = [...new Set(targetParameters.map((one) => one.slice(one.lastIndexOf(".") + 1)))];
+  const named = names.filter((name) => targetParameters.some((one) => `.${path}.${name}`.endsWith(`.${one}`)));
+  const known = Object.keys(PARTS).filter((name) => named.includes(name));
+  // The innermost is the class's first.
+  const parameter = known.length === named.length ? known[modules - 1 - depth] : undefined;
+  return parameter === undefined || known.length !== modules ? undefined : { path, parameter };
 }
 
 /** The experts' parameters that a model has under a path, in the order of their class. */

@@ -20,6 +20,11 @@ export function scaleOf(config: AdapterConfig, path: string): { rank: number; sc
   return { rank, scale: alpha / (config.useRslora ? Math.sqrt(rank) : rank) };
 }
 
+/** What patterns know a module with a weight of its own by: its path, or the weight's name where that was selected. */
+export function patternName(config: AdapterConfig, path: string): string {
+  return isTargetParameter(config, `${path}.weight`) ? `${path}.weight` : path;
+}
+
 /** PEFT takes the first key that, as a regular expression, the name is or ends with after a dot; else the name itself. */
 function byPattern(config: AdapterConfig, patterns: ReadonlyMap<string, number>, path: string): number | undefined {
   for (const [key, value] of patterns) {

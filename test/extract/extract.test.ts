@@ -419,12 +419,47 @@ describe("an adapter's rank is lowered", () => {
   });
 });
 
+test("packed experts' rank is lowered, too, expert by expert", async () => {
+  const folder = pair(PACKED);
+  await extract(folder, { maxRank: 16 });
+  const run = { force: true, resume: true, nan: "warn", sync: false } as const;
+  const work = { addon: native(), run, events: silentProgress };
+  const prepared = prepareReduction({ path: join(folder, "adapter") }, undefined, new Report());
+  const [fixed, free] = [join(folder, "fixed"), join(folder, "free")];
+  await runReduction(prepared, fixed, { maxRank: 3, energy: undefined }, work);
+  await runReduction(prepared, free, { maxRank: 16, energy: 0.7 }, work);
+  await extract(folder, { maxRank: 3 });
+  /** A tensor of the base with an adapter. */
+  const applied = (adapter: string, name: string) => {
+    const ref = { model: { path: join(folder, "base") }, lora: { path: adapter } };
+    const report = new Report();
+    const view = openReference({ ref }, { cacheDir: undefined }, report)?.tensors.get(name);
+    expect(report.errors).toEqual([]);
+    return view === undefined ? new Float64Array() : patched(decode(readView(view), "F32"), view.patches);
+  };
+  for (const name of ["gate_up_proj", "down_proj"].map((one) => `model.layers.1.mlp.experts.${one}`)) {
+    const [ours, wanted, loose] = [fixed, join(folder, "adapter"), free].map((adapter) => applied(adapter, name));
+    const tuned = valuesOf(readSafetensors(join(folder, "tuned", "model.safetensors")).tensors.get(name));
+    const base = valuesOf(readSafetensors(join(folder, "base", "model.safetensors")).tensors.get(name));
+    const distance = (a: Float64Array | undefined, b: Float64Array | undefined) =>
+      Math.hypot(...(a ?? []).map((x, i) => x - (b?.[i] as number)));
+    expect(distance(ours, wanted) / distance(tuned, base)).toBeLessThan(1e-5);
+    expect((distance(loose, tuned) / distance(tuned, base)) ** 2).toBeLessThan(0.3);
+  }
+});
+
 test("an adapter's biases keep what they add when its rank is lowered, whatever its scale was", async () => {
   const folder = pair(llamaLike("qwen2", "Qwen2ForCausalLM", { biases: true }));
   const path = "model.layers.0.self_attn.q_proj";
-  const shapes = { ...factorShapes({ [path]: [16, 16] }, 4), [`${path}.lora_B.bias`]: [16] };
+  const [copy, other] = ["model.embed_tokens.token_adapter.base_layer.weight", "model.layers.1.self_attn.k_proj"];
+  const shapes = {
+    ...factorShapes({ [path]: [16, 16], [other]: [16, 8] }, 4),
+    [`${path}.lora_B.bias`]: [16],
+    [copy]: [23, 16],
+  };
   const adapter = join(folder, "adapter");
-  writeAdapter(adapter, { lora_bias: true, lora_alpha: 6 }, someTensors(shapes, 3));
+  const patterns = { target_parameters: ["k_proj.weight"], alpha_pattern: { "k_proj.weight": 2 } };
+  writeAdapter(adapter, { lora_bias: true, lora_alpha: 6, ...patterns }, someTensors(shapes, 3));
   const [before] = [readSafetensors(join(adapter, "adapter_model.safetensors")).tensors];
   const prepared = prepareReduction({ path: adapter }, undefined, new Report());
   const run = { force: true, resume: true, nan: "warn", sync: false } as const;
@@ -436,6 +471,14 @@ test("an adapter's biases keep what they add when its rank is lowered, whatever 
   own?.forEach((x, i) => {
     expect(scaled?.[i]).toBeCloseTo((x * 6) / 4, 6);
   });
+  expect(after.get(`base_model.model.${copy}`)?.bytes).toEqual(before?.get(`base_model.model.${copy}`)?.bytes);
+  // Two of the four are kept, and the best two are no smaller than half of the change.
+  const norm = (all: typeof after | undefined, rank: number, scale: number) => {
+    const [b, a] = ["B", "A"].map((end) => all?.get(`base_model.model.${other}.lora_${end}.weight`));
+    return scale * Math.hypot(...multiplied(b, a, rank));
+  };
+  const [whole, kept] = [norm(before, 4, 2 / 4), norm(after, 2, 1)];
+  expect([kept <= whole * 1.0001, kept >= whole * Math.SQRT1_2]).toEqual([true, true]);
 });
 
 function multiplied(b: StoredTensor | undefined, a: StoredTensor | undefined, rank: number): Float64Array {
