@@ -229,6 +229,35 @@ test("filling a model up", async () => {
   );
 });
 
+describe("an adapter that adds tokens", () => {
+  const ROWS = VOCAB + 3;
+  const config = (folder: string) => JSON.parse(readFileSync(work.path(folder, "config.json"), "utf8"));
+  const shape = (folder: string, name: string) =>
+    readSafetensors(work.path(folder, "model.safetensors")).tensors.get(name)?.shape;
+
+  beforeAll(() => {
+    writeAdapter(work.path("grown"), {}, someTensors({ "model.embed_tokens.weight": [ROWS, 16] }, 5));
+    writeFileSync(work.path("grown", "tokenizer.json"), readFileSync(work.path("base", "tokenizer.json")));
+    writeFileSync(work.path("grown", "tokenizer_config.json"), '{"of": "the adapter"}');
+  });
+
+  test("is what config.json and tokenizer of a merge go by", async () => {
+    const recipe = "merge_method: passthrough\ndtype: float32\nmodels: [{model: ./base+./grown}]\n";
+    await run("sinter", "merge", work.config(recipe), "grown-merged", "--quiet");
+    expect(config("grown-merged").vocab_size).toBe(ROWS);
+    expect(shape("grown-merged", "model.embed_tokens.weight")).toEqual([ROWS, 16]);
+    expect(readFileSync(work.path("grown-merged", "tokenizer_config.json"), "utf8")).toBe('{"of": "the adapter"}');
+    await run("sinter", "verify", "grown-merged", "--recompute", "--quiet");
+  });
+
+  test("and of a model that is filled up", async () => {
+    await run("sinter", "fill", "base+grown", "part", "grown-filled", "--quiet");
+    expect(config("grown-filled")).toEqual({ ...config("base"), vocab_size: ROWS });
+    expect(readFileSync(work.path("grown-filled", "tokenizer_config.json"), "utf8")).toBe('{"of": "the adapter"}');
+    await run("sinter", "verify", "grown-filled", "--recompute", "--quiet");
+  });
+});
+
 test("vocabularies that are united and reordered", async () => {
   const vocab = Object.fromEntries(["new", ...WORDS.toReversed()].map((word, id) => [word, id]));
   await run("sinter", "merge", work.config("merge_method: passthrough\nmodels: [{model: ./b}]\n"), "other", "--quiet");
