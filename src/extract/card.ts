@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { Model } from "../model/types.ts";
+import { SINTER } from "../plan/card.ts";
 import type { ExtractionSummary } from "./report.ts";
 
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/;
@@ -27,7 +28,7 @@ tags:
 
 # ${basename(out)}
 
-A LoRA adapter extracted with Sinter from \`${tuned.name}\`, as the difference to \`${base.name}\`.
+A LoRA adapter extracted with ${SINTER} from \`${tuned.name}\`, as the difference to \`${base.name}\`.
 
 Rank ${ranks}; of the change of its ${summary.modules.length} modules it keeps ${percent(summary.energy_kept)} of the energy.
 

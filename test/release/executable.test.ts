@@ -182,12 +182,26 @@ describe("the npm packages", () => {
   });
 
   test("name the platform's package where it is missing", () => {
-    const alone = join(folder, "alone", "sinter", "bin");
+    const elsewhere = mkdtempSync(join(realpathSync(tmpdir()), "sinter-alone-"));
+    const alone = join(elsewhere, "sinter", "bin");
     mkdirSync(alone, { recursive: true });
     for (const name of ["sinter", "start.sh"]) copyFileSync(join(modules, "sinter", "bin", name), join(alone, name));
     chmodSync(join(alone, "sinter"), 0o755);
     const { code, err } = start(join(alone, "sinter"), ["--version"], { PATH: onlyShellTools() });
+    rmSync(elsewhere, { recursive: true });
     expect([code, err]).toEqual([127, expect.stringContaining(PLATFORM_PACKAGE)]);
+  });
+
+  test("find the platform's package where pnpm lays it, too", () => {
+    const own = join(folder, "of-pnpm", "node_modules");
+    const store = join(own, ".pnpm", "sinter@1", "node_modules");
+    mkdirSync(store, { recursive: true });
+    mkdirSync(join(own, ".pnpm", "node_modules"));
+    cpSync(join(modules, "sinter"), join(store, "sinter"), { recursive: true });
+    symlinkSync(join(modules, PLATFORM_PACKAGE), join(own, ".pnpm", "node_modules", PLATFORM_PACKAGE));
+    symlinkSync(join(store, "sinter"), join(own, "sinter"));
+    const { code, out } = start(join(own, "sinter", "bin", "sinter"), ["--version"], { PATH: onlyShellTools() });
+    expect([code, out]).toEqual([0, `sinter ${pkg.version}\n`]);
   });
 
   test("are a library with types", () => {
