@@ -65,7 +65,7 @@ describe("the single executable", () => {
 
   test("plans and merges with an empty environment", () => {
     expect(sinter("plan", "linear.yml")).toMatchObject({ code: 0, err: "" });
-    const { code, err } = sinter("merge", "linear.yml", "merged");
+    const { code, err } = sinter("merge", "linear.yml", "merged", "--quiet");
     expect([code, err]).toEqual([0, ""]);
     expect(readdirSync(join(work, "merged"))).toContain("model.safetensors");
   });
@@ -75,7 +75,7 @@ describe("the single executable", () => {
     () => {
       const { code, err } = start(OLD_CPU as string, [
         ...["-cpu", "Nehalem", join(programs, "sinter")],
-        ...["merge", "linear.yml", "of-old-cpu", "--cpu-target", "x86-64-v2"],
+        ...["merge", "linear.yml", "of-old-cpu", "--cpu-target", "x86-64-v2", "--quiet"],
       ]);
       expect([code, err]).toEqual([0, ""]);
       const weights = (name: string) => readFileSync(join(work, name, "model.safetensors"));
