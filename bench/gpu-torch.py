@@ -132,12 +132,12 @@ class Bench:
         ms = 1000 * statistics.median(times) / SETS
         speed = bytes_each * self.elements / ms / 1e6
         share = "" if self.copy is None else f"   {100 * speed / self.copy:5.1f} %"
-        print(f"{name:34} {ms:8.4f} {speed:9.1f} {self.elements / ms / 1e6:9.2f}{share}", flush=True)
+        print(f"{name:36} {ms:8.4f} {speed:9.1f} {self.elements / ms / 1e6:9.2f}{share}", flush=True)
         self.copy = self.copy or speed
         return ms
 
     def run(self):
-        print(f"\n{'PyTorch ' + torch.__version__:34} {'ms':>8} {'GB/s':>9} {'elem/ns':>9}   of copy")
+        print(f"\n{'PyTorch ' + torch.__version__:36} {'ms':>8} {'GB/s':>9} {'elem/ns':>9}   of copy")
         out = torch.empty_like(self.sets[0][0])
         self.row("copy, device to device", 4, lambda base, _: out.copy_(base))
         self.row("ties: what is kept, of one model", 4, lambda base, models: keep_largest(models[0] - base, DENSITY))
@@ -154,7 +154,7 @@ def compare_times(times, table):
     for name, ms in times.items():
         row = re.search(rf"^{re.escape(name)} +([0-9.]+) ", table, re.MULTILINE)
         said = f"{ms / float(row[1]):8.1f} x   (wanted: at least {TARGET})" if row else "not in the table"
-        print(f"{name.split(':')[0]:34} {said}")
+        print(f"{name.split(':')[0]:36} {said}")
 
 
 def write_tensor(path, tensor):

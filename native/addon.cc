@@ -72,6 +72,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod("devices", &Addon::Guarded<&Addon::Devices>),
                              InstanceMethod("measureTransfers", &Addon::Guarded<&Addon::MeasureTransfers>),
                              InstanceMethod("useDevices", &Addon::Guarded<&Addon::UseDevices>),
+                             InstanceMethod("underway", &Addon::Guarded<&Addon::Underway>),
                              InstanceMethod("cancel", &Addon::Guarded<&Addon::Cancel>),
                          });
     // Threads must be gone before the library may be unloaded.
@@ -263,10 +264,11 @@ class Addon : public Napi::Addon<Addon> {
     return Run(info.Env(), op, result_of);
   }
 
-  /// `merge` without a sink: what it would write, in a checksum.
+  /// `merge` without a sink: what it would write, in checksums.
   Napi::Value Checksum(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Op> op = read_op(object(info[0]), handles());
     if (op->kernel_name != "copy" && !is_float(op->job.out)) bad_argument("only copy writes integers");
+    op->want_crc32 = object(info[0]).Get("crc32").ToBoolean();
     return Run(info.Env(), op, result_of);
   }
 
@@ -369,6 +371,10 @@ class Addon : public Napi::Addon<Addon> {
 
   Napi::Value PeakRate(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), peak_rate(engine().threads(), engine().kernels().target));
+  }
+
+  Napi::Value Underway(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), engine_ == nullptr ? 0 : engine_->underway());
   }
 
   Napi::Value Cancel(const Napi::CallbackInfo& info) {

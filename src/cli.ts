@@ -71,16 +71,26 @@ async function refuse(argument: string): Promise<number> {
   return printFailure(new UsageError(problem), undefined);
 }
 
+/** Prints what was asked for; or, where nothing was, what may be asked. @returns the exit code. */
+async function tell(text: string, isMistake: boolean): Promise<number> {
+  const { print, printFailure, writeError } = await import("./commands/terminal.ts");
+  try {
+    if (isMistake) writeError(text);
+    else await print(text);
+    return isMistake ? 2 : 0;
+  } catch (error) {
+    return printFailure(error, undefined);
+  }
+}
+
 /** The program `sinter`, from its arguments to its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const [first] = args;
   if (first === undefined || first === "--help" || first === "-h") {
-    await Bun.write(first === undefined ? Bun.stderr : Bun.stdout, rootHelp());
-    return first === undefined ? 2 : 0;
+    return await tell(rootHelp(), first === undefined);
   }
   if (first === "--version" || first === "-V") {
-    await Bun.write(Bun.stdout, `sinter ${pkg.version}\n`);
-    return 0;
+    return await tell(`sinter ${pkg.version}\n`, false);
   }
   if (Object.hasOwn(COMMANDS, first)) {
     await runCommand(root, { rawArgs: [...args] });

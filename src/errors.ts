@@ -1,3 +1,5 @@
+import { visible, visibleName } from "./visible.ts";
+
 /** A place in a text file that a user wrote. Lines and columns start at 1. */
 export interface Position {
   file: string;
@@ -45,7 +47,7 @@ export function formatProblem(problem: Problem): string {
   ].filter((part) => part !== undefined);
   const where = context.length > 0 ? ` (${context.join(", ")})` : "";
   const hint = problem.hint === undefined ? "" : `\n  → ${problem.hint}`;
-  return `${place}${problem.message}${where}${hint}`;
+  return visibleName(`${place}${problem.message}${where}`) + visible(hint);
 }
 
 /** Collects problems while a step goes on, so that all of a kind are reported at once. */

@@ -366,8 +366,8 @@ export interface Addon {
   close(handle: number): void;
   /** Queues one op. Rejects with a NativeError. Ops run in the order they were queued, several at a time. */
   merge(op: NativeOp): Promise<NativeResult>;
-  /** The same without writing anything: the checksum of what `merge` would write. */
-  checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32">): Promise<NativeResult>;
+  /** The same without writing anything: the checksums of what `merge` would write. */
+  checksum(op: Omit<NativeOp, "sink" | "offset" | "crc32"> & { crc32?: boolean }): Promise<NativeResult>;
   /**
    * Compares tensors v_1 … v_n with a base, the first input, without writing anything; d_i = v_i - base.
    * @param op.rows the first dimension, for inputs that gather rows.
@@ -464,6 +464,11 @@ export interface Addon {
     cufile?: string | undefined;
     strict: boolean;
   }): void;
+  /**
+   * Bytes that ops which have not settled read and write, by how far the CPU has come with each: an estimate, for progress
+   * within large tensors. Of devices nothing is known before an op ends.
+   */
+  underway(): number;
   /** Makes every op, forward pass and transplant that has not finished reject with `CANCELLED`. */
   cancel(): void;
 }

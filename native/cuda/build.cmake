@@ -64,9 +64,7 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 endif()
 
-# Hidden but for `sinter_devices`.
-add_library(cuda_objects OBJECT
-  ${SINTER_CUDA_HOST}
+set(SINTER_CUDA_KERNELS
   native/cuda/probe.cu
   native/cuda/methods/arcee-fusion.cu
   native/cuda/methods/breadcrumbs.cu
@@ -79,12 +77,16 @@ add_library(cuda_objects OBJECT
   native/cuda/methods/ram.cu
   native/cuda/methods/sce.cu
   native/cuda/methods/ties.cu)
-set_target_properties(cuda_objects PROPERTIES CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 # The same bytes as the CPU: no fused multiply-add; denormals, divisions and square roots as IEEE 754 has them.
+set(SINTER_CUDA_FLAGS -fmad=false -ftz=false -prec-div=true -prec-sqrt=true
+  -Xcompiler=-ffp-contract=off,-Wall,-Wextra,-Wno-psabi)
+
+# Hidden but for `sinter_devices`.
+add_library(cuda_objects OBJECT ${SINTER_CUDA_HOST} ${SINTER_CUDA_KERNELS})
+set_target_properties(cuda_objects PROPERTIES CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 target_compile_options(cuda_objects PRIVATE
   $<$<COMPILE_LANGUAGE:CXX>:${SINTER_FLAGS}>
-  $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false -ftz=false -prec-div=true -prec-sqrt=true
-    -Xcompiler=-ffp-contract=off,-Wall,-Wextra,-Wno-psabi>)
+  $<$<COMPILE_LANGUAGE:CUDA>:${SINTER_CUDA_FLAGS}>)
 target_compile_definitions(cuda_objects PRIVATE ${SINTER_CUDA_DEFINITIONS})
 target_link_libraries(cuda_objects PUBLIC CUDA::cudart_static)
 
@@ -96,6 +98,15 @@ target_link_options(sinter_cuda PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}
 if(SINTER_PORTABLE)
   target_link_options(sinter_cuda PRIVATE -static-libstdc++ -static-libgcc -s)
 endif()
+
+# What drivers and ptxas are given, looked through for instructions that they may fuse, or that are fused.
+add_library(cuda_ptx OBJECT EXCLUDE_FROM_ALL ${SINTER_CUDA_KERNELS})
+set_target_properties(cuda_ptx PROPERTIES CUDA_PTX_COMPILATION ON CUDA_ARCHITECTURES 80-virtual)
+target_compile_options(cuda_ptx PRIVATE ${SINTER_CUDA_FLAGS})
+target_compile_definitions(cuda_ptx PRIVATE ${SINTER_CUDA_DEFINITIONS})
+add_custom_target(check-cuda-contraction
+  COMMAND ${CMAKE_COMMAND} "-DFILES=$<TARGET_OBJECTS:cuda_ptx>" -P ${CMAKE_SOURCE_DIR}/native/cuda/check/contraction.cmake
+  DEPENDS cuda_ptx VERBATIM)
 
 # bench/gpu.sh builds and runs it.
 add_executable(check-cuda EXCLUDE_FROM_ALL ${SINTER_CUDA_CHECK})

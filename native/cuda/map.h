@@ -23,27 +23,21 @@ constexpr int kMapElements = sizeof(Work) == 8 || N == 0 ? 1
 template <class Work, int N, Words kWords>
 constexpr int kMapElementsOf = kMapElements<Work, N> > 1 && kWords == Words::random ? 8 : kMapElements<Work, N>;
 
-/// Which inputs hold a NaN or an infinity.
+/// Which inputs hold a NaN or an infinity, as a thread finds out. Elements that it takes alone it looks at as they are
+/// widened.
 template <class Work, int N>
 struct NonFinite {
-  using Bits = typename BitsOf<Work>::type;
-  Bits largest[N > 0 ? N : 1] = {};
   uint64_t found = 0;
+  /// Sums of zeros (operands.h) of inputs that are read as vectors.
+  uint32_t zeros[N > 0 ? N : 1] = {};
 
   SINTER_DEVICE void see(int k, Work value) {
-    const Bits bits = magnitude_bits(value);
-    if constexpr (N > 0) {
-      largest[k] = bits > largest[k] ? bits : largest[k];
-    } else {
-      found |= bits >= kInfinity<Work> ? uint64_t{1} << k : 0;
-    }
+    found |= magnitude_bits(value) >= kInfinity<Work> ? uint64_t{1} << k : 0;
   }
 
-  SINTER_DEVICE uint64_t mask() const {
+  SINTER_DEVICE uint64_t mask(const Inputs<N>& in) const {
     uint64_t all = found;
-    if constexpr (N > 0) {
-      for (int k = 0; k < N; k++) all |= largest[k] >= kInfinity<Work> ? uint64_t{1} << k : 0;
-    }
+    for (int k = 0; k < N; k++) all |= is_spoilt(zeros[k], in.dtype[k]) ? uint64_t{1} << k : 0;
     return all;
   }
 };
@@ -73,6 +67,23 @@ SINTER_DEVICE void map_one(const Operands<N, kWords>& a, const Function& f, cons
   store_one(out.data, out.dtype, i, f(x, r, static_cast<int32_t>(i)));
 }
 
+/// Numbers of input `k` that do not decide alone, one after the other: they are few.
+template <int N, Words kWords, int V>
+SINTER_DEVICE void settle_words(const WordSource<N, kWords>& source, uint32_t unit, int k, uint32_t (&r)[V][kRoom<N>]) {
+  const uint32_t open = open_number(source.limit[k]);
+#pragma unroll 1
+  for (int e = 0; e < V; e++) {
+    uint32_t number = 0;
+#pragma unroll
+    for (int q = 0; q < V; q++) number = q == e ? r[q][k] : number;
+    if (number != open) continue;
+    const uint64_t i = source.begin + Units<V, kWords>::first(unit, static_cast<uint32_t>(e) / 4) + e % 4;
+    number = settled_number(i, source.stream[k], source.key, source.limit[k]);
+#pragma unroll
+    for (int q = 0; q < V; q++) r[q][k] = q == e ? number : r[q][k];
+  }
+}
+
 /// Words of a thread's elements: element e of part p at [p * kPart + e].
 template <int N, Words kWords, int V>
 SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit, uint32_t first, uint32_t count,
@@ -86,13 +97,15 @@ SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit
         for (int e = 0; e < V; e++) r[e][k] = 0;
         continue;
       }
-      const PhiloxBlock block = mask_block(counter, source.stream[k], 0, source.key);
+      const PhiloxBlock block = mask_block(counter, source.stream[k], 0, source.keys);
+      const uint32_t open = open_number(source.limit[k]);
+      bool any = false;
 #pragma unroll
       for (int e = 0; e < V; e++) {
-        const uint32_t i = Units<V, kWords>::first(unit, e / 4) + e % 4;
-        const uint32_t number = number_of_words(block.word[e / 4 * 2], block.word[e / 4 * 2 + 1], e % 4);
-        r[e][k] = settle(number, source.begin + i, source.stream[k], source.key, source.limit[k]);
+        r[e][k] = number_of_words(block.word[e / 4 * 2], block.word[e / 4 * 2 + 1], e % 4);
+        any |= r[e][k] == open;
       }
+      if (any) settle_words<N, kWords, V>(source, unit, k, r);
     }
   } else if constexpr (kWords == Words::mask) {
 #pragma unroll
@@ -110,20 +123,29 @@ SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit
 /// The element function on elements that follow each other.
 template <int kPart, int N, class Function>
 SINTER_DEVICE void map_part(const Function& f, const Groups& groups, uint32_t first, uint32_t count,
-                            const float (&x)[N][kPart], const uint32_t (*r)[N], float (&y)[kPart],
-                            NonFinite<float, N>& non_finite) {
+                            const float (&x)[N][kPart], const uint32_t (*r)[N], float (&y)[kPart]) {
   constexpr int kExtra = kExtraOf<Function>;
   float in[N + kExtra];
+  if constexpr (requires { typename Function::Bounds; }) {
+    typename Function::Bounds bounds;
+    bool done = f.is_quick(static_cast<int32_t>(first), kPart, bounds);
+    if (done) {
+#pragma unroll
+      for (int e = 0; e < kPart; e++) {
+#pragma unroll
+        for (int k = 0; k < N; k++) in[k] = x[k][e];
+        done &= f.quick(in, r[e], bounds, y[e]);
+      }
+    }
+    if (done) return;
+  }
   GroupWalk walk;
   if constexpr (kExtra > 0) walk = GroupWalk(groups.place, first);
   [[maybe_unused]] uint32_t group = UINT32_MAX;
 #pragma unroll
   for (int e = 0; e < kPart; e++) {
 #pragma unroll
-    for (int k = 0; k < N; k++) {
-      in[k] = x[k][e];
-      non_finite.see(k, in[k]);
-    }
+    for (int k = 0; k < N; k++) in[k] = x[k][e];
     if constexpr (kExtra > 0) {
       // Along rows neighbours mostly share their group. Behind the end there is none.
       if (walk.group() != group && first + e < count) {
@@ -161,8 +183,8 @@ SINTER_DEVICE void map_unit(const Operands<N, kWords>& a, const Function& f, con
     float x[N][kPart];
     float y[kPart];
 #pragma unroll
-    for (int k = 0; k < N; k++) widen_vector<kPart>(stored[p][k], a.in.dtype[k], x[k]);
-    map_part<kPart, N>(f, groups, first, a.in.count, x, r + p * kPart, y, non_finite);
+    for (int k = 0; k < N; k++) widen_vector<kPart>(stored[p][k], a.in.dtype[k], x[k], non_finite.zeros[k]);
+    map_part<kPart, N>(f, groups, first, a.in.count, x, r + p * kPart, y);
     if (out.aligned && first + kPart <= a.in.count) {
       store_vector<kPart>(out.data, out.dtype, first, y);
     } else {
@@ -188,7 +210,7 @@ __global__ void __launch_bounds__(kMapThreads)
       map_unit<V, N, kWords>(a, f, groups, out, unit, non_finite);
     }
   }
-  const uint64_t found = warp_or(non_finite.mask());
+  const uint64_t found = warp_or(non_finite.mask(a.in));
   if (threadIdx.x % kWarp == 0 && found != 0) atomicOr(out.non_finite, static_cast<unsigned long long>(found));
 }
 

@@ -44,6 +44,8 @@ struct Inputs {
   uint32_t count;
   /// Whether all lie as vectors of 16 bytes do.
   bool aligned;
+  /// And are bfloat16, so that two elements make a word of 32 bits.
+  bool in_pairs;
   const void* data[kRoom<N>];
   Dtype dtype[kRoom<N>];
 };
@@ -54,6 +56,7 @@ struct WordSource {};
 template <int N>
 struct WordSource<N, Words::random> {
   uint64_t key;
+  PhiloxKeys keys;
   /// Of the slice, among all elements; a multiple of kMaskChunk.
   uint64_t begin;
   bool needed[kRoom<N>];
@@ -91,7 +94,9 @@ Inputs<N> inputs_of(const Job& job, const Slice& slice) {
     in.data[k] = slice.input[k];
     in.dtype[k] = job.input[k].dtype;
     in.aligned = in.aligned && reinterpret_cast<uintptr_t>(slice.input[k]) % 16 == 0;
+    in.in_pairs = (k == 0 || in.in_pairs) && in.dtype[k] == Dtype::BF16;
   }
+  in.in_pairs = in.in_pairs && in.aligned;
   return in;
 }
 
@@ -101,6 +106,7 @@ Operands<N, kWordsOf<Method>> operands_of(const Job& job, const Slice& slice) {
   operands.in = inputs_of<N>(job, slice);
   if constexpr (kWordsOf<Method> == Words::random) {
     operands.words.key = job.key;
+    operands.words.keys = PhiloxKeys(job.key);
     operands.words.begin = slice.begin;
     for (int k = 0; k < job.inputs; k++) {
       operands.words.needed[k] = Method::needs_words(job, k);
@@ -134,13 +140,24 @@ SINTER_DEVICE typename BitsOf<Work>::type read_one(const void* data, Dtype dtype
   return dtype == Dtype::F32 ? static_cast<const uint32_t*>(data)[i] : static_cast<const uint16_t*>(data)[i];
 }
 
+/// A half as a float, exactly: in one instruction.
+SINTER_DEVICE float widen_half(uint32_t bits) {
+#if defined(SINTER_EMULATE)
+  return F16::widen(static_cast<uint16_t>(bits));
+#else
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<uint16_t>(bits)));
+  return value;
+#endif
+}
+
 template <class Work>
 SINTER_DEVICE Work widen_one(typename BitsOf<Work>::type bits, Dtype dtype) {
   switch (dtype) {
     case Dtype::BF16:
       return widen<BF16, Work>(static_cast<uint16_t>(bits));
     case Dtype::F16:
-      return widen<F16, Work>(static_cast<uint16_t>(bits));
+      return static_cast<Work>(widen_half(static_cast<uint32_t>(bits)));
     case Dtype::F32:
       return widen<F32, Work>(static_cast<uint32_t>(bits));
     default:
@@ -153,6 +170,44 @@ SINTER_DEVICE Work widen_one(typename BitsOf<Work>::type bits, Dtype dtype) {
 template <class Work>
 SINTER_DEVICE Work load_one(const void* data, Dtype dtype, uint32_t i) {
   return widen_one<Work>(read_one<Work>(data, dtype, i), dtype);
+}
+
+/// Reads J elements, `step` apart; unless all are there (`kWhole`), those from the `number`-th on count as 0.
+template <bool kWhole, uint32_t J, class Stored, class Bits>
+SINTER_DEVICE void read_apart(const Stored* from, uint32_t step, uint32_t number, Bits (&to)[J]) {
+#pragma unroll
+  for (uint32_t j = 0; j < J; j++) to[j] = kWhole || j < number ? from[j * step] : 0;
+}
+
+/// The same of any dtype, from element `first` on, whose address is settled once for all J. All loads are under way together.
+template <class Work, bool kWhole, uint32_t J>
+SINTER_DEVICE void read_some(const void* data, Dtype dtype, uint32_t first, uint32_t step, uint32_t number,
+                             typename BitsOf<Work>::type (&to)[J]) {
+  if constexpr (sizeof(Work) == 8) {
+    if (dtype == Dtype::F64) return read_apart<kWhole>(static_cast<const uint64_t*>(data) + first, step, number, to);
+  }
+  if (dtype == Dtype::F32) return read_apart<kWhole>(static_cast<const uint32_t*>(data) + first, step, number, to);
+  read_apart<kWhole>(static_cast<const uint16_t*>(data) + first, step, number, to);
+}
+
+/// All of them, with one look at the dtype.
+template <class Work, uint32_t J>
+SINTER_DEVICE void widen_some(const typename BitsOf<Work>::type (&from)[J], Dtype dtype, Work (&to)[J]) {
+  const auto each = [&](const auto& widened) {
+#pragma unroll
+    for (uint32_t j = 0; j < J; j++) to[j] = widened(from[j]);
+  };
+  using Bits = typename BitsOf<Work>::type;
+  switch (dtype) {
+    case Dtype::BF16:
+      return each([](Bits bits) { return widen<BF16, Work>(static_cast<uint16_t>(bits)); });
+    case Dtype::F16:
+      return each([](Bits bits) { return static_cast<Work>(widen_half(static_cast<uint32_t>(bits))); });
+    case Dtype::F32:
+      return each([](Bits bits) { return widen<F32, Work>(static_cast<uint32_t>(bits)); });
+    default:
+      if constexpr (sizeof(Work) == 8) each([](Bits bits) { return F64::widen(bits); });
+  }
 }
 
 template <class Work>
@@ -220,19 +275,78 @@ SINTER_DEVICE Stored<V> load_each(const void* data, Dtype dtype, uint32_t first,
   return to;
 }
 
+// Whether elements are NaNs or infinities is found out as they are stored, two at a time: what they give times zero is added
+// up, and a sum that is a NaN says that one was. All dtypes of 16 or 32 bits have room for such sums in 32 bits.
+
+SINTER_DEVICE uint32_t add_zeros_bf16(uint32_t two, uint32_t sum) {
+#if defined(SINTER_EMULATE)
+  for (int half = 0; half < 32; half += 16) sum |= (two >> half & 0x7F80) == 0x7F80 ? 0x7FC0u << half : 0;
+#else
+  asm("fma.rn.bf16x2 %0, %1, %2, %0;" : "+r"(sum) : "r"(two), "r"(0));
+#endif
+  return sum;
+}
+
+SINTER_DEVICE uint32_t add_zeros_f16(uint32_t two, uint32_t sum) {
+#if defined(SINTER_EMULATE)
+  for (int half = 0; half < 32; half += 16) sum |= (two >> half & 0x7C00) == 0x7C00 ? 0x7E00u << half : 0;
+#else
+  asm("fma.rn.f16x2 %0, %1, %2, %0;" : "+r"(sum) : "r"(two), "r"(0));
+#endif
+  return sum;
+}
+
+SINTER_DEVICE uint32_t add_zero_f32(uint32_t one, uint32_t sum) {
+#if defined(SINTER_EMULATE)
+  return sum | ((one & 0x7F800000u) == 0x7F800000u ? 0x7FC00000u : 0);
+#else
+  return bits_as<uint32_t>(bits_as<float>(one) * 0.0f + bits_as<float>(sum));
+#endif
+}
+
+/// Whether a sum of zeros has met a NaN or an infinity.
+SINTER_DEVICE bool is_spoilt(uint32_t sum, Dtype dtype) {
+  if (dtype == Dtype::F32) return (sum & 0x7FFFFFFFu) > 0x7F800000u;
+  const uint32_t infinity = dtype == Dtype::BF16 ? 0x7F80u : 0x7C00u;
+  return (sum & 0x7FFFu) > infinity || (sum >> 16 & 0x7FFFu) > infinity;
+}
+
+/// Stored elements as floats; `zeros` is a sum of zeros.
 template <int V>
-SINTER_DEVICE void widen_vector(const Stored<V>& from, Dtype dtype, float (&to)[V]) {
+SINTER_DEVICE void widen_vector(const Stored<V>& from, Dtype dtype, float (&to)[V], uint32_t& zeros) {
   switch (dtype) {
     case Dtype::BF16:
+      for (int w = 0; w < V / 2; w++) zeros = add_zeros_bf16(from.word[w], zeros);
       for (int e = 0; e < V; e++)
         to[e] = bits_as<float>(e % 2 == 0 ? from.word[e / 2] << 16 : from.word[e / 2] & 0xFFFF0000u);
       return;
     case Dtype::F16:
-      for (int e = 0; e < V; e++) to[e] = F16::widen(static_cast<uint16_t>(from.word[e / 2] >> (16 * (e % 2))));
+      for (int w = 0; w < V / 2; w++) zeros = add_zeros_f16(from.word[w], zeros);
+      for (int e = 0; e < V; e++) to[e] = widen_half(from.word[e / 2] >> (16 * (e % 2)) & 0xFFFFu);
       return;
     default:
+      for (int e = 0; e < V; e++) zeros = add_zero_f32(from.word[e], zeros);
       for (int e = 0; e < V; e++) to[e] = F32::widen(from.word[e]);
   }
+}
+
+/// Two numbers as they are stored, the first one below, both rounded once: by the instruction that does so for NaNs of other
+/// patterns than ours, which therefore are not passed.
+SINTER_DEVICE uint32_t narrow_two(Dtype dtype, float first, float second) {
+#if defined(SINTER_EMULATE)
+  const bool bf16 = dtype == Dtype::BF16;
+  const uint32_t low = bf16 ? BF16::narrow(first) : F16::narrow(first);
+  const uint32_t high = bf16 ? BF16::narrow(second) : F16::narrow(second);
+  return low | high << 16;
+#else
+  uint32_t two;
+  if (dtype == Dtype::BF16) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(second), "f"(first));
+  } else {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(second), "f"(first));
+  }
+  return two;
+#endif
 }
 
 /// Writes V elements, as `load_vector` reads them.
@@ -245,12 +359,13 @@ SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const f
     for (int v = 0; v < V / 4; v++) to[v] = {word[4 * v], word[4 * v + 1], word[4 * v + 2], word[4 * v + 3]};
     return;
   }
-  for (int e = 0; e < V; e += 2) {
-    const bool bf16 = dtype == Dtype::BF16;
-    const uint32_t low = bf16 ? BF16::narrow(values[e]) : F16::narrow(values[e]);
-    const uint32_t high = bf16 ? BF16::narrow(values[e + 1]) : F16::narrow(values[e + 1]);
-    word[e / 2] = low | high << 16;
+  bool has_nan = false;
+  for (int e = 0; e < V; e++) has_nan |= values[e] != values[e];
+  if (has_nan) {
+    for (int e = 0; e < V; e++) store_one(data, dtype, first + e, values[e]);
+    return;
   }
+  for (int e = 0; e < V; e += 2) word[e / 2] = narrow_two(dtype, values[e], values[e + 1]);
   if constexpr (V == 8) {
     *reinterpret_cast<uint4*>(static_cast<uint16_t*>(data) + first) = {word[0], word[1], word[2], word[3]};
   } else {
@@ -258,15 +373,17 @@ SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const f
   }
 }
 
+/// The number of a random mask that does not decide alone: that of the upper half of a limit whose lower half is not 0.
+/// None is 2^16.
+SINTER_DEVICE uint32_t open_number(uint32_t limit) { return (limit & 0xFFFFu) != 0 ? limit >> 16 : 0x10000u; }
+
 /// A random mask's number of element `i` (of the tensor) as element functions want it.
 SINTER_DEVICE uint32_t settle(uint32_t number, uint64_t i, uint32_t stream, uint64_t key, uint32_t limit) {
-  const bool open = number == limit >> 16 && (limit & 0xFFFFu) != 0;
-  return open ? settled_number(i, stream, key, limit) : number;
+  return number == open_number(limit) ? settled_number(i, stream, key, limit) : number;
 }
 
-SINTER_DEVICE PhiloxBlock mask_block(uint64_t counter, uint32_t stream, uint32_t level, uint64_t key) {
-  return philox(static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), stream, level,
-                static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32));
+SINTER_DEVICE PhiloxBlock mask_block(uint64_t counter, uint32_t stream, uint32_t level, const PhiloxKeys& keys) {
+  return philox(static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), stream, level, keys);
 }
 
 /// Words of one element of the slice, for each input; `i` counts from the slice's begin.

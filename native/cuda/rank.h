@@ -1,11 +1,12 @@
 // della's masks: which elements of a row are kept, where the chance of each grows with the rank of its magnitude.
 //
 // As on the CPU (cpu/rank-row.h) a rank is only found where it decides. A block of threads takes a row and goes over it
-// three times, the second and third time from the cache: the largest magnitude; how many elements each bucket of
+// three times, the second and third time from the cache: what its magnitudes are like; how many elements each bucket of
 // magnitudes holds, for each warp's part of the row; then each element, whose random word decides against the limits of
 // its bucket's first and last rank in most cases. Where it does not:
 // - a bucket whose magnitudes are all the same, as those of real fine-tunes mostly are, ranks by index alone: what the
-//   warps before have in the bucket, what this warp has had so far, and the lanes below;
+//   warps before have in the bucket, what this warp has had so far, and the lanes below. Zeros, which are many where a model
+//   was hardly changed, have a bucket of their own and are counted a warp at a time;
 // - else the warp goes over the row once more and counts what is smaller.
 #pragma once
 
@@ -17,19 +18,23 @@ namespace sinter::cuda {
 
 constexpr unsigned kRankThreads = 256;
 constexpr unsigned kRankWarps = kRankThreads / kWarp;
+/// Blocks that a multiprocessor holds at the least, by their registers.
+constexpr unsigned kRankBlocks = 5;
 /// Rows up to this are ranked by a warp each, by comparing all elements with all others.
 constexpr uint32_t kShortRow = 128;
 /// Rows up to this have counters of 16 bits.
 constexpr uint32_t kLongRow = 65535;
-/// Octaves below the largest magnitude that have buckets of their own; what is smaller shares the first.
-constexpr int kOctaveBits = 4;
+/// Of zeros, whatever the largest magnitude.
+constexpr int kZeroBucket = 0;
+/// Says of a bucket's beginning that all of its magnitudes are the same.
+constexpr uint32_t kAlike = 1u << 31;
 
 struct RankWork {
   const void* base;
   const void* x;
   Dtype base_dtype, x_dtype;
   uint32_t stream;
-  uint64_t key;
+  PhiloxKeys keys;
   /// Of the slice, among all elements.
   uint64_t begin;
   uint32_t rows, columns;
@@ -37,49 +42,54 @@ struct RankWork {
   uint32_t* mask;
 };
 
-/// An element of both inputs, as it is stored.
-template <class Work>
-struct RankRead {
-  using Bits = typename BitsOf<Work>::type;
-  Bits base, x;
-
-  SINTER_DEVICE void read(const RankWork& a, uint32_t i) {
-    base = read_one<Work>(a.base, a.base_dtype, i);
-    x = read_one<Work>(a.x, a.x_dtype, i);
-  }
-
-  SINTER_DEVICE Bits magnitude(const RankWork& a) const {
-    return difference_magnitude<Work>(widen_one<Work>(base, a.base_dtype), widen_one<Work>(x, a.x_dtype));
-  }
-};
-
 template <class Work>
 SINTER_DEVICE typename BitsOf<Work>::type rank_magnitude(const RankWork& a, uint32_t i) {
-  RankRead<Work> element;
-  element.read(a, i);
-  return element.magnitude(a);
+  return difference_magnitude<Work>(load_one<Work>(a.base, a.base_dtype, i), load_one<Work>(a.x, a.x_dtype, i));
 }
 
-/// Random words of 32 bits of the elements [first, first + 32) of the slice, one for each lane: a lane makes four numbers
-/// of one level, and each lane takes the two that are its own.
-SINTER_DEVICE uint32_t rank_words(const RankWork& a, uint32_t first) {
-  const uint32_t lane = threadIdx.x % kWarp;
-  const uint64_t four = (a.begin + first) / 4;
-  const uint64_t made = 4 * (four + lane % 16);
-  const PhiloxBlock block = mask_block(mask_counter(made), a.stream, lane / 16, a.key);
-  const bool second_half = mask_words(made) != 0;
-  const uint32_t low = second_half ? block.word[2] : block.word[0];
-  const uint32_t high = second_half ? block.word[3] : block.word[1];
-  const uint64_t own = a.begin + first + lane;
-  const int from = static_cast<int>(own / 4 - four);
-  uint32_t number[2];
-  for (int level = 0; level < 2; level++) {
-    const uint32_t a_word = __shfl_sync(kAllLanes, low, from + 16 * level);
-    const uint32_t b_word = __shfl_sync(kAllLanes, high, from + 16 * level);
-    number[level] = number_of_words(a_word, b_word, static_cast<uint32_t>(own));
-  }
-  return number[0] << 16 | number[1];
+/// Those of J elements, kWarp apart.
+template <class Work, uint32_t J>
+SINTER_DEVICE void rank_magnitudes(const RankWork& a, uint32_t first, typename BitsOf<Work>::type (&bits)[J]) {
+  typename BitsOf<Work>::type stored[2][J];
+  read_some<Work, true>(a.base, a.base_dtype, first, kWarp, J, stored[0]);
+  read_some<Work, true>(a.x, a.x_dtype, first, kWarp, J, stored[1]);
+  Work wide[2][J];
+  widen_some<Work>(stored[0], a.base_dtype, wide[0]);
+  widen_some<Work>(stored[1], a.x_dtype, wide[1]);
+#pragma unroll
+  for (uint32_t j = 0; j < J; j++) bits[j] = difference_magnitude<Work>(wide[0][j], wide[1][j]);
 }
+
+/// Random words of 32 bits of the elements [first, first + 64) of the slice, 32 of them at a time: a lane makes four numbers
+/// of one level, and each lane takes those that are its own.
+class RankWords {
+ public:
+  SINTER_DEVICE RankWords(const RankWork& a, uint32_t first) : four_((a.begin + first) / 4), first_(a.begin + first) {
+    const uint32_t lane = threadIdx.x % kWarp;
+    const uint64_t made = 4 * (four_ + lane % 16);
+    const PhiloxBlock block = mask_block(mask_counter(made), a.stream, lane / 16, a.keys);
+    const bool second_half = mask_words(made) != 0;
+    low_ = second_half ? block.word[2] : block.word[0];
+    high_ = second_half ? block.word[3] : block.word[1];
+  }
+
+  /// That of the lane's element in the first or the second 32.
+  SINTER_DEVICE uint32_t of(uint32_t group) const {
+    const uint64_t own = first_ + group * kWarp + threadIdx.x % kWarp;
+    const int from = static_cast<int>(own / 4 - four_);
+    uint32_t number[2];
+    for (int level = 0; level < 2; level++) {
+      const uint32_t a_word = __shfl_sync(kAllLanes, low_, from + 16 * level);
+      const uint32_t b_word = __shfl_sync(kAllLanes, high_, from + 16 * level);
+      number[level] = number_of_words(a_word, b_word, static_cast<uint32_t>(own));
+    }
+    return number[0] << 16 | number[1];
+  }
+
+ private:
+  uint64_t four_, first_;
+  uint32_t low_, high_;
+};
 
 /// Writes a word of the mask, some of whose bits may belong to other rows.
 SINTER_DEVICE void write_mask(const RankWork& a, uint32_t group, bool inside, bool kept) {
@@ -112,31 +122,126 @@ struct RowRanks {
   }
 };
 
+/// Whether all magnitudes of a bucket are the same: those of float differ in 16 bits, of which one word gathers which ones
+/// were set and which were not; those of double have a least and a largest.
+template <class Work, int kShift, int kBuckets>
+struct BucketRange {
+  using Bits = typename BitsOf<Work>::type;
+  static constexpr bool kInOneWord = kShift <= 16;
+  using Word =
+      std::conditional_t<kInOneWord, uint32_t, std::conditional_t<sizeof(Bits) == 4, uint32_t, unsigned long long>>;
+  Word seen[kInOneWord ? 1 : 2][kBuckets];
+
+  SINTER_DEVICE void clear(uint32_t bucket) {
+    seen[0][bucket] = kInOneWord ? Word{0} : static_cast<Word>(-1);
+    if constexpr (!kInOneWord) seen[1][bucket] = 0;
+  }
+
+  /// `shared`: the bucket's magnitudes may differ in more bits.
+  SINTER_DEVICE void add(uint32_t bucket, Bits bits, bool shared) {
+    if constexpr (kInOneWord) {
+      const uint32_t low = static_cast<uint32_t>(bits) & 0xFFFFu;
+      atomicOr(&seen[0][bucket], shared ? 0xFFFFFFFFu : low | ~low << 16);
+    } else {
+      atomicMin(&seen[0][bucket], static_cast<Word>(bits));
+      atomicMax(&seen[1][bucket], static_cast<Word>(bits));
+    }
+  }
+
+  SINTER_DEVICE bool alike(uint32_t bucket) const {
+    if constexpr (kInOneWord) {
+      return (seen[0][bucket] >> 16 & seen[0][bucket]) == 0;
+    } else {
+      return seen[0][bucket] == seen[1][bucket];
+    }
+  }
+};
+
+template <class Work>
+constexpr int kMantissaOf = sizeof(Work) == 4 ? 23 : 52;
+
+/// What some magnitudes are like: the largest, and of those that are not zero how many there are and what their exponents
+/// come to together.
+template <class Work>
+struct RankSurvey {
+  using Bits = typename BitsOf<Work>::type;
+  Bits largest;
+  uint32_t number;
+  uint32_t exponents;
+
+  SINTER_DEVICE void see(Bits bits) {
+    largest = bits > largest ? bits : largest;
+    number += bits != 0 ? 1 : 0;
+    exponents += static_cast<uint32_t>(bits >> kMantissaOf<Work>);
+  }
+
+  SINTER_DEVICE void add(const RankSurvey& other) {
+    largest = other.largest > largest ? other.largest : largest;
+    number += other.number;
+    exponents += other.exponents;
+  }
+
+  /// Of a whole warp, for all of its lanes.
+  SINTER_DEVICE void add_lanes() {
+    for (int step = kWarp / 2; step > 0; step /= 2) {
+      const Bits other = __shfl_xor_sync(kAllLanes, largest, step);
+      largest = other > largest ? other : largest;
+    }
+    number = __reduce_add_sync(kAllLanes, number);
+    exponents = __reduce_add_sync(kAllLanes, exponents);
+  }
+};
+
+/// Which bucket a magnitude belongs to: by its leading bits, zeros and what is far below the others apart. The last bucket is
+/// that of the largest magnitude, unless that one is many times larger than most: then it holds all that are. Ranks are the
+/// same wherever the buckets lie; how many elements need more than their bucket is not.
+template <class Work, int kShift, int kBuckets>
+struct RankScale {
+  using Bits = typename BitsOf<Work>::type;
+  static constexpr int kSmallBucket = kZeroBucket + 1;
+  /// Above the mean exponent: a normal distribution's largest are two or three.
+  static constexpr uint32_t kOctavesAbove = 4;
+  int64_t last;
+
+  SINTER_DEVICE explicit RankScale(const RankSurvey<Work>& survey) {
+    const uint32_t mean = survey.number == 0 ? 0 : survey.exponents / survey.number;
+    const Bits usual = static_cast<Bits>(mean + kOctavesAbove) << (kMantissaOf<Work> - kShift);
+    const Bits largest = survey.largest >> kShift;
+    last = static_cast<int64_t>(largest < usual ? largest : usual);
+  }
+
+  SINTER_DEVICE int bucket(Bits bits) const {
+    const int64_t at = static_cast<int64_t>(bits >> kShift) - last + kBuckets - 1;
+    const int of_magnitude = at < kSmallBucket ? kSmallBucket : at > kBuckets - 1 ? kBuckets - 1 : static_cast<int>(at);
+    return bits == 0 ? kZeroBucket : of_magnitude;
+  }
+
+  /// Whether magnitudes of the bucket may differ in more bits than the last kShift.
+  SINTER_DEVICE bool is_shared(int bucket, Bits bits) const {
+    return bucket == kSmallBucket || static_cast<int64_t>(bits >> kShift) > last;
+  }
+};
+
 template <class Work, int kBuckets, bool kLong>
 struct RankRoom {
   using Bits = typename BitsOf<Work>::type;
+  /// Octaves that have buckets of their own (RankScale): as many as leave 16 bits of a float within a bucket, else 16.
+  static constexpr int kOctaveBits = sizeof(Work) == 4 && kBuckets == 1024 ? 3 : 4;
   static constexpr int kMantissaBits = __builtin_ctz(kBuckets) - kOctaveBits;
-  static constexpr int kShift = (sizeof(Work) == 4 ? 23 : 52) - kMantissaBits;
+  static constexpr int kShift = kMantissaOf<Work> - kMantissaBits;
   /// Words that hold the counters of a warp: one for a bucket, or one for two.
   static constexpr int kWords = kLong ? kBuckets : kBuckets / 2;
 
-  uint32_t counts[kRankWarps][kWords];
-  /// Elements in the buckets below.
-  uint32_t start[kBuckets];
-  /// Below this word an element is kept whatever its rank, from the other on it is dropped.
-  uint32_t sure[kBuckets];
-  uint32_t possible[kBuckets];
-  /// The least and the largest magnitude of each: all are the same where these are.
-  Bits lowest[kBuckets];
-  Bits highest[kBuckets];
-  Bits largest[kRankWarps];
-  uint32_t sum_of_warp[kRankWarps];
+  using Scale = RankScale<Work, kShift, kBuckets>;
 
-  static SINTER_DEVICE int bucket(Bits bits, Bits largest) {
-    const int64_t relative =
-        static_cast<int64_t>(bits >> kShift) - static_cast<int64_t>(largest >> kShift) + kBuckets - 1;
-    return relative < 0 ? 0 : static_cast<int>(relative);
-  }
+  uint32_t counts[kRankWarps][kWords];
+  /// Below the first word an element is kept whatever its rank, from the other on it is dropped.
+  uint2 limits[kBuckets];
+  /// Elements in the buckets below, and whether it is kAlike.
+  uint32_t start[kBuckets];
+  BucketRange<Work, kShift, kBuckets> range;
+  RankSurvey<Work> surveys[kRankWarps];
+  uint32_t sum_of_warp[kRankWarps];
 
   SINTER_DEVICE uint32_t count(uint32_t warp, int bucket) const {
     if (kLong) return counts[warp][bucket];
@@ -160,21 +265,14 @@ struct RankRoom {
     }
   }
 
-  /// Counts a warp's elements, those that are zero at once: they are many where a model was hardly changed, and would be
-  /// added one after the other.
+  /// Counts a warp's elements, zeros at once: they would be added one after the other.
   SINTER_DEVICE void add_warp(uint32_t warp, bool inside, Bits bits, int bucket) {
     const uint32_t zeros = __ballot_sync(kAllLanes, inside && bits == 0);
-    if (zeros != 0 && threadIdx.x % kWarp == static_cast<uint32_t>(__ffs(static_cast<int>(zeros)) - 1)) {
-      add(warp, bucket, static_cast<uint32_t>(__popc(zeros)));
+    if (inside && bits != 0) {
+      add(warp, bucket, 1);
+    } else if (zeros != 0 && threadIdx.x % kWarp == static_cast<uint32_t>(__ffs(static_cast<int>(zeros)) - 1)) {
+      add(warp, kZeroBucket, static_cast<uint32_t>(__popc(zeros)));
     }
-    if (inside && bits != 0) add(warp, bucket, 1);
-  }
-
-  SINTER_DEVICE void widen_range(Bits bits, int bucket) {
-    // As the type that the atomic functions take for either width.
-    using Word = std::conditional_t<sizeof(Bits) == 4, uint32_t, unsigned long long>;
-    atomicMin(reinterpret_cast<Word*>(&lowest[bucket]), static_cast<Word>(bits));
-    atomicMax(reinterpret_cast<Word*>(&highest[bucket]), static_cast<Word>(bits));
   }
 };
 
@@ -195,6 +293,11 @@ struct RankPart {
 
   SINTER_DEVICE bool inside(uint32_t i) const { return i >= row_begin && i < row_end; }
 
+  /// Whether groups [group, group + number) are the part's, and all of their elements the row's.
+  SINTER_DEVICE bool holds(uint32_t group, uint32_t number) const {
+    return group * kWarp >= row_begin && (group + number) * kWarp <= row_end && group + number <= last_group;
+  }
+
   /// Calls `use(inside, bits)` for each group in turn, in each lane with its element, of 0 where it has none. Some groups
   /// are read ahead.
   template <class Work, class Use>
@@ -202,30 +305,20 @@ struct RankPart {
     constexpr uint32_t kAhead = 4;
     const uint32_t lane = threadIdx.x % kWarp;
     for (uint32_t group = first_group; group < last_group; group += kAhead) {
-      RankRead<Work> read[kAhead] = {};
+      if (holds(group, kAhead)) {
+        typename BitsOf<Work>::type bits[kAhead];
+        rank_magnitudes<Work, kAhead>(a, group * kWarp + lane, bits);
 #pragma unroll
-      for (uint32_t j = 0; j < kAhead; j++) {
-        const uint32_t i = (group + j) * kWarp + lane;
-        if (inside(i)) read[j].read(a, i);
-      }
-#pragma unroll
-      for (uint32_t j = 0; j < kAhead; j++) {
-        if (group + j >= last_group) break;
-        const bool own = inside((group + j) * kWarp + lane);
-        use(own, own ? read[j].magnitude(a) : 0);
+        for (uint32_t j = 0; j < kAhead; j++) use(true, bits[j]);
+      } else {
+        for (uint32_t j = group; j < group + kAhead && j < last_group; j++) {
+          const uint32_t i = j * kWarp + lane;
+          use(inside(i), inside(i) ? rank_magnitude<Work>(a, i) : 0);
+        }
       }
     }
   }
 };
-
-template <class Work>
-SINTER_DEVICE typename BitsOf<Work>::type warp_largest(typename BitsOf<Work>::type value) {
-  for (int step = 16; step > 0; step /= 2) {
-    const auto other = __shfl_xor_sync(kAllLanes, value, step);
-    value = other > value ? other : value;
-  }
-  return value;
-}
 
 /// From counts by warp and bucket: what the warps before have of each bucket, where buckets begin, and their limits.
 template <class Room>
@@ -242,7 +335,7 @@ SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
       room.set(w, b, before);
       before += number;
     }
-    room.sure[b] = before;  // the bucket's size, until its limits are known
+    room.start[b] = before;  // the bucket's size, until its beginning is known
     own += before;
   }
   uint32_t up_to_here = own;
@@ -255,65 +348,86 @@ SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
   uint32_t next = up_to_here - own;
   for (uint32_t w = 0; w < warp; w++) next += room.sum_of_warp[w];
   for (int b = first; b < first + each; b++) {
-    const uint32_t size = room.sure[b];
+    const uint32_t size = room.start[b];
     // The limits rise with the rank, or fall where epsilon is negative.
     const uint32_t one = size == 0 ? 0 : a.limits[next];
     const uint32_t other = size == 0 ? 0 : a.limits[next + size - 1];
-    room.start[b] = next;
-    room.sure[b] = one < other ? one : other;
-    room.possible[b] = one < other ? other : one;
+    room.start[b] = next | (b == kZeroBucket || room.range.alike(b) ? kAlike : 0);
+    room.limits[b] = {one < other ? one : other, one < other ? other : one};
     next += size;
   }
+}
+
+/// Whether a lane's element is kept, whose random word is `word`; of a group of the warp's part.
+template <class Work, class Room>
+SINTER_DEVICE bool decide(const RankWork& a, const RankPart& part, const Room& room, uint32_t warp, uint32_t group,
+                          bool inside, typename Room::Bits bits, int bucket, uint32_t word) {
+  const uint32_t lane = threadIdx.x % kWarp;
+  const uint2 limits = room.limits[bucket];
+  bool kept = inside && word < limits.x;
+  const bool open = inside && word >= limits.x && word < limits.y;
+  if (!__any_sync(kAllLanes, open)) return kept;
+  const uint32_t start = room.start[bucket];
+  const bool alike = (start & kAlike) != 0;
+  if (__any_sync(kAllLanes, open && alike)) {
+    const uint32_t peers = __match_any_sync(kAllLanes, inside ? static_cast<uint32_t>(bucket) : UINT32_MAX);
+    const uint32_t rank =
+        (start & ~kAlike) + room.count(warp, bucket) + static_cast<uint32_t>(__popc(peers & ((1u << lane) - 1)));
+    if (open && alike) kept = word < a.limits[rank];
+  }
+  for (uint32_t left = __ballot_sync(kAllLanes, open && !alike); left != 0;) {
+    RowRanks<Work> ranks;
+    uint32_t whose[RowRanks<Work>::kAtOnce];
+    for (int q = 0; q < RowRanks<Work>::kAtOnce; q++) {
+      const int from = left == 0 ? 0 : __ffs(static_cast<int>(left)) - 1;
+      whose[q] = left == 0 ? kWarp : static_cast<uint32_t>(from);
+      ranks.bits[q] = __shfl_sync(kAllLanes, bits, from);
+      ranks.index[q] = group * kWarp + static_cast<uint32_t>(from);
+      left &= left - 1;
+    }
+    ranks.find(a, part.row_begin);
+    for (int q = 0; q < RowRanks<Work>::kAtOnce; q++) {
+      if (whose[q] == lane) kept = word < a.limits[ranks.rank[q]];
+    }
+  }
+  return kept;
 }
 
 /// Which elements of a warp's part are kept.
 template <class Work, class Room>
 SINTER_DEVICE void decide_part(const RankWork& a, const RankPart& part, Room& room, uint32_t warp,
-                               typename Room::Bits largest) {
+                               const typename Room::Scale& scale) {
   using Bits = typename Room::Bits;
   const uint32_t lane = threadIdx.x % kWarp;
-  for (uint32_t group = part.first_group; group < part.last_group; group++) {
-    const uint32_t i = group * kWarp + lane;
-    const bool inside = part.inside(i);
-    RankRead<Work> read = {};
-    if (inside) read.read(a, i);
-    const uint32_t word = rank_words(a, group * kWarp);
-    const Bits bits = inside ? read.magnitude(a) : 0;
-    const int b = Room::bucket(bits, largest);
-    bool kept = inside && word < room.sure[b];
-    const bool open = inside && word >= room.sure[b] && word < room.possible[b];
-    const bool alike = room.lowest[b] == room.highest[b];
-    if (__any_sync(kAllLanes, open && alike)) {
-      const uint32_t peers = __match_any_sync(kAllLanes, inside ? static_cast<uint32_t>(b) : UINT32_MAX);
-      const uint32_t rank =
-          room.start[b] + room.count(warp, b) + static_cast<uint32_t>(__popc(peers & ((1u << lane) - 1)));
-      if (open && alike) kept = word < a.limits[rank];
-    }
-    for (uint32_t left = __ballot_sync(kAllLanes, open && !alike); left != 0;) {
-      RowRanks<Work> ranks;
-      uint32_t whose[RowRanks<Work>::kAtOnce];
-      for (int q = 0; q < RowRanks<Work>::kAtOnce; q++) {
-        const int from = left == 0 ? 0 : __ffs(static_cast<int>(left)) - 1;
-        whose[q] = left == 0 ? kWarp : static_cast<uint32_t>(from);
-        ranks.bits[q] = __shfl_sync(kAllLanes, bits, from);
-        ranks.index[q] = group * kWarp + static_cast<uint32_t>(from);
-        left &= left - 1;
-      }
-      ranks.find(a, part.row_begin);
-      for (int q = 0; q < RowRanks<Work>::kAtOnce; q++) {
-        if (whose[q] == lane) kept = word < a.limits[ranks.rank[q]];
+  for (uint32_t both = part.first_group; both < part.last_group; both += 2) {
+    Bits bits[2] = {};
+    if (part.holds(both, 2)) {
+      rank_magnitudes<Work, 2>(a, both * kWarp + lane, bits);
+    } else {
+      for (uint32_t j = 0; j < 2; j++) {
+        const uint32_t i = (both + j) * kWarp + lane;
+        if (part.inside(i)) bits[j] = rank_magnitude<Work>(a, i);
       }
     }
-    write_mask(a, group, inside, kept);
-    // Counted only after all lanes have read what was counted before.
-    __syncwarp();
-    room.add_warp(warp, inside, bits, b);
-    __syncwarp();
+    const RankWords words(a, both * kWarp);
+#pragma unroll 1
+    for (uint32_t j = 0; j < 2 && both + j < part.last_group; j++) {
+      const uint32_t group = both + j;
+      const bool inside = part.inside(group * kWarp + lane);
+      const Bits own = j == 0 ? bits[0] : bits[1];
+      const int bucket = scale.bucket(own);
+      const bool kept = decide<Work>(a, part, room, warp, group, inside, own, bucket, words.of(j));
+      write_mask(a, group, inside, kept);
+      // Counted only after all lanes have read what was counted before.
+      __syncwarp();
+      room.add_warp(warp, inside, own, bucket);
+      __syncwarp();
+    }
   }
 }
 
 template <class Work, int kBuckets, bool kLong>
-__global__ void __launch_bounds__(kRankThreads) rank_kernel(const __grid_constant__ RankWork a) {
+__global__ void __launch_bounds__(kRankThreads, kRankBlocks) rank_kernel(const __grid_constant__ RankWork a) {
   using Room = RankRoom<Work, kBuckets, kLong>;
   using Bits = typename Room::Bits;
   __shared__ Room room;
@@ -323,26 +437,25 @@ __global__ void __launch_bounds__(kRankThreads) rank_kernel(const __grid_constan
     const RankPart part(a, row, warp);
     for (uint32_t w = threadIdx.x; w < kRankWarps * Room::kWords; w += kRankThreads)
       room.counts[w / Room::kWords][w % Room::kWords] = 0;
-    for (uint32_t b = threadIdx.x; b < kBuckets; b += kRankThreads) {
-      room.lowest[b] = static_cast<Bits>(-1);
-      room.highest[b] = 0;
-    }
-    Bits largest = 0;
-    part.template walk<Work>(a, [&](bool, Bits bits) { largest = bits > largest ? bits : largest; });
-    largest = warp_largest<Work>(largest);
-    if (lane == 0) room.largest[warp] = largest;
+    for (uint32_t b = threadIdx.x; b < kBuckets; b += kRankThreads) room.range.clear(b);
+    RankSurvey<Work> survey{};
+    part.template walk<Work>(a, [&](bool, Bits bits) { survey.see(bits); });
+    survey.add_lanes();
+    if (lane == 0) room.surveys[warp] = survey;
     __syncthreads();
-    for (uint32_t w = 0; w < kRankWarps; w++) largest = room.largest[w] > largest ? room.largest[w] : largest;
+    survey = room.surveys[0];
+    for (uint32_t w = 1; w < kRankWarps; w++) survey.add(room.surveys[w]);
+    const typename Room::Scale scale(survey);
 
     part.template walk<Work>(a, [&](bool inside, Bits bits) {
-      const int b = Room::bucket(bits, largest);
-      room.add_warp(warp, inside, bits, b);
-      if (inside) room.widen_range(bits, b);
+      const int bucket = scale.bucket(bits);
+      room.add_warp(warp, inside, bits, bucket);
+      if (inside && bits != 0) room.range.add(static_cast<uint32_t>(bucket), bits, scale.is_shared(bucket, bits));
     });
     __syncthreads();
     place_buckets(a, room, kBuckets);
     __syncthreads();
-    decide_part<Work>(a, part, room, warp, largest);
+    decide_part<Work>(a, part, room, warp, scale);
     __syncthreads();
   }
 }
@@ -359,7 +472,7 @@ __global__ void __launch_bounds__(kRankThreads) rank_short_kernel(const __grid_c
     for (uint32_t group = begin / kWarp; group * kWarp < end; group++) {
       const uint32_t i = group * kWarp + lane;
       const bool inside = i >= begin && i < end;
-      const uint32_t word = rank_words(a, group * kWarp);
+      const uint32_t word = RankWords(a, group * kWarp).of(0);
       bool kept = false;
       if (inside) {
         const Bits bits = rank_magnitude<Work>(a, i);
@@ -399,7 +512,7 @@ cudaError_t rank_slice(const Where& where, const Job& job, const Slice& slice, i
                       job.input[0].dtype,
                       job.input[input].dtype,
                       job.input[input].stream,
-                      job.key,
+                      PhiloxKeys(job.key),
                       slice.begin,
                       static_cast<uint32_t>(count / job.columns),
                       static_cast<uint32_t>(job.columns),

@@ -108,7 +108,8 @@ SINTER_DEVICE void load_magnitudes(const Inputs<N>& in, const Magnitudes& f, con
                         : load_each<V>(in.data[k], in.dtype[k], first, in.count);
     }
     float wide[N][V];
-    for (int k = 0; k < N; k++) widen_vector<V>(stored[k], in.dtype[k], wide[k]);
+    [[maybe_unused]] uint32_t zeros = 0;
+    for (int k = 0; k < N; k++) widen_vector<V>(stored[k], in.dtype[k], wide[k], zeros);
     GroupWalk walk;
     if constexpr (kGrouped) walk = GroupWalk(groups.place, first);
     [[maybe_unused]] uint32_t group = UINT32_MAX;

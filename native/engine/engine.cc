@@ -17,6 +17,15 @@ constexpr uint64_t kPieceBytes = 256 << 10;
 
 uint32_t ceil_div(uint64_t a, uint64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
 
+/// Publishes the tasks of the pass that was set up. With the mutex held.
+void begin_pass(Op& op) {
+  op.next_task = 0;
+  op.tasks = op.pass_tasks;
+  const bool is_last = op.pass == (writes_tensor(*op.kernel) ? Op::Pass::map : Op::Pass::reduce);
+  op.share_before += op.share_of_pass;
+  op.share_of_pass = (1 - op.share_before) * (is_last ? 1 : 0.5);
+}
+
 }  // namespace
 
 void check_sources(const Op& op) {
@@ -131,10 +140,24 @@ void Engine::enqueue(std::shared_ptr<Op> op) {
   {
     const std::lock_guard lock(mutex_);
     enter(*op, Op::Pass::patch);
-    op->tasks = op->pass_tasks;
+    begin_pass(*op);
     ops_.push_back(std::move(op));
   }
   wake_.notify_all();
+}
+
+double Engine::underway() {
+  const std::lock_guard lock(mutex_);
+  double bytes = 0;
+  for (const std::shared_ptr<Op>& op : ops_) {
+    const Job& job = op->job;
+    uint64_t width = writes_tensor(*op->kernel) ? element_size(job.out) : 0;
+    for (int i = 0; i < job.inputs; i++) width += element_size(job.input[i].dtype);
+    const uint32_t done = op->next_task - std::min(op->next_task, op->running);
+    const double of_pass = op->tasks == 0 ? 0 : static_cast<double>(done) / op->tasks;
+    bytes += (op->share_before + op->share_of_pass * of_pass) * static_cast<double>(job.count * width);
+  }
+  return bytes;
 }
 
 void Engine::cancel() {
@@ -204,10 +227,7 @@ void Engine::end_part(const std::shared_ptr<Op>& op, const std::optional<Failure
     lock.lock();
     if (at_end && !op->failure) op->failure = at_end;
     const bool finished = op->failure || op->pass == Op::Pass::finished;
-    if (!finished) {
-      op->next_task = 0;
-      op->tasks = op->pass_tasks;
-    }
+    if (!finished) begin_pass(*op);
     if (finished) ops_.erase(std::find(ops_.begin(), ops_.end(), op));
     wake_.notify_all();
     if (finished) {

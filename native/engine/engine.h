@@ -72,6 +72,9 @@ struct Op {
   uint32_t next_task = 0;
   /// Tasks and writes that have begun and not ended.
   uint32_t running = 0;
+  /// Share of its work in the passes before this one, and in this one: how many will follow is not known before they do.
+  double share_before = 0;
+  double share_of_pass = 0;
 };
 
 /// Bytes of scratch that may grow with tensors without being asked for.
@@ -96,6 +99,8 @@ class Engine {
   void enqueue(std::shared_ptr<Op> op);
   /// Makes the result of what an op's passes left, lets go of what it holds, and calls `done`: the end of an op.
   void settle(Op& op);
+  /// Bytes of inputs and outputs of the ops that have not finished, by how far each has come. For progress only.
+  double underway();
   /// Makes every op that has not finished fail with CANCELLED.
   void cancel();
   /// Ends all threads; ops that have not finished are dropped without a call.

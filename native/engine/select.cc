@@ -201,10 +201,13 @@ class BracketSelector final : public Selector {
     const double margin = kMargin * std::sqrt(size * share * (1.0 - share)) + 8.0;
     const double upper = std::floor(size * share - margin);
     const double lower = std::ceil(size * share + margin);
+    // Whatever stands before the first rank is larger than the second: only the rest is ordered again.
+    auto rest = values.begin();
     const auto nth = [&](double rank, Bits otherwise) {
       if (rank < 0 || rank >= size) return otherwise;
       const auto at = values.begin() + static_cast<std::ptrdiff_t>(rank);
-      std::nth_element(values.begin(), at, values.end(), std::greater<Bits>());
+      std::nth_element(rest, at, values.end(), std::greater<Bits>());
+      rest = at;
       return *at;
     };
     state.bracket.high = std::clamp(nth(upper, state.most), state.least, state.most);
@@ -325,13 +328,22 @@ class BracketSelector final : public Selector {
   void locate(size_t s, Scratch& scratch) {
     State<Bits>& state = states_[s];
     const auto [begin, end] = range_of(state.locate_task);
+    const Bits value = static_cast<Bits>(state.threshold.bits);
     uint64_t left = state.locate_rank;
     Bits bits[kReadChunk];
     for (uint64_t at = begin; at < end; at += kReadChunk) {
       const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(end - at, kReadChunk));
       functions_.magnitudes(job_, scratch, selections_[s].input, at, n, bits);
+      // Half of a fine-tune may equal the threshold, in no order that a branch predictor learns: counted by vectors, and
+      // looked at one by one in the last chunk only.
+      Bits equals = 0;
+      for (uint32_t i = 0; i < n; i++) equals += bits[i] == value ? 1 : 0;
+      if (equals < left) {
+        left -= equals;
+        continue;
+      }
       for (uint32_t i = 0; i < n; i++) {
-        if (bits[i] != state.threshold.bits || --left > 0) continue;
+        if (bits[i] != value || --left > 0) continue;
         state.threshold.last_equal = static_cast<int64_t>(at + i);
         state.settled = true;
         return;

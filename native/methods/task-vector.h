@@ -59,6 +59,16 @@ SINTER_HD typename BitsOf<Value>::type difference_magnitude(Value base, Value x)
   return bits < nan ? bits : nan;
 }
 
+/// |x|, which instructions of a GPU take along. Only of one element: no lanes.
+template <class Work>
+SINTER_HD Work absolute(Work x) {
+  if constexpr (sizeof(Work) == 4) {
+    return __builtin_fabsf(x);
+  } else {
+    return __builtin_fabs(x);
+  }
+}
+
 /// A random word of 32 bits below this keeps an element whose probability is `p` < 1.
 inline uint32_t keep_limit(double p) {
   const double bound = p * 4294967296.0;
@@ -102,6 +112,17 @@ struct Within {
   SINTER_HD auto operator()(int m, Magnitude bits, Index i) const {
     return (bits > threshold[m]) | ((bits == threshold[m]) & (i <= last[m]));
   }
+
+  /// The least magnitude that lies within, for elements [first, first + n) of the chunk: as a value, since a comparison of
+  /// values takes the sign away at no cost. @returns false where they do not share one, or no finite one.
+  SINTER_HD bool least(int m, int32_t first, int32_t n, Work& value) const {
+    constexpr Bits infinity = sizeof(Bits) == 4 ? Bits{0x7F800000} : static_cast<Bits>(0x7FF0000000000000);
+    const int32_t left = last[m] - first;
+    const bool all = left >= n - 1;
+    const Bits bits = threshold[m] + (all ? 0u : 1u);
+    value = bits_as<Work>(bits);
+    return (all | (left < 0)) & (threshold[m] < infinity);
+  }
 };
 
 /// What is kept of each model's differences.
@@ -137,6 +158,38 @@ struct Keep {
   void at(uint64_t begin, int inputs) {
     if constexpr (kRanks) largest.at(begin, inputs);
     if constexpr (kSparsify == Sparsify::outliers) dropped.at(begin, inputs);
+  }
+
+  /// What decides of elements that follow each other: the least magnitude that is kept, and that is dropped again.
+  struct Bounds {
+    Work least[kRanks ? kRoom : 1];
+    Work dropped[kSparsify == Sparsify::outliers ? kRoom : 1];
+  };
+
+  /// Those of elements [first, first + n) of the chunk. @returns false where they do not share them.
+  SINTER_HD bool bounds(int inputs, int32_t first, int32_t n, Bounds& found) const {
+    bool shared = true;
+    for (int m = 1; m < (kRoom == kMaxInputs ? inputs : kRoom); m++) {
+      if constexpr (kRanks) shared &= largest.least(m, first, n, found.least[m]);
+      if constexpr (kSparsify == Sparsify::outliers) shared &= dropped.least(m, first, n, found.dropped[m]);
+    }
+    return shared;
+  }
+
+  /// Whether an element whose difference is finite is kept.
+  SINTER_HD bool is_kept(int m, Work difference, const uint32_t* r, const Bounds& bounds) const {
+    const Work magnitude = absolute(difference);
+    if constexpr (kSparsify == Sparsify::outliers) {
+      return (magnitude >= bounds.least[m]) & !(magnitude >= bounds.dropped[m]);
+    } else if constexpr (kRanks) {
+      return magnitude >= bounds.least[m];
+    } else if constexpr (kSparsify == Sparsify::random) {
+      return r[m] <= limit[m];
+    } else if constexpr (kSparsify == Sparsify::ranked) {
+      return r[m] >= limit[m];
+    } else {
+      return true;
+    }
   }
 
   /// 1 where element `i` of the chunk is kept, else 0.
@@ -267,6 +320,8 @@ struct TaskVector {
     Work weight[kRoom] = {};
     Work scale[kRoom] = {};
     Keep<Work, N, kSparsify> keep;
+    /// All scales are 1.
+    bool unscaled = true;
 
     explicit Map(const Job& job)
         : inputs(job.inputs), normalize(job.params[1] != 0.0), lambda(static_cast<Work>(job.params[0])), keep(job) {
@@ -277,6 +332,7 @@ struct TaskVector {
         const double w = number(job, m, 0);
         weight[m] = static_cast<Work>(w);
         scale[m] = static_cast<Work>(job.solved[m]);
+        unscaled &= scale[m] == 1;
         total += w;
         magnitudes += w < 0 ? -w : w;
         cancels |= w < 0;
@@ -322,6 +378,59 @@ struct TaskVector {
       }
       divisor = normalize ? divisor : one;
       return x[0] + mixed / divisor * lambda;
+    }
+
+    // ---- the same for code that takes one element after the other (CUDA), in fewer steps ----
+    //
+    // Of finite differences those that are dropped, or do not count, only add zeros to sums that begin at +0 and so never
+    // are -0: they are left out. All else, which is rare, is left to the operator above.
+
+    using Bounds = typename Keep<Work, N, kSparsify>::Bounds;
+
+    /// Whether `quick` may take elements [first, first + n) of the chunk.
+    SINTER_HD bool is_quick(int32_t first, int32_t n, Bounds& bounds) const {
+      constexpr bool kMayBeUnscaled = kSparsify == Sparsify::magnitude || kSparsify == Sparsify::outliers;
+      return keep.bounds(inputs, first, n, bounds) & (!kMayBeUnscaled | unscaled);
+    }
+
+    /// @returns false where `y` is not the element: a difference is not finite.
+    SINTER_HD bool quick(const Work* x, const uint32_t* r, const Bounds& bounds, Work& y) const {
+      constexpr bool kScaled = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
+      constexpr Work most = sizeof(Work) == 4 ? static_cast<Work>(FLT_MAX) : static_cast<Work>(DBL_MAX);
+      const int n = N > 0 ? N : inputs;
+      Work difference[kRoom];
+      Work sum = 0;
+      int votes = 0;
+      bool finite = true;
+      for (int m = 1; m < n; m++) {
+        const Work own = x[m] - x[0];
+        Work weighted = own;
+        if constexpr (kScaled) weighted *= scale[m];
+        weighted *= weight[m];
+        finite &= absolute(weighted) <= most;
+        difference[m] = keep.is_kept(m, own, r, bounds) ? weighted : Work{0};
+        sum += difference[m];
+        if constexpr (kElect == Elect::count) {
+          votes += difference[m] > 0 ? 1 : 0;
+          votes -= difference[m] < 0 ? 1 : 0;
+        }
+      }
+      Work mixed = sum;
+      Work divisor = all_weights;
+      if constexpr (kElect != Elect::nobody) {
+        const bool positive = kElect == Elect::count ? votes >= 0 : sum >= 0;
+        mixed = 0;
+        divisor = 0;
+        for (int m = 1; m < n; m++) {
+          const bool counts = (positive ? difference[m] : -difference[m]) > 0;
+          mixed = counts ? mixed + difference[m] : mixed;
+          divisor = counts ? divisor + weight[m] : divisor;
+        }
+        divisor = absolute(divisor) <= zero_sum ? Work{1} : divisor;
+      }
+      divisor = normalize ? divisor : Work{1};
+      y = x[0] + mixed / divisor * lambda;
+      return finite;
     }
   };
 };

@@ -30,6 +30,32 @@ SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
   return {{c0, c1, c2, c3}};
 }
 
+/// What a key becomes from round to round, for code that has it as constants: kept by who makes many words of one key.
+struct PhiloxKeys {
+  uint32_t first[10], second[10];
+
+  PhiloxKeys() = default;
+  SINTER_HD explicit PhiloxKeys(uint64_t key) {
+    for (uint32_t round = 0; round < 10; round++) {
+      first[round] = static_cast<uint32_t>(key) + round * 0x9E3779B9u;
+      second[round] = static_cast<uint32_t>(key >> 32) + round * 0xBB67AE85u;
+    }
+  }
+};
+
+/// The same words.
+SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, const PhiloxKeys& keys) {
+  for (int round = 0; round < 10; round++) {
+    const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0;
+    const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
+    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ keys.first[round];
+    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ keys.second[round];
+    c1 = static_cast<uint32_t>(p1);
+    c3 = static_cast<uint32_t>(p0);
+  }
+  return {{c0, c1, c2, c3}};
+}
+
 // Random masks spend 16 bits an element: those of a chunk of kMaskChunk elements come from kMaskChunk / 8 counters, with
 // words 0 and 1 of counter j in the first half of the chunk and words 2 and 3 in the second, as they lie in memory.
 // An element is kept where its number lies below the upper half of `limit`; where the two are equal, the number at the

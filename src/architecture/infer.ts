@@ -1,5 +1,6 @@
 import type { Model } from "../model/types.ts";
 import { configValue } from "./config-values.ts";
+import { isConstant } from "./constants.ts";
 import type { Condition, DetailedWeight, FamilyDefinition, ModuleTemplate, WeightEntry } from "./definition.ts";
 import { layerCondition, loopCount } from "./infer-conditions.ts";
 import { findStacks, layeredName, type Stack } from "./infer-layers.ts";
@@ -125,6 +126,7 @@ function looseEntry(name: string, models: readonly Model[], vocabulary: Vocabula
     ...(role === undefined ? {} : { role }),
     ...(tie === undefined ? {} : { tie }),
     ...(absent && tie === undefined ? { optional: true } : {}),
+    ...(isConstant(name) ? { buffer: true } : {}),
   };
   return Object.keys(entry).length === 1 ? name : entry;
 }
@@ -141,7 +143,9 @@ function layerEntries(stack: Stack, models: readonly Model[], loops: Map<string,
     const name = `${stack.name}\${layer}${rest}`;
     const first = rest.replace(/\$\{\w+\}/g, "0");
     const lacks = ({ tensors }: Model) => [...layers].some((layer) => !tensors.has(`${stack.name}${layer}${first}`));
-    group.weights.push(models.length > 1 && models.some(lacks) ? { name, optional: true } : name);
+    const optional = models.length > 1 && models.some(lacks);
+    if (isConstant(first)) group.weights.push({ name, buffer: true });
+    else group.weights.push(optional ? { name, optional: true } : name);
   }
   return [...groups.values()].flatMap(({ when, weights }): WeightEntry[] =>
     when === undefined ? weights : [{ when, weights }],

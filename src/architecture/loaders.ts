@@ -30,6 +30,8 @@ export const LOADERS: Readonly<Record<string, () => FamilyDefinition>> = {
   gemma3_text: () => require("../../architectures/gemma3_text.json"),
   gemma3n: () => require("../../architectures/gemma3n.json"),
   gemma3n_text: () => require("../../architectures/gemma3n_text.json"),
+  gemma4: () => require("../../architectures/gemma4.json"),
+  gemma4_text: () => require("../../architectures/gemma4_text.json"),
   glm: () => require("../../architectures/glm.json"),
   glm4: () => require("../../architectures/glm4.json"),
   glm4_moe: () => require("../../architectures/glm4_moe.json"),

@@ -9,7 +9,7 @@ import { COMMANDS } from "./index.ts";
 import { JSON_OPTION, PLANNING_OPTIONS } from "./merge-options.ts";
 import { type CommandSpec, type Options, type OptionValues, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
-import { print, printProblems, writeError } from "./terminal.ts";
+import { print, printFile, printProblems, writeError } from "./terminal.ts";
 
 const OPTIONS = {
   architectures: PLANNING_OPTIONS.architectures,
@@ -101,7 +101,7 @@ async function makeDefinition({ architectures, cacheDir, out }: Values, name: st
 }
 
 async function write(definition: string, out: string | undefined): Promise<void> {
-  if (out === undefined) return await print(definition);
+  if (out === undefined) return await printFile(definition);
   if (existsSync(out)) throw new SinterError({ code: "file-exists", message: "the file is there already", path: out });
   writeFileSync(out, definition);
   writeError(

@@ -3,7 +3,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import { type CommandSpec, choice, type Options } from "./option.ts";
 import { UsageError } from "./parse.ts";
-import { print } from "./terminal.ts";
+import { printFile } from "./terminal.ts";
 
 const OPTIONS = {} as const satisfies Options;
 
@@ -33,6 +33,6 @@ async function run(_: unknown, [name = ""]: readonly string[]): Promise<number> 
   if ("wrong" in read) throw new UsageError({ code: "unknown-shell", message: read.wrong, hint: read.hint });
   const { completionScript } = await import("./completion-scripts.ts");
   const { commandReference } = await import("./reference.ts");
-  await print(completionScript(read.value, await commandReference(pkg.description)));
+  await printFile(completionScript(read.value, await commandReference(pkg.description)));
   return 0;
 }

@@ -47,13 +47,13 @@ async function run({ output, raw, strict }: OptionValues<typeof OPTIONS>, [confi
   const { readConfigText } = await import("../config/read.ts");
   const { Report } = await import("../errors.ts");
   const { normalise } = await import("../recipes/normalise.ts");
-  const { print, printProblems } = await import("./terminal.ts");
+  const { printFile, printProblems } = await import("./terminal.ts");
   const { onFile } = await import("../run/file-error.ts");
   const report = new Report();
   try {
     const isPath = raw ? existsSync : undefined;
     const converted = normalise(readConfigText(config), config, { strict, isPath }, report);
-    if (output === undefined) await print(converted);
+    if (output === undefined) await printFile(converted);
     else onFile("cannot write the configuration", output, () => writeFileSync(output, converted));
     return 0;
   } finally {

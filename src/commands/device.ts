@@ -29,6 +29,14 @@ export const DEVICE_OPTIONS = {
       "be faster there. Same bytes with each.",
     group: "Computation",
   },
+  cuda: {
+    kind: "flag",
+    name: "cuda",
+    negatable: false,
+    default: false,
+    doc: "The same as --device cuda.",
+    group: "Computation",
+  },
   multiGpu: {
     kind: "flag",
     name: "multi-gpu",
@@ -62,6 +70,7 @@ export const DEVICE_OPTIONS = {
 
 export interface DeviceValues {
   device?: string | undefined;
+  cuda?: boolean | undefined;
   multiGpu: boolean;
   lowCpuMemory: boolean;
   memoryGpu?: number | undefined;
@@ -73,7 +82,14 @@ export interface DeviceValues {
  * @throws SinterError where a GPU is asked for and there is none; UsageError for what is no device, or two of them.
  */
 export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
-  const { device, multiGpu, memoryGpu: memory, lowCpuMemory: lowMemory } = values;
+  const { cuda, multiGpu, memoryGpu: memory, lowCpuMemory: lowMemory } = values;
+  if (cuda && values.device !== undefined && !/^cuda(:|$)/.test(values.device)) {
+    throw new UsageError({
+      code: "option-value",
+      message: `--cuda asks for a GPU, and --device ${values.device} does not`,
+    });
+  }
+  const device = values.device ?? (cuda ? "cuda" : undefined);
   if (multiGpu && device !== undefined && !/^(auto|cuda)$/.test(device)) {
     throw new UsageError({
       code: "option-value",

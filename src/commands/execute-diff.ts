@@ -78,9 +78,10 @@ async function writeDiffPage(result: DiffResult, html: string, { top, quiet }: D
 function filtered(pairing: Pairing, patterns: readonly string[]): Pairing {
   const wanted = (tensor: string) => patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, tensor));
   const pairs = pairing.pairs.filter(({ tensor }) => wanted(tensor));
-  if (pairs.length === 0) {
-    const none = pairing.pairs.length === 0;
-    const first = pairing.pairs[0]?.tensor;
+  const exact = pairing.exact.filter(({ tensor }) => wanted(tensor));
+  if (pairs.length + exact.length === 0) {
+    const first = (pairing.pairs[0] ?? pairing.exact[0])?.tensor;
+    const none = first === undefined;
     throw new SinterError({
       code: "nothing-to-compare",
       message: none ? "the models have no tensor in common" : `no tensor is called ${patterns.join(" or ")}`,
@@ -91,6 +92,7 @@ function filtered(pairing: Pairing, patterns: readonly string[]): Pairing {
   return {
     ...pairing,
     pairs,
+    exact,
     onlyLeft: pairing.onlyLeft.filter(wanted),
     onlyRight: pairing.onlyRight.filter(wanted),
     notCompared: pairing.notCompared.filter(({ tensor }) => wanted(tensor)),

@@ -129,7 +129,8 @@ async function report(
   await writeReport({ plan, folder, html, quiet: messages.quiet, speed }, addon);
 }
 
-function displayOf({ messages }: RunRequest): ProgressDisplay & Pick<RunEvents, "begun"> {
+/** Shows how far a run is, and how it began. */
+export function displayOf({ messages }: Pick<RunRequest, "messages">): ProgressDisplay & Pick<RunEvents, "begun"> {
   const begun = (beginning: Beginning) => tellBeginning(beginning, messages.quiet);
   return { ...shownProgress(messages.quiet), begun };
 }

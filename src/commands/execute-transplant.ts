@@ -3,17 +3,18 @@ import type { Addon } from "../native.ts";
 import type { MergeOptions } from "../plan/types.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { runPlan } from "../run/run.ts";
+import { type ScratchFolder, scratchFolder } from "../run/scratch.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatSeconds } from "../run/units.ts";
-import { planAppliedRows, removeAppliedRows, writeAppliedRows } from "../transplant/applied-rows.ts";
+import { planAppliedRows, writeAppliedRows } from "../transplant/applied-rows.ts";
 import { computeApproximations, findTrained } from "../transplant/compute.ts";
 import { type MatrixPlan, planMatrices } from "../transplant/matrices.ts";
 import type { TransplantOptions } from "../transplant/methods.ts";
 import { openTokenModel, type TokenModel } from "../transplant/models.ts";
-import { planTransplant, removeScratch, type TransplantPlan } from "../transplant/plan.ts";
-import { loadAddon, type MergeRequest } from "./execute-merge.ts";
+import { planTransplant, type TransplantPlan } from "../transplant/plan.ts";
+import { displayOf, loadAddon, type MergeRequest } from "./execute-merge.ts";
 import { fetchNamed, refOf } from "./fetch-named.ts";
-import { shownMeter, shownProgress } from "./progress.ts";
+import { shownMeter } from "./progress.ts";
 import { printProblems, printSummary, writeError } from "./terminal.ts";
 
 /** One transplant, whichever command asked for it. */
@@ -42,12 +43,23 @@ export async function executeTransplant(request: TransplantRequest): Promise<num
     checkOutput(request.out, request.run.force, report);
     report.throwIfErrors();
     const addon = loadAddon(request.engine);
-    return await withSignals(async (signal) => {
-      await writeAppliedRows([...original.rows, ...donor.rows], addon);
-      return await transplant(original.model, donor.model, request, { addon, signal, report, start, matrices });
-    });
+    const scratch = scratchFolder(request.out, addon);
+    try {
+      return await withSignals(async (signal) => {
+        await writeAppliedRows([...original.rows, ...donor.rows], scratch, addon);
+        return await transplant(original.model, donor.model, request, {
+          addon,
+          scratch,
+          signal,
+          report,
+          start,
+          matrices,
+        });
+      });
+    } finally {
+      scratch.release();
+    }
   } finally {
-    removeAppliedRows(request.out);
     printProblems("warning", report.warnings);
   }
 }
@@ -56,6 +68,7 @@ type Applied = ReturnType<typeof planAppliedRows>;
 
 interface Context {
   addon: Addon;
+  scratch: ScratchFolder;
   signal: AbortSignal;
   report: Report;
   start: number;
@@ -67,7 +80,7 @@ async function transplant(
   original: TokenModel,
   donor: TokenModel,
   request: TransplantRequest,
-  { addon, signal, report, start, matrices: untried }: Context,
+  { addon, scratch, signal, report, start, matrices: untried }: Context,
 ): Promise<number> {
   const { transplant: options, out, messages } = request;
   const trained = options.magikarp ? await findTrained(original, donor, addon) : undefined;
@@ -83,28 +96,24 @@ async function transplant(
     writeError(planText(plan.merge));
   }
   if (!messages.quiet) writeError(matrices.map(breakdown).join(""));
-  try {
-    await approximate(plan, original, donor, request, { addon, signal });
-    const display = shownProgress(messages.quiet);
-    const result = await runPlan(plan.merge, out, { ...request.run, signal }, addon, display).finally(() =>
-      display.end(),
-    );
-    for (const warning of result.warnings) report.warn(warning);
-    const text = messages.quiet ? "" : `${result.folder}: done in ${formatSeconds(seconds(start))}\n`;
-    await printSummary(summaryOf(plan, matrices, result.folder, start, report), text, messages.json);
-    if (request.report !== undefined) {
-      const { threads, target } = addon.info();
-      const { bytesRead, bytesWritten } = result;
-      const speed = { seconds: seconds(start), bytesRead, bytesWritten, threads, target };
-      const written = { plan: plan.merge, matrices, donor, folder: result.folder, speed };
-      const { renderTransplant } = await import("./report-transplant.ts");
-      const { writePage } = await import("./execute-report.ts");
-      await writePage(request.report, messages.quiet, (own, events) => renderTransplant(written, addon, own, events));
-    }
-    return 0;
-  } finally {
-    removeScratch(plan.scratch);
+  await approximate(plan, original, donor, request, { addon, scratch, signal });
+  const display = displayOf(request);
+  const result = await runPlan(plan.merge, out, { ...request.run, signal }, addon, display).finally(() =>
+    display.end(),
+  );
+  for (const warning of result.warnings) report.warn(warning);
+  const text = messages.quiet ? "" : `${result.folder}: done in ${formatSeconds(seconds(start))}\n`;
+  await printSummary(summaryOf(plan, matrices, result.folder, start, report), text, messages.json);
+  if (request.report !== undefined) {
+    const { threads, target } = addon.info();
+    const { bytesRead, bytesWritten } = result;
+    const speed = { seconds: seconds(start), bytesRead, bytesWritten, threads, target };
+    const written = { plan: plan.merge, matrices, donor, folder: result.folder, speed };
+    const { renderTransplant } = await import("./report-transplant.ts");
+    const { writePage } = await import("./execute-report.ts");
+    await writePage(request.report, messages.quiet, (own, events) => renderTransplant(written, addon, own, events));
   }
+  return 0;
 }
 
 async function openBoth(request: TransplantRequest, report: Report): Promise<[TokenModel, TokenModel]> {
@@ -127,7 +136,7 @@ async function approximate(
   original: TokenModel,
   donor: TokenModel,
   { transplant: options, messages }: TransplantRequest,
-  { addon, signal }: Pick<Context, "addon" | "signal">,
+  { addon, scratch, signal }: Pick<Context, "addon" | "scratch" | "signal">,
 ): Promise<void> {
   const meter = shownMeter("approximating", messages.quiet);
   const progress = ({ tensor, done, total }: { tensor: string; done: number; total: number }) => {
@@ -136,7 +145,7 @@ async function approximate(
     }
   };
   try {
-    await computeApproximations(plan, original, donor, options, addon, { signal, progress });
+    await computeApproximations(plan, original, donor, options, scratch, addon, { signal, progress });
   } finally {
     meter.end();
   }

@@ -3,12 +3,13 @@ import { type Problem, Report, SinterError } from "../errors.ts";
 import { someOf } from "../plan/copies.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { replan, whyNotReplanned } from "../recipes/replan.ts";
-import { type Manifest, readManifest } from "../run/manifest.ts";
+import { MANIFEST_NAME, type Manifest, readManifest } from "../run/manifest.ts";
 import { sha256OfFiles } from "../run/sha256.ts";
 import { withSignals } from "../run/signals.ts";
 import { formatBytes } from "../run/units.ts";
 import { checkBytes, checkPlan, checkRecomputed, checkTensors, openStored, type StoredModel } from "../run/verify.ts";
 import { checkModel } from "../run/verify-model.ts";
+import { checkFiles } from "../run/written-files.ts";
 import { loadAddon } from "./execute-merge.ts";
 import { shownProgress } from "./progress.ts";
 import { printProblems, printSummary } from "./terminal.ts";
@@ -28,7 +29,7 @@ export interface VerifyRequest {
 
 /** One thing that was looked at. */
 interface Finding {
-  what: "weights" | "values" | "sha256" | "model" | "recipe" | "bytes";
+  what: "weights" | "values" | "files" | "sha256" | "model" | "recipe" | "bytes";
   /** `skipped`: could not be looked at, for a reason that the text gives. */
   outcome: "ok" | "wrong" | "skipped";
   text: string;
@@ -57,9 +58,11 @@ async function verify(request: VerifyRequest): Promise<Finding[]> {
   report.throwIfErrors();
   if (stored === undefined) throw new SinterError(report.errors);
   const findings = await weightFindings(request, stored, manifest);
+  const { finding: ofFiles, wrong } = fileFinding(request, stored, manifest);
+  findings.push(ofFiles);
   if (request.sha256) findings.push(await hashFinding(request, stored));
   findings.push(modelFinding(request));
-  return [...findings, ...(await recipeFindings(request, manifest))];
+  return [...findings, ...(await recipeFindings(request, manifest, wrong))];
 }
 
 function finding(what: Finding["what"], report: Report, text: string): Finding {
@@ -82,6 +85,27 @@ async function weightFindings(request: VerifyRequest, stored: StoredModel, manif
   return [finding("weights", report, text), values];
 }
 
+/** @returns also the names of files that changed. */
+function fileFinding(
+  { folder }: VerifyRequest,
+  stored: StoredModel,
+  manifest: Manifest,
+): { finding: Finding; wrong: ReadonlySet<string> } {
+  const report = new Report();
+  const wrong = checkFiles(folder, manifest.files, stored.tensors.values(), report);
+  if (manifest.files.size === 0 && report.errors.length === 0) {
+    const text = `not checked: Sinter ${manifest.version} noted tensors only${edited(manifest)}`;
+    return { finding: { what: "files", outcome: "skipped", text, problems: [] }, wrong };
+  }
+  const text = `${manifest.files.size}, prose apart: as the merge wrote them, headers included${edited(manifest)}`;
+  return { finding: finding("files", report, text), wrong };
+}
+
+/** It may be: paths of the recipe on another machine. What it says of tensors and files is checked all the same. */
+function edited({ intact }: Manifest): string {
+  return intact ? "" : `; ${MANIFEST_NAME} itself was changed since`;
+}
+
 async function hashFinding(request: VerifyRequest, { model }: StoredModel): Promise<Finding> {
   const paths = model.weightFiles.map(({ path }) => path);
   const hashes = await withTools(request, ({ addon, signal }) => sha256OfFiles(paths, addon, signal));
@@ -102,7 +126,11 @@ function modelFinding({ folder, architectures }: VerifyRequest): Finding {
   return finding("model", report, `${family}, complete, head ${tied ? "tied" : "of its own"}${vocabulary}`);
 }
 
-async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promise<Finding[]> {
+async function recipeFindings(
+  request: VerifyRequest,
+  manifest: Manifest,
+  told: ReadonlySet<string>,
+): Promise<Finding[]> {
   const { recipe } = manifest;
   const text = recipe === undefined ? "the manifest has none" : whyNotReplanned(recipe);
   if (recipe === undefined || text !== undefined) {
@@ -118,7 +146,7 @@ async function recipeFindings(request: VerifyRequest, manifest: Manifest): Promi
     return [{ what: "recipe", outcome: request.recompute ? "wrong" : "skipped", text, problems: error.problems }];
   }
   const report = new Report();
-  checkPlan(plan, request.folder, manifest, report);
+  checkPlan(plan, request.folder, manifest, told, report);
   const found = [finding("recipe", report, `gives this plan and these files (${manifest.plan})`)];
   if (request.recompute && report.errors.length === 0) found.push(await recomputed(request, plan, manifest));
   return found;

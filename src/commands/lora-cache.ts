@@ -71,10 +71,16 @@ async function fillLoraCache(
   };
 }
 
-/** Its weights get their names last. */
+/** What a model is opened by gets its name last; mergekit writes either kind of files. */
 function isWhole(path: string, raw: boolean): boolean {
-  if (!raw) return existsSync(join(path, "config.json"));
-  return ["model.safetensors", "model.safetensors.index.json"].some((name) => existsSync(join(path, name)));
+  const isThere = (name: string) => existsSync(join(path, name));
+  const hasWeights = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+  ].some(isThere);
+  return hasWeights && (raw || isThere("config.json"));
 }
 
 /** As mergekit names it, so that either program finds what the other wrote. */

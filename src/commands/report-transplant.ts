@@ -8,8 +8,9 @@ import type { MergeSpeed } from "../report/sections.ts";
 import { measureMatrices } from "../report/transplant-measure.ts";
 import { transplantPage } from "../report/transplant-page.ts";
 import type { Manifest } from "../run/manifest.ts";
+import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents } from "../run/types.ts";
-import { planAppliedRows, removeAppliedRows, writeAppliedRows } from "../transplant/applied-rows.ts";
+import { planAppliedRows, writeAppliedRows } from "../transplant/applied-rows.ts";
 import { findTrained } from "../transplant/compute.ts";
 import { type MatrixPlan, planMatrices } from "../transplant/matrices.ts";
 import { openTokenModel, type TokenModel } from "../transplant/models.ts";
@@ -58,9 +59,10 @@ export async function reportTransplant(
   report.throwIfErrors();
   const [model, from] = opened ?? [];
   if (read === undefined || model === undefined || from === undefined) throw new SinterError(report.errors);
+  const scratch = scratchFolder(folder, addon);
   try {
     const [original, donor] = [planAppliedRows(model, folder), planAppliedRows(from, folder)];
-    await writeAppliedRows([...original.rows, ...donor.rows], addon);
+    await writeAppliedRows([...original.rows, ...donor.rows], scratch, addon);
     const trained = read.options.magikarp ? await findTrained(original.model, donor.model, addon) : undefined;
     const matrices = planMatrices(original.model, donor.model, read.options, trained, report);
     report.throwIfErrors();
@@ -72,6 +74,6 @@ export async function reportTransplant(
     const written = { plan, matrices, donor: donor.model, folder: resolve(folder), speed: undefined };
     return await renderTransplant(written, addon, signal, events);
   } finally {
-    removeAppliedRows(folder);
+    scratch.release();
   }
 }

@@ -4,7 +4,7 @@ import { type CommandModule, runCommandLine } from "./command.ts";
 import { COMMANDS } from "./index.ts";
 import type { CommandSpec, Options } from "./option.ts";
 import { UsageError } from "./parse.ts";
-import { print } from "./terminal.ts";
+import { print, printFile } from "./terminal.ts";
 
 const OPTIONS = {} as const satisfies Options;
 
@@ -44,6 +44,6 @@ async function run(_: unknown, [kind]: readonly string[]): Promise<number> {
     const hint = near === undefined ? `there are ${kinds.join(", ")}` : `did you mean ${near}?`;
     throw new UsageError({ code: "unknown-schema", message: `No such schema: ${kind}`, hint });
   }
-  await print(schemaText(kind));
+  await printFile(schemaText(kind));
   return 0;
 }

@@ -1,4 +1,4 @@
-import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments } from "yaml";
+import { type Document, type ErrorCode, isScalar, Lexer, LineCounter, parseAllDocuments } from "yaml";
 import type { Position, Problem, Report } from "../errors.ts";
 import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
 
@@ -9,6 +9,7 @@ import { describe, NodeReader, type YamlMapping } from "./yaml-node.ts";
  * @returns the mapping, or undefined after an error.
  */
 export function parseYaml(text: string, file: string, report: Report): YamlMapping | undefined {
+  if (isTooLong(text, file, report)) return undefined;
   const parsed = parseText(text, file);
   const syntax = syntaxProblem(parsed) ?? secondDocument(parsed.documents, parsed.position);
   if (syntax !== undefined) {
@@ -30,6 +31,7 @@ export interface YamlDocument {
  * @returns undefined after an error, of which the report then has at least one.
  */
 export function parseYamlDocuments(text: string, file: string, report: Report): YamlDocument[] | undefined {
+  if (isTooLong(text, file, report)) return undefined;
   const parsed = parseText(text, file);
   const syntax = syntaxProblem(parsed);
   if (syntax !== undefined) {
@@ -49,6 +51,25 @@ interface Parsed {
   source: string;
   documents: Documents;
   position: ToPosition;
+}
+
+/** Far beyond what people or programs write; and as much as is read in seconds, not minutes. */
+const MAX_VALUES = 300_000;
+/** What the lexer of `yaml` puts before every scalar; and lists and mappings in brackets. */
+const BEGINNINGS: ReadonlySet<string> = new Set(["\u001F", "[", "{"]);
+
+/** Counted before anything is made of them: a parsed value takes hundreds of times its text's memory. */
+function isTooLong(text: string, file: string, report: Report): boolean {
+  // A value takes a character, and something that divides it from the next.
+  if (text.length < 2 * MAX_VALUES) return false;
+  let values = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (!BEGINNINGS.has(lexeme)) continue;
+    if (++values <= MAX_VALUES) continue;
+    report.error({ code: "yaml-too-long", message: `not read: the file holds over ${MAX_VALUES} values`, path: file });
+    return true;
+  }
+  return false;
 }
 
 function parseText(text: string, file: string): Parsed {

@@ -19,6 +19,7 @@ export function diffJson(result: DiffResult, top: number | undefined): object {
     tensors: ordered.map(({ tensor, module, layer, ...difference }) => {
       return { tensor, module, layer: layer ?? null, ...figures(difference) };
     }),
+    integers: result.exact,
     only_left: result.onlyLeft,
     only_right: result.onlyRight,
     not_compared: result.notCompared,

@@ -5,7 +5,7 @@ import { type Colours, gridMaps } from "../report/maps.ts";
 import { shortNames } from "../report/names.ts";
 import { type Chart, type Fact, renderPage, type Section, type Table } from "../report/page.ts";
 import { formatBytes, formatSeconds } from "../run/units.ts";
-import { closeToOne } from "./table.ts";
+import { closeToOne, integersText } from "./table.ts";
 import type { CellDifference, Difference, DiffResult } from "./types.ts";
 
 /** More names than these are counted, not listed. */
@@ -107,7 +107,7 @@ function mapSections(stack: Stack, hasBase: boolean): Section[] {
       "Angle",
       "Between a and b, in degrees: 0 is the same direction, 90 a right angle.",
       { kind: "share", format: degrees },
-      [{ value: ({ cosine }) => (cosine === null ? null : (Math.acos(cosine) * 180) / Math.PI) }],
+      [{ value: angle }],
     ),
     section("Changed elements", "Share of the elements that differ at all.", share, [
       { value: ({ density }) => density[0]?.share },
@@ -138,6 +138,12 @@ function mapSections(stack: Stack, hasBase: boolean): Section[] {
         ]
       : []),
   ];
+}
+
+/** A cosine is rounded: that of equal weights may be just below 1. */
+function angle({ norm, cosine }: Difference): number | null {
+  if (cosine === null) return null;
+  return norm === 0 ? 0 : (Math.acos(cosine) * 180) / Math.PI;
 }
 
 function degrees(value: number): string {
@@ -255,8 +261,9 @@ function largestSection(result: DiffResult, top: number): Section | undefined {
   return { title: "Largest relative changes", table: tableOf("tensor", rows, result) };
 }
 
-function leftOut({ onlyLeft, onlyRight, notCompared }: DiffResult): Section[] {
+function leftOut({ exact, onlyLeft, onlyRight, notCompared }: DiffResult): Section[] {
   const lists = [
+    { title: "Tensors of integers", items: exact.length === 0 ? [] : [integersText(exact)] },
     { title: "Only in a", items: onlyLeft },
     { title: "Only in b", items: onlyRight },
     { title: "Not compared", items: notCompared.map(({ tensor, reason }) => `${tensor}: ${reason}`) },

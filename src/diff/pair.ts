@@ -43,12 +43,18 @@ export function pairTensors(models: readonly DiffModel[], vocabularies: Vocabula
   }
   const { list, onlyRight } = known ? matchWeights(left, right, base) : matchNames(models);
   const pairs: Pair[] = [];
+  const exact: Pair[] = [];
   const onlyLeft: string[] = [];
   const notCompared: { tensor: string; reason: string }[] = [];
   let withoutBase = 0;
   for (const match of list) {
     if (match.found[1] === undefined) {
       onlyLeft.push(match.tensor);
+      continue;
+    }
+    const integers = exactPairOf(match, models);
+    if (integers !== undefined) {
+      exact.push(integers);
       continue;
     }
     const pair = pairOf(match, models, vocabularies);
@@ -58,7 +64,28 @@ export function pairTensors(models: readonly DiffModel[], vocabularies: Vocabula
   }
   if (withoutBase > 0)
     notes.push(`${withoutBase} of the tensors are not in ${base?.model.name}, or of another shape there`);
-  return { pairs, onlyLeft, onlyRight, notCompared, notes };
+  return { pairs, exact, onlyLeft, onlyRight, notCompared, notes };
+}
+
+/** The pair of two tensors of the same kind of integers and of one shape, which lie in their files as they are. */
+function exactPairOf({ tensor, module, layer, found }: Match, models: readonly DiffModel[]): Pair | undefined {
+  const [left, right] = found as [Found, Found];
+  const isPlain = ({ view }: Found) => view.strides === undefined && !isFloat(view.dtype);
+  if (!isPlain(left) || !isPlain(right) || left.view.dtype !== right.view.dtype) return undefined;
+  if (!sameShape(left.view.shape, right.view.shape)) return undefined;
+  return pairOfAll({ tensor, module, layer }, [left, right], models);
+}
+
+function pairOfAll(
+  names: Pick<Pair, "tensor" | "module" | "layer">,
+  found: readonly Found[],
+  models: readonly DiffModel[],
+): Pair {
+  const shape = found[0]?.view.shape ?? [];
+  const inputs = found.map(
+    ({ name, view }, i): OpInput => ({ view, tensor: name, model: models[i]?.model.name ?? "", position: i }),
+  );
+  return { ...names, elements: elementCount(shape), rows: shape[0] ?? 1, inputs };
 }
 
 function className({ model, architecture }: DiffModel): string {
@@ -170,11 +197,7 @@ function pairOf(match: Match, models: readonly DiffModel[], vocabularies: Vocabu
     isFloat(view.dtype) && (sameShape(view.shape, left.view.shape) || (match.hasTokens && sameWidth(view, left.view)));
   if (!fits(right)) return `shapes [${left.view.shape.join(", ")}] and [${right.view.shape.join(", ")}]`;
   const used = base !== undefined && fits(base) ? [left, right, base] : [left, right];
-  const inputs = used.map(
-    ({ name, view }, i): OpInput => ({ view, tensor: name, model: models[i]?.model.name ?? "", position: i }),
-  );
-  const rows = left.view.shape[0] ?? 1;
-  const whole = { tensor, module, layer, elements: elementCount(left.view.shape), rows, inputs };
+  const whole = pairOfAll({ tensor, module, layer }, used, models);
   return match.hasTokens ? alignRows(whole, vocabularies) : whole;
 }
 

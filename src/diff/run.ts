@@ -1,5 +1,6 @@
 import type { Addon } from "../native.ts";
-import { measureAll, measuredBytes } from "../run/measure.ts";
+import type { OpInput } from "../plan/types.ts";
+import { measureAll, measuredBytes, type NativeInputs } from "../run/measure.ts";
 import type { RunEvents } from "../run/types.ts";
 import { differenceOf, type TensorSums } from "./figures.ts";
 import type { CellDifference, DiffResult, GroupDifference, Pair, Pairing, TensorDifference } from "./types.ts";
@@ -13,7 +14,7 @@ export const MOST_THRESHOLDS = 8;
  * @throws SinterError for the first failure, or the signal's reason.
  */
 export async function runDiff(
-  { pairs, onlyLeft, onlyRight, notCompared, notes }: Pairing,
+  { pairs, exact, onlyLeft, onlyRight, notCompared, notes }: Pairing,
   names: Pick<DiffResult, "left" | "right" | "base">,
   thresholds: readonly number[],
   addon: Addon,
@@ -21,14 +22,21 @@ export async function runDiff(
   events: RunEvents,
 ): Promise<DiffResult> {
   const start = performance.now();
-  const items = pairs.map((pair) => ({ ...pair, count: pair.elements }));
-  const sums = await measureAll(
+  const items = [
+    ...pairs.map((pair) => ({ ...pair, count: pair.elements, isExact: false })),
+    ...exact.map((pair) => ({ ...pair, count: pair.elements, isExact: true })),
+  ];
+  const found = await measureAll(
     items,
-    ({ count, rows }, inputs) => addon.difference({ ...inputs, count, rows: Math.max(1, rows), thresholds }),
+    async (item, inputs): Promise<Float64Array | boolean> => {
+      if (item.isExact) return await areSame(item, inputs, addon);
+      return await addon.difference({ ...inputs, count: item.count, rows: Math.max(1, item.rows), thresholds });
+    },
     addon,
     signal,
     events,
   );
+  const sums = found.slice(0, pairs.length) as Float64Array[];
   const measured = pairs.map((pair, i): Measured => {
     return { pair, sums: { elements: pair.elements, sums: sums[i] as Float64Array, withBase: pair.inputs.length > 2 } };
   });
@@ -42,6 +50,7 @@ export async function runDiff(
     tensors: measured.map(({ pair: { tensor, module, layer }, sums }): TensorDifference => {
       return { tensor, module, layer, ...differenceOf([sums], thresholds) };
     }),
+    exact: exact.map(({ tensor }, i) => ({ tensor, same: found[pairs.length + i] === true })),
     onlyLeft,
     onlyRight,
     notCompared,
@@ -49,6 +58,31 @@ export async function runDiff(
     bytesRead: items.reduce((bytes, item) => bytes + measuredBytes(item), 0),
     seconds: (performance.now() - start) / 1000,
   };
+}
+
+/** Whether two tensors have the same bytes: by their checksums, of 128 bits each. */
+async function areSame(
+  { count, rows, tensor, inputs }: Pair & { count: number },
+  given: NativeInputs,
+  addon: Addon,
+): Promise<boolean> {
+  const dtype = (inputs[0] as OpInput).view.dtype;
+  const checksums = await Promise.all(
+    given.inputs.map((input) =>
+      addon.checksum({
+        kernel: "copy",
+        inputs: [input],
+        count,
+        rows: Math.max(1, rows),
+        columns: count,
+        params: [],
+        seed: 0,
+        tensor,
+        dtype,
+      }),
+    ),
+  );
+  return new Set(checksums.map(({ checksum }) => checksum)).size === 1;
 }
 
 interface Measured {

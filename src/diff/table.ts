@@ -1,3 +1,4 @@
+import { visibleName } from "../visible.ts";
 import type { Difference, DiffResult } from "./types.ts";
 
 export interface TableOptions {
@@ -33,13 +34,15 @@ function named<T extends { tensor: string }>(tensors: readonly T[]): (T & { name
   return tensors.map((tensor) => ({ ...tensor, name: tensor.tensor }));
 }
 
-function intro({ left, right, base, total, notes }: DiffResult): string {
-  const same = total.tensors > 0 && total.norm === 0 && total.nonFinite.left + total.nonFinite.right === 0;
+function intro({ left, right, base, total, exact, notes }: DiffResult): string {
+  const compared = total.tensors + exact.length;
+  const finite = total.nonFinite.left + total.nonFinite.right === 0;
+  const same = compared > 0 && total.norm === 0 && finite && exact.every((one) => one.same);
   return [
     `${right} against ${left}${base === undefined ? "" : `, both against ${base}`}: ${total.tensors} tensors, ` +
       `${total.elements.toLocaleString("en")} elements`,
     ...(same ? ["Every element is the same."] : []),
-    ...notes.map((note) => `Note: ${note}.`),
+    ...notes.map((note) => `Note: ${visibleName(note)}.`),
   ].join("\n");
 }
 
@@ -92,7 +95,8 @@ function baseTable(by: string, rows: readonly (Difference & { name: string })[])
 }
 
 /** Names to the left, numbers to the right. */
-function aligned(rows: readonly (readonly string[])[]): string {
+function aligned(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(visibleName));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) =>
@@ -101,10 +105,19 @@ function aligned(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-function leftOut({ left, right, total, onlyLeft, onlyRight, notCompared }: DiffResult): string[] {
+/** What is said of tensors of integers: how many are the same, and which are not. */
+export function integersText(exact: DiffResult["exact"]): string {
+  const others = exact.filter(({ same }) => !same).map(({ tensor }) => tensor);
+  const same = exact.length - others.length;
+  if (others.length === 0) return `Tensors of integers: ${same}, all the same`;
+  return `Tensors of integers: ${same} the same, ${others.length} not: ${some(others)}`;
+}
+
+function leftOut({ left, right, total, exact, onlyLeft, onlyRight, notCompared }: DiffResult): string[] {
   const { nonFinite, base } = total;
   const broken = nonFinite.left + nonFinite.right + (base?.nonFinite ?? 0);
   const sections = [
+    ...(exact.length === 0 ? [] : [integersText(exact)]),
     ...(onlyLeft.length === 0 ? [] : [`Only in ${left}: ${some(onlyLeft)}`]),
     ...(onlyRight.length === 0 ? [] : [`Only in ${right}: ${some(onlyRight)}`]),
     ...(notCompared.length === 0
@@ -119,7 +132,7 @@ function leftOut({ left, right, total, onlyLeft, onlyRight, notCompared }: DiffR
 
 function some(names: readonly string[]): string {
   const rest = names.length - LISTED;
-  return names.slice(0, LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  return names.slice(0, LISTED).map(visibleName).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 const NONE = "-";

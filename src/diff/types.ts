@@ -18,6 +18,8 @@ export interface Pair {
 /** What belongs together in two models, and what does not. */
 export interface Pairing {
   pairs: readonly Pair[];
+  /** Weights of integers or truth values: they are the same or not, and have no norms. */
+  exact: readonly Pair[];
   /** Names of tensors that only one of the two has. */
   onlyLeft: readonly string[];
   onlyRight: readonly string[];
@@ -89,6 +91,8 @@ export interface DiffResult {
   /** By layer and module: of weights outside layers there is none. */
   cells: readonly CellDifference[];
   tensors: readonly TensorDifference[];
+  /** Tensors of integers. */
+  exact: readonly { tensor: string; same: boolean }[];
   onlyLeft: readonly string[];
   onlyRight: readonly string[];
   notCompared: Pairing["notCompared"];

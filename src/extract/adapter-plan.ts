@@ -62,7 +62,10 @@ export function planOfOps(
     seed,
     models: models.map(({ name }) => name),
     baseModel: models.at(-1)?.name,
-    inputFiles: [...files].map((path) => ({ path, size: known.get(path) ?? statSync(path).size })),
+    inputFiles: [...files].map((path) => {
+      const size = known.get(path);
+      return size === undefined ? { path, size: statSync(path).size, made: true } : { path, size };
+    }),
     ops: placed,
     shards: shards.map((shard) => ({ ...shard, file })),
     index: undefined,

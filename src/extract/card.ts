@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Model } from "../model/types.ts";
-import { SINTER } from "../plan/card.ts";
+import { fenced, quoted, SINTER } from "../plan/card.ts";
+import { visibleName } from "../visible.ts";
 import type { ExtractionSummary } from "./report.ts";
 
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/;
@@ -26,14 +27,12 @@ tags:
 - sinter
 ---
 
-# ${basename(out)}
+# ${visibleName(basename(out))}
 
-A LoRA adapter extracted with ${SINTER} from \`${tuned.name}\`, as the difference to \`${base.name}\`.
+A LoRA adapter extracted with ${SINTER} from ${quoted(tuned.name)}, as the difference to ${quoted(base.name)}.
 
 Rank ${ranks}; of the change of its ${summary.modules.length} modules it keeps ${percent(summary.energy_kept)} of the energy.
 
-\`\`\`sh
-${command}
-\`\`\`
+${fenced(command, "sh")}
 `;
 }

@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { mkdirSync, rmSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { SinterError } from "../errors.ts";
 import { DTYPE_BYTES, type FloatDtype, isFloat } from "../model/dtype.ts";
 import { elementCount, type TensorView } from "../model/types.ts";
 import type { Addon, NativeFactors } from "../native.ts";
 import type { MergeOp } from "../plan/types.ts";
+import { onFile } from "../run/file-error.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { nativeInputs } from "../run/native-inputs.ts";
 import type { RunEvents } from "../run/types.ts";
@@ -13,15 +14,6 @@ import type { DecomposedModule, ExtractedModule, ExtractOptions, Pair } from "./
 /** Bytes of differences that are decomposed at a time. */
 const IN_FLIGHT = 256 << 20;
 
-/** A folder for files that are gone when the work is done, on the output's disk. */
-export function scratchFolder(out: string): string {
-  let parent = dirname(resolve(out));
-  while (statSync(parent, { throwIfNoEntry: false }) === undefined) parent = dirname(parent);
-  const folder = join(mkdtempSync(join(parent, ".sinter-")), "factors");
-  mkdirSync(folder);
-  return folder;
-}
-
 /**
  * Where differences are kept until they are decomposed: in memory where the system has a folder for that with room for
  * all that are under way, else on the output's disk.
@@ -29,7 +21,7 @@ export function scratchFolder(out: string): string {
 function differenceFolder(scratch: string, bytes: number): string {
   try {
     const { bavail, bsize } = statfsSync(MEMORY);
-    if (bavail * bsize > 4 * bytes) return mkdtempSync(join(MEMORY, "sinter-"));
+    if (bavail * bsize > 4 * bytes) return MEMORY;
   } catch {
     // Not on this system.
   }
@@ -37,6 +29,13 @@ function differenceFolder(scratch: string, bytes: number): string {
 }
 
 const MEMORY = "/dev/shm";
+
+/** Beside the output until they are written there. The plan's hash knows a file by its folder's name, too. */
+export function factorsFile(scratch: string): string {
+  const folder = join(scratch, "factors");
+  onFile("cannot create the folder", folder, () => mkdirSync(folder, { recursive: true }));
+  return join(folder, "adapter_factors");
+}
 
 /** Where the factors of each module may lie: there is room for as many as its rank may come to. */
 interface Room {
@@ -68,7 +67,7 @@ export async function decomposeModules(
   }: { scratch: string; addon: Addon; signal: AbortSignal; events: RunEvents; onDevice?: boolean },
 ): Promise<ExtractedModule[]> {
   const { rooms, size } = makeRoom(modules, options);
-  const path = join(scratch, "adapter_factors");
+  const path = factorsFile(scratch);
   const sink = guarded(path, () => addon.createSink(path, size));
   const bytes = rooms.map(({ inputs, outputs }) => 4 * inputs * outputs);
   const threads = addon.info().threads;
@@ -121,7 +120,6 @@ export async function decomposeModules(
   } finally {
     signal.removeEventListener("abort", abort);
     for (const handle of handles.values()) addon.close(handle);
-    if (differences !== scratch) rmSync(differences, { recursive: true, force: true });
   }
   if (failure !== undefined) throw failure.error;
   return results;
@@ -164,12 +162,11 @@ async function decomposeOne(
   },
 ): Promise<NativeFactors> {
   const { module, rank, dtype, a, b } = room;
-  const path = join(differences, `difference-${index}`);
+  const path = join(differences, `sinter-difference-${process.pid}-${index}`);
   const op = differenceOp(module.weight);
   let source: number | undefined;
   try {
-    await writeDifference(op, path, addon, open);
-    source = addon.openSource(path).handle;
+    source = await difference(op, path, addon, open);
     const [rows = 1, columns = 1] = op.shape;
     return await addon.decompose({
       source,
@@ -194,7 +191,6 @@ async function decomposeOne(
     throw error instanceof SinterError ? error : new SinterError(nativeProblem(error, { op, path }));
   } finally {
     if (source !== undefined) addon.close(source);
-    rmSync(path, { force: true });
   }
 }
 
@@ -216,10 +212,20 @@ export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): 
   };
 }
 
-async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (file: string) => number): Promise<void> {
+/**
+ * Computes a difference into a file that has no name any more when that begins: whatever ends the process, nothing of it
+ * stays, in memory least of all. @returns the file's handle.
+ */
+async function difference(op: MergeOp, path: string, addon: Addon, open: (file: string) => number): Promise<number> {
   const count = elementCount(op.shape);
   const sink = addon.createSink(path, 4 * count);
+  let source: number | undefined;
   try {
+    try {
+      source = addon.openSource(path).handle;
+    } finally {
+      rmSync(path, { force: true });
+    }
     await addon.merge({
       kernel: op.kernel,
       ...nativeInputs(op.inputs, open),
@@ -236,9 +242,11 @@ async function writeDifference(op: MergeOp, path: string, addon: Addon, open: (f
     });
   } catch (error) {
     addon.close(sink);
+    if (source !== undefined) addon.close(source);
     throw error;
   }
   await addon.commitSink(sink, false);
+  return source;
 }
 
 /**

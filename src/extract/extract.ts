@@ -1,5 +1,3 @@
-import { rmSync } from "node:fs";
-import { dirname } from "node:path";
 import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
 import { type Problem, type Report, SinterError } from "../errors.ts";
@@ -8,10 +6,11 @@ import { parseModelRef } from "../model/ref.ts";
 import type { Addon } from "../native.ts";
 import { checkOutput } from "../run/output.ts";
 import { runPlan } from "../run/run.ts";
+import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { adapterPlan } from "./adapter-plan.ts";
 import { adapterCard } from "./card.ts";
-import { decomposeModules, scratchFolder } from "./decompose.ts";
+import { decomposeModules } from "./decompose.ts";
 import { planModules, type Understood } from "./modules.ts";
 import { type ExtractionSummary, summaryOf } from "./report.ts";
 import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
@@ -96,10 +95,16 @@ export async function runExtraction(
     solver,
   }: { addon: Addon; signal: AbortSignal; events: RunEvents; solver?: string | undefined },
 ): Promise<{ summary: ExtractionSummary; result: RunResult }> {
-  const scratch = scratchFolder(request.out);
+  const scratch = scratchFolder(request.out, addon);
   try {
     const onDevice = solver !== undefined;
-    const modules = await decomposeModules(plan.modules, request.options, { scratch, addon, signal, events, onDevice });
+    const modules = await decomposeModules(plan.modules, request.options, {
+      scratch: scratch.take(),
+      addon,
+      signal,
+      events,
+      onDevice,
+    });
     const summary = summaryOf(modules, plan, solver);
     if (summary.modules.length === 0) {
       const message = "no module of the fine-tuned model differs from the base";
@@ -114,7 +119,7 @@ export async function runExtraction(
     const result = await runPlan(written, request.out, { ...request.run, resume: "never", signal }, addon, events);
     return { summary, result: { ...result, warnings: [...refusals(modules), ...result.warnings] } };
   } finally {
-    rmSync(dirname(scratch), { recursive: true, force: true });
+    scratch.release();
   }
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Report, SinterError } from "../errors.ts";
 import { openAdapter } from "../lora/folder.ts";
 import { partsOf } from "../lora/parts.ts";
@@ -7,15 +7,17 @@ import { type Factors, factorsOfModule } from "../lora/product.ts";
 import { scaleOf } from "../lora/selection.ts";
 import type { Adapter, AdapterModule, AdapterParts } from "../lora/types.ts";
 import { DTYPE_BYTES, type FloatDtype } from "../model/dtype.ts";
+import { parseSpelt, writeSpelt } from "../model/python-json.ts";
 import type { ModelPath } from "../model/ref.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { runPlan } from "../run/run.ts";
+import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { planOfOps, wholeOp } from "./adapter-plan.ts";
-import { scratchFolder } from "./decompose.ts";
+import { factorsFile } from "./decompose.ts";
 import type { ExtractedModule } from "./types.ts";
 
 /** What an adapter of lower rank is to keep. */
@@ -66,14 +68,18 @@ export async function runReduction(
   options: ReduceOptions,
   { addon, run, events }: { addon: Addon; run: RunOptions; events: RunEvents },
 ): Promise<{ modules: ExtractedModule[]; result: RunResult }> {
-  const scratch = scratchFolder(out);
+  const scratch = scratchFolder(out, addon);
   try {
-    const reduced = await reduceAll(modules, options, { scratch, addon, path: adapter.weightFiles[0]?.path as string });
+    const reduced = await reduceAll(modules, options, {
+      scratch: scratch.take(),
+      addon,
+      path: adapter.weightFiles[0]?.path as string,
+    });
     const plan = reducedPlan(adapter, parts, reduced);
-    const result = await runPlan(plan, out, run, addon, events);
+    const result = await runPlan(plan, out, { ...run, resume: "never" }, addon, events);
     return { modules: reduced, result };
   } finally {
-    rmSync(dirname(scratch), { recursive: true, force: true });
+    scratch.release();
   }
 }
 
@@ -82,7 +88,7 @@ async function reduceAll(
   options: ReduceOptions,
   { scratch, addon, path }: { scratch: string; addon: Addon; path: string },
 ): Promise<ExtractedModule[]> {
-  const file = join(scratch, "adapter_factors");
+  const file = factorsFile(scratch);
   let size = 0;
   const places = modules.map(({ factors }) => {
     const dtype = factors.a.view.dtype as FloatDtype;
@@ -177,11 +183,11 @@ function reducedPlan(adapter: Adapter, parts: AdapterParts, modules: readonly Ex
 
 /** The adapter's own configuration, with ranks and alphas that make the scale 1. */
 function configText({ dir }: Adapter, modules: readonly ExtractedModule[]): string {
-  const json = JSON.parse(readFileSync(join(dir, "adapter_config.json"), "utf8")) as Record<string, unknown>;
+  const json = parseSpelt(readFileSync(join(dir, "adapter_config.json"), "utf8")) as Record<string, unknown>;
   const rank = Math.max(1, ...modules.map((module) => module.rank));
   const others = Object.fromEntries(
     modules.filter((module) => module.rank !== rank).map(({ path, rank: own }) => [path, own]),
   );
   const changed = { r: rank, lora_alpha: rank, use_rslora: false, rank_pattern: others, alpha_pattern: others };
-  return `${JSON.stringify({ ...json, ...changed }, undefined, 2)}\n`;
+  return `${writeSpelt({ ...json, ...changed })}\n`;
 }

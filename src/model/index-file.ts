@@ -33,7 +33,7 @@ export function readIndex(path: string, report: Report): Map<string, string> | u
 }
 
 /** Whether a relative path stays in its folder. A hostile index must not make us read elsewhere. */
-function isInside(shard: unknown): boolean {
+export function isInside(shard: unknown): boolean {
   if (typeof shard !== "string" || shard === "" || shard.includes("\0") || /^\/|\/$/.test(shard)) return false;
   const path = normalize(shard);
   return path !== "." && path !== ".." && !path.startsWith("../");

@@ -1,9 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Report } from "../errors.ts";
 import { parsePythonJson } from "./python-json.ts";
-
-/** An index of a million tensors takes half as much. */
-const MAX_BYTES = 256 << 20;
+import { isNestedTooDeeply, MAX_FILE_BYTES } from "./text-file.ts";
 
 /**
  * Reads a file that holds one JSON object, as Python's programs write and read it (bare `NaN` and `Infinity` included).
@@ -13,13 +11,14 @@ const MAX_BYTES = 256 << 20;
  */
 export function readJsonObject(path: string, what: string, report: Report): Record<string, unknown> | undefined {
   const { size } = statSync(path);
-  if (size > MAX_BYTES) {
-    report.error({ code: "invalid-json", message: `${what} takes ${size} bytes: more than ${MAX_BYTES}`, path });
+  if (size > MAX_FILE_BYTES) {
+    report.error({ code: "invalid-json", message: `${what} takes ${size} bytes: more than ${MAX_FILE_BYTES}`, path });
     return undefined;
   }
   const text = readFileSync(path, "utf8");
   let value: unknown;
   try {
+    if (isNestedTooDeeply(text)) throw new Error("nested too deeply");
     value = parsePythonJson(text);
   } catch (error) {
     report.error({ code: "invalid-json", message: `${what} is not JSON: ${(error as Error).message}`, path });

@@ -5,6 +5,7 @@ import type { Dtype } from "./dtype.ts";
 import { JsonError, JsonReader, OPEN_BRACE } from "./json-reader.ts";
 import { type HeaderEntries, type HeaderEntry, readHeaderEntries } from "./safetensors-entries.ts";
 import { checkEntries, checkLayout } from "./safetensors-layout.ts";
+import { isPrintable, MAX_NAME_LENGTH } from "./tensor-name.ts";
 import type { TensorView } from "./types.ts";
 
 export interface SafetensorsHeader {
@@ -19,9 +20,8 @@ export interface SafetensorsHeader {
 const LENGTH_BYTES = 8;
 /** The reference implementation's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
-/** Ten times as many as the largest models have; and no name is so long. */
+/** Ten times as many as the largest models have. */
 const MAX_TENSORS = 1_000_000;
-const MAX_NAME_LENGTH = 4096;
 /** A damaged header can be wrong about every tensor: past so many problems only their number is told. */
 const MAX_PROBLEMS = 20;
 
@@ -202,9 +202,14 @@ function checkLimits(entries: readonly HeaderEntry[], report: Report): void {
     report.error({ code: "safetensors-too-many", message });
   }
   const long = entries.find(({ name }) => name.length > MAX_NAME_LENGTH);
-  if (long === undefined) return;
-  const message = `a tensor's name is ${long.name.length} characters long: more than ${MAX_NAME_LENGTH}`;
-  report.error({ code: "safetensors-name", message, tensor: `${long.name.slice(0, 80)}…` });
+  if (long !== undefined) {
+    const message = `a tensor's name is ${long.name.length} characters long: more than ${MAX_NAME_LENGTH}`;
+    report.error({ code: "safetensors-name", message, tensor: `${long.name.slice(0, 80)}…` });
+  }
+  const unprintable = entries.find(({ name }) => !isPrintable(name));
+  if (unprintable === undefined) return;
+  const message = "a tensor's name holds control characters: no model has such names";
+  report.error({ code: "safetensors-name", message, tensor: unprintable.name.slice(0, 80) });
 }
 
 function reportRepeated(entries: readonly HeaderEntry[], report: Report): void {

@@ -50,6 +50,14 @@ export interface TensorFactor {
   columnStride: number;
 }
 
+export interface InputFile {
+  path: string;
+  /** In bytes. */
+  size: number;
+  /** A file that the command itself made for this run: it is known by its content, because each run makes it anew. */
+  made?: boolean | undefined;
+}
+
 /** A model folder, understood from its config.json and the headers of its weight files. No tensor byte was read. */
 export interface Model {
   ref: ModelRef;
@@ -64,7 +72,7 @@ export interface Model {
   /** By name, in the order of the files and of the offsets in them. */
   tensors: ReadonlyMap<string, TensorView>;
   /** Weight files with their size in bytes. */
-  weightFiles: readonly { path: string; size: number }[];
+  weightFiles: readonly InputFile[];
   /** Names of all other files in `dir`. */
   sideFiles: readonly string[];
   /** Where side files lie that are not all in `dir`: an adapter may bring the tokenizer. */

@@ -1,4 +1,5 @@
 import { configurationSection, frontMatter, linked, SINTER } from "../plan/card.ts";
+import { visibleName } from "../visible.ts";
 import type { MixtureModels } from "./models.ts";
 import { promptText } from "./prompt-text.ts";
 import { isRandom, type MixtureConfig } from "./types.ts";
@@ -18,7 +19,7 @@ export function mixtureCard(config: MixtureConfig, models: MixtureModels, archit
     : `The routers come from the experts' prompts (gate mode ${config.gateMode}).`;
   return [
     `---\n${frontMatter(models, ["moe"])}---`,
-    `# ${name}`,
+    `# ${visibleName(name)}`,
     `A ${architecture} mixture of ${config.experts.length} experts, of which ${config.expertsPerToken} work on a token, ` +
       `assembled with ${SINTER}. Attention, norms and embeddings are those of ${linked(base)}. ${routers}`,
     `## Experts\n\n${config.experts.map(described).join("\n")}`,

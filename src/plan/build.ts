@@ -14,7 +14,7 @@ import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { settleOrientation } from "./orientation.ts";
 import { checkParameterNames } from "./parameter-names.ts";
 import type { PlacelessOp } from "./place.ts";
-import { filesOf } from "./reads.ts";
+import { filesRead } from "./reads.ts";
 import { mergeRecipe, withCached } from "./recipe.ts";
 import { settleSharedWeights } from "./shared-weights.ts";
 import { copiedFiles, isTextTokenizerFile } from "./side-files.ts";
@@ -118,10 +118,8 @@ function outputArchitecture({ donor, expand }: PlanModels, edits: ConfigEdits, r
 
 /** Weight files that an op reads, in the order of first use. */
 export function inputFiles(ops: readonly PlacelessOp[], models: Pick<PlanModels, "all">): MergePlan["inputFiles"] {
-  const sizes = new Map(models.all.flatMap(({ model }) => model.weightFiles.map(({ path, size }) => [path, size])));
-  const used = new Set<string>();
-  for (const { inputs } of ops) for (const file of inputs.flatMap(filesOf)) used.add(file);
-  return [...used].map((path) => ({ path, size: sizes.get(path) ?? 0 }));
+  const known = new Map(models.all.flatMap(({ model }) => model.weightFiles.map((file) => [file.path, file])));
+  return [...filesRead(ops)].map((path) => known.get(path) ?? { path, size: 0 });
 }
 
 /** The card, and the configuration as the user wrote it. */

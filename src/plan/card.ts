@@ -4,6 +4,7 @@ import type { MergeConfig } from "../config/types.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { parseHubId } from "../model/hub-cache.ts";
 import { formatModelPath, type ModelPath } from "../model/ref.ts";
+import { visibleName } from "../visible.ts";
 import { planHash } from "./hash.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 import { optionText } from "./recipe.ts";
@@ -33,7 +34,7 @@ export function modelCard(
   const title = method.reference === undefined ? method.title : `[${method.title}](${method.reference})`;
   return [
     `---\n${frontMatter(models)}---`,
-    `# ${name}`,
+    `# ${visibleName(name)}`,
     `Merged with ${SINTER} by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
     configurationSection(config.text).trimEnd(),
@@ -62,10 +63,22 @@ export function configurationSection(text: string): string {
   return `## Configuration\n\n${fenced(text)}\n`;
 }
 
-/** A block of YAML, in a fence that the text cannot close. */
-function fenced(text: string): string {
-  const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
-  return `${fence}yaml\n${text.trimEnd()}\n${fence}`;
+/** A block of code, in a fence that the text cannot close. */
+export function fenced(text: string, language = "yaml"): string {
+  const fence = ticks(text, 3);
+  return `${fence}${language}\n${text.trimEnd()}\n${fence}`;
+}
+
+/** A name in a line of text, whatever characters it is of. */
+export function quoted(name: string): string {
+  const text = visibleName(name);
+  const fence = ticks(text, 1);
+  return fence === "`" ? `\`${text}\`` : `${fence} ${text} ${fence}`;
+}
+
+/** More backticks than stand one after another in the text. */
+function ticks(text: string, least: number): string {
+  return "`".repeat(Math.max(least, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
 }
 
 /**
@@ -89,7 +102,7 @@ export function hubIdOf({ model }: Pick<PlanModel, "model">): string | undefined
 export function linked({ model }: Pick<PlanModel, "model">): string {
   if (model.made !== undefined) {
     const origins = model.made.from.map((ref) => linkedPath(ref.model)).join(", ");
-    return `\`${model.name}\` (merged from ${origins})`;
+    return `${quoted(model.name)} (merged from ${origins})`;
   }
   return linkedPath(model.ref.model);
 }
@@ -97,7 +110,7 @@ export function linked({ model }: Pick<PlanModel, "model">): string {
 function linkedPath(path: ModelPath): string {
   const id = hubId(path);
   return id === undefined
-    ? `\`${formatModelPath(path)}\``
+    ? quoted(formatModelPath(path))
     : `[${formatModelPath({ ...path, path: id })}](https://huggingface.co/${id})`;
 }
 

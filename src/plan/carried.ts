@@ -1,3 +1,4 @@
+import { isConstant } from "../architecture/constants.ts";
 import { matchesGlob } from "../architecture/glob.ts";
 import { unknownTensors } from "../architecture/resolve.ts";
 import type { WeightSpec } from "../architecture/types.ts";
@@ -10,10 +11,6 @@ import type { ConfigEdits } from "./types.ts";
 
 /** A number between dots: the tensor belongs to a layer. */
 const LAYER = /(^|\.)\d+\./;
-
-/** Constants that classes compute, and that checkpoints of older versions of them store: copied, and not worth a word. */
-const CONSTANT =
-  /(^|\.)(rotary_(pos_)?emb\.(inv_freq|cos_cached|sin_cached)|embeddings\.position_ids|attn\.masked_bias)$/;
 
 /**
  * Tensors that the models store and no module of their family has: prediction layers beyond the last, old buffers, a
@@ -43,7 +40,7 @@ export function carriedTargets(
   const isLeftOut = (name: string) => structure.size > 0 && LAYER.test(name);
   const carried = [...holders].filter(([name]) => !isLeftOut(name));
   reportUnknown([...holders.keys()].filter(isLeftOut), holders, "left out, because layers are stacked", report);
-  const isExpected = (name: string) => CONSTANT.test(name) || byName.some((pattern) => matchesGlob(pattern, name));
+  const isExpected = (name: string) => isConstant(name) || byName.some((pattern) => matchesGlob(pattern, name));
   const noted = carried.map(([name]) => name).filter((name) => !isExpected(name));
   reportUnknown(noted, holders, "carried along", report);
   const whole = wholeSlice(recipe);
@@ -80,7 +77,7 @@ function wholeSlice(recipe: readonly RecipeModule[]): Slice | undefined {
 }
 
 function target(name: string, having: readonly PlanModel[], module: RecipeModule, whole: Slice | undefined): Target {
-  const spec: WeightSpec = { name, key: name, aliases: [], optional: true, buffer: CONSTANT.test(name) };
+  const spec: WeightSpec = { name, key: name, aliases: [], optional: true, buffer: isConstant(name) };
   const found = ({ model }: PlanModel) => {
     const view = model.tensors.get(name);
     return view && { view, name, via: "own" as const };

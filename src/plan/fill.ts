@@ -1,15 +1,17 @@
-import { type Dirent, existsSync, readdirSync, readFileSync } from "node:fs";
+import { type Dirent, existsSync, readdirSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { writeYaml } from "../config/write-yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
+import { parsePythonJson } from "../model/python-json.ts";
 import { formatModelRef } from "../model/ref.ts";
+import { readBoundedText } from "../model/text-file.ts";
 import type { Model } from "../model/types.ts";
 import { totals } from "./build.ts";
 import { someOf } from "./copies.ts";
 import { layOut } from "./layout.ts";
 import type { PlacelessOp } from "./place.ts";
 import { matchNames } from "./prefix.ts";
-import { filesOf } from "./reads.ts";
+import { filesRead } from "./reads.ts";
 import { recipeOptions } from "./recipe.ts";
 import type { MergeOptions, MergePlan, SideFile } from "./types.ts";
 
@@ -34,7 +36,7 @@ export function buildFillPlan(base: Model, part: Model, options: MergeOptions, r
     return { tensor, dtype: view.dtype, shape: view.shape, ...work, inputs: [input] };
   });
   const { folderIndexes: _, ...layout } = layOut(ops, options.outShardSize, "safetensors");
-  const files = new Set(ops.flatMap(({ inputs }) => inputs.flatMap(filesOf)));
+  const files = filesRead(ops);
   return {
     method: "fill",
     seed: options.seed,
@@ -97,7 +99,7 @@ function check(base: Model, part: Model, sources: ReadonlyMap<string, string>, r
 /** Whether config.json says of the model with its adapter what it says of the model. */
 function keepsConfig({ dir, config }: Model): boolean {
   const path = join(dir, "config.json");
-  return !existsSync(path) || Bun.deepEquals(config, JSON.parse(readFileSync(path, "utf8")));
+  return !existsSync(path) || Bun.deepEquals(config, parsePythonJson(readBoundedText(path)));
 }
 
 function sameShape(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {

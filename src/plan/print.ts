@@ -1,4 +1,5 @@
 import { DTYPE_BYTES } from "../model/dtype.ts";
+import { visibleName } from "../visible.ts";
 import { gatherCounts } from "./gather.ts";
 import { gatherHash, planHash } from "./hash.ts";
 import type { MergeOp, MergePlan, RowGather, VocabularySummary } from "./types.ts";
@@ -29,7 +30,7 @@ export function planText(plan: MergePlan, peakMemory?: number, devices: readonly
     ["seed", String(plan.seed)],
     ["hash", planHash(plan)],
   ];
-  return rows.map(([label, value]) => `${label.padEnd(8)} ${value}\n`).join("");
+  return rows.map(([label, value]) => `${label.padEnd(8)} ${visibleName(value)}\n`).join("");
 }
 
 /** Tensors in one piece of `planJson`. */

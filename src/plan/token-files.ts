@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { MergeConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import { parseSpelt, writeSpelt } from "../model/python-json.ts";
 import { sideFilePath } from "../model/types.ts";
 import { checkTemplate, mostCommonTemplate, namedTemplate } from "../tokenizer/chat-template.ts";
 import { readChatTemplate, readSpecialRoles, tokenizerFolder } from "../tokenizer/read.ts";
@@ -84,7 +85,7 @@ export function withTemplate(files: readonly SideFile[], template: string): Side
 /** Older versions of transformers read the template from tokenizer_config.json: where there is one, it becomes this. */
 function replaceTemplate(file: SideFile, template: string): SideFile {
   const text = "text" in file ? file.text : readFileSync(file.from, "utf8");
-  const config = JSON.parse(text) as JsonObject;
+  const config = parseSpelt(text) as JsonObject;
   if (!("chat_template" in config)) return file;
-  return { name: file.name, text: `${JSON.stringify({ ...config, chat_template: template }, null, 2)}\n` };
+  return { name: file.name, text: `${writeSpelt({ ...config, chat_template: template })}\n` };
 }

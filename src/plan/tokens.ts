@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MergeConfig, TokenizerConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
-import { isObject } from "../model/json-file.ts";
+import { isObject, readJsonObject } from "../model/json-file.ts";
 import { applyEdits } from "./config-json.ts";
 import { gatherTargets } from "./gather.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
@@ -95,7 +95,7 @@ function donorIds(donor: PlanModel, { tokenizer, members, origin }: OutputTokeni
     config: edits(donor.model.config, "config.json"),
     generation: (copied: readonly SideFile[]): SideFile[] => {
       const path = join(donor.model.dir, GENERATION_FILE);
-      const value: unknown = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
+      const value: unknown = existsSync(path) ? readJsonObject(path, GENERATION_FILE, report) : undefined;
       if (!isObject(value) || same(copied).length === 0) return same(copied);
       const changed = edits(value, GENERATION_FILE);
       if (changed.size === 0) return same(copied);

@@ -1,7 +1,7 @@
 import type { Problem } from "../errors.ts";
 import type { Scratch } from "../methods/types.ts";
 import type { Dtype } from "../model/dtype.ts";
-import type { TensorView } from "../model/types.ts";
+import type { InputFile, TensorView } from "../model/types.ts";
 
 /** Rows that an input of an op reads instead of those of its own tensor in their order. */
 export interface RowGather {
@@ -109,7 +109,7 @@ export interface MergePlan {
   /** What the plan was made from; undefined where nothing can make it again. */
   recipe?: Recipe | undefined;
   /** Every input file with its size, in the order of first use. */
-  inputFiles: readonly { path: string; size: number }[];
+  inputFiles: readonly InputFile[];
   ops: readonly MergeOp[];
   shards: readonly ShardPlan[];
   /** `model.safetensors.index.json` or its torch counterpart; undefined for a single shard. */

@@ -77,18 +77,46 @@ export function modelsOf(tensors: readonly MeasuredTensor[]): string[] {
   return [...new Set(tensors.flatMap(({ inputs }) => inputs.map(({ model }) => model)))];
 }
 
+/** Tensors without a NaN or an infinity in them: one of these would take the figures of all others. */
+export function finite(tensors: readonly MeasuredTensor[]): MeasuredTensor[] {
+  return tensors.filter((tensor) => Number.isFinite(tensor.squares + tensor.change) && tensor.inputs.every(isWhole));
+}
+
+function isWhole({ squares, distance, change, product }: MeasuredInput): boolean {
+  return Number.isFinite(squares + distance + change + product);
+}
+
 /** How far the output lies from an input, as a share of the input's norm. NaN where the input has no part in it. */
-export function relativeChange(tensors: readonly MeasuredTensor[], model: string): number {
+export function relativeChange(all: readonly MeasuredTensor[], model: string): number {
+  const tensors = finite(all);
   return Math.sqrt(sum(inputsOf(tensors, model), "distance") / sum(inputsOf(tensors, model), "squares"));
 }
 
 /** Cosine between the output's change and an input's, both from the reference. NaN where one of them is none. */
 export function cosine(tensors: readonly MeasuredTensor[], model: string): number {
-  const beside = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
+  const beside = finite(tensors).filter(({ inputs }) =>
+    inputs.some((input) => input.model === model && !input.isReference),
+  );
   const own = inputsOf(beside, model).filter(({ isReference }) => !isReference);
   const change = beside.reduce((total, tensor) => total + tensor.change, 0);
   const value = sum(own, "product") / (Math.sqrt(change) * Math.sqrt(sum(own, "change")));
   return Math.min(1, Math.max(-1, value));
+}
+
+/**
+ * How much of an input's change the output has: the projection of its own change onto that, as a share of it. 1 is all of it,
+ * and what a weight of 1 gives where inputs have nothing to do with each other. NaN where the input has no change.
+ */
+export function shareTaken(tensors: readonly MeasuredTensor[], model: string): number {
+  const own = inputsOf(finite(tensors), model).filter(({ isReference }) => !isReference);
+  return sum(own, "product") / sum(own, "change");
+}
+
+/** Models that some tensor has besides what its changes are measured from. */
+export function othersOf(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Map<string, string> {
+  const isOther = (model: string) =>
+    tensors.some(({ inputs }) => inputs.some((input) => input.model === model && !input.isReference));
+  return new Map([...labels].filter(([model]) => isOther(model)));
 }
 
 /** Of the elements that some input changed, the share in which two went in opposite directions. NaN for one input. */
@@ -100,13 +128,14 @@ export function signConflicts(tensors: readonly MeasuredTensor[]): number {
 
 /** Norm of an input, and of the output where it was made of that input. */
 export function norms(tensors: readonly MeasuredTensor[], model: string): { output: number; input: number } {
-  const made = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model));
+  const made = finite(tensors).filter(({ inputs }) => inputs.some((input) => input.model === model));
   const output = made.reduce((total, tensor) => total + tensor.squares, 0);
-  return { output: Math.sqrt(output), input: Math.sqrt(sum(inputsOf(tensors, model), "squares")) };
+  return { output: Math.sqrt(output), input: Math.sqrt(sum(inputsOf(made, model), "squares")) };
 }
 
 /** Norm of the inputs that changes are measured from, and of the output. */
-export function referenceNorms(tensors: readonly MeasuredTensor[]): { output: number; input: number } {
+export function referenceNorms(all: readonly MeasuredTensor[]): { output: number; input: number } {
+  const tensors = finite(all);
   const references = tensors.flatMap(({ inputs }) => inputs.filter(({ isReference }) => isReference));
   const output = tensors.reduce((total, tensor) => total + tensor.squares, 0);
   return { output: Math.sqrt(output), input: Math.sqrt(sum(references, "squares")) };

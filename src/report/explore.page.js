@@ -47,6 +47,8 @@
     return figures.map((figure, i) => ({ ...figure, element: drawn[i] }));
   }
 
+  // The ends of a row of the drawing, which is a column of the table.
+  const ENDS = { Home: 0, End: -1 };
   const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
   function nearest(cells, from, [dx, dy]) {
@@ -68,10 +70,19 @@
     region.setAttribute("aria-label", `${map.getAttribute("aria-label")}: arrow keys go from cell to cell`);
     region.addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
+      const end = ENDS[event.key];
       if (event.key === "Escape") hide();
-      if (step === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+      if ((step ?? end) === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
       event.preventDefault();
-      const next = current === undefined ? all()[0] : nearest(all(), current, step);
+      const from = current ?? all()[0];
+      const next =
+        end !== undefined
+          ? all()
+              .filter(({ y }) => y === from?.y)
+              .at(end)
+          : current === undefined
+            ? from
+            : nearest(all(), current, step);
       if (next === undefined) return;
       current = next;
       next.element.scrollIntoView({ block: "nearest", inline: "nearest" });

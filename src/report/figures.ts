@@ -19,7 +19,7 @@ export function normText(norm: number): string {
 export function shareText(share: number): string {
   if (!Number.isFinite(share)) return NONE;
   const percent = 100 * share;
-  return `${percent !== 0 && Math.abs(percent) < 0.1 ? percent.toPrecision(2) : percent.toFixed(percent < 9.995 ? 2 : 1)} %`;
+  return `${percent !== 0 && Math.abs(percent) < 0.1 ? percent.toPrecision(2) : percent.toFixed(Math.abs(percent) < 9.995 ? 2 : 1)} %`;
 }
 
 export function cosineText(cosine: number): string {

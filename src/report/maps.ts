@@ -1,4 +1,5 @@
 import type { Stack } from "./cells.ts";
+import type { Grid as Field } from "./grid.ts";
 import { type ColourScale, colourKey, colourScale, heatMap } from "./heat-map.ts";
 import type { MeasuredTensor } from "./measure.ts";
 import type { Chart } from "./page.ts";
@@ -16,13 +17,8 @@ export interface Colours {
   top?: number | undefined;
 }
 
-/** A field of values with its names. */
-export interface Grid {
-  /** Of a column and of a row: `layer`, `module`. */
-  unit: string;
-  columns: readonly string[];
-  rows: readonly string[];
-}
+/** What a field of values has in its columns and rows. */
+export type Grid = Omit<Field, "title">;
 
 /** Maps of one stack of layers that share their colours, so that they can be compared. */
 export function stackMaps(

@@ -1,6 +1,16 @@
-import { cosine, expertsOf, norms, referenceNorms, relativeChange, type Stack, signConflicts } from "./cells.ts";
-import { expertGroups, groupName } from "./expert-groups.ts";
+import {
+  cosine,
+  expertsOf,
+  norms,
+  othersOf,
+  referenceNorms,
+  relativeChange,
+  type Stack,
+  signConflicts,
+} from "./cells.ts";
+import { expertGroups, groupName, groupNote } from "./expert-groups.ts";
 import { cosineText, normText, shareText, signedShareText } from "./figures.ts";
+import { followsMap } from "./follows.ts";
 import { lineChart } from "./line-chart.ts";
 import { gridMaps, stackMaps } from "./maps.ts";
 import type { MeasuredTensor } from "./measure.ts";
@@ -15,10 +25,23 @@ export interface Labels {
   base: string | undefined;
 }
 
-const CHANGE = "Norm of the difference between output and input, as a share of the input's norm.";
-const CONFLICTS =
-  "Of the elements that some input changed, the share in which two inputs went in opposite directions. A property of the " +
-  "inputs, the same for every method.";
+const FOLLOWS =
+  "The input whose change the output's change is most like: the stronger the colour, the larger the cosine between the two. " +
+  "How large the change is, the next maps say.";
+const CHANGE =
+  "Norm of the difference between output and input, as a share of the input's norm. Against the base, that is what the merge " +
+  "changed; against another input, what it has not taken over from it.";
+
+/** @param others how many inputs there are besides the reference. */
+function conflictsText(others: number): string {
+  const chance = shareText(1 - 2 ** (1 - others));
+  return (
+    "Of the elements that some input changed, the share in which two inputs went in opposite directions. A property of the " +
+    `inputs, the same for every method. ${others} inputs that have nothing to do with each other and change every element ` +
+    `have ${chance}.`
+  );
+}
+
 const DIRECTION =
   "Cosine between the output's change and this input's: 1 is the same direction, 0 a right angle, -1 the opposite.";
 const NORMS =
@@ -27,14 +50,15 @@ const NORMS =
 /** A section of maps of each kind for one stack of layers. */
 export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labels: Labels): Section[] {
   const { models, suffix } = labels;
-  const others = [...models].filter(([model]) =>
-    all.some(({ inputs }) => inputs.some((one) => one.model === model && !one.isReference)),
-  );
+  const others = othersOf(all, models);
   const section = (title: string, text: string, charts: (title: string) => Section["charts"]): Section => {
     return { title: title + suffix, text, charts: charts(title + suffix) };
   };
   const share = { kind: "share", format: shareText } as const;
   return [
+    ...(others.size < 2
+      ? []
+      : [section("Which input each change follows", FOLLOWS, (title) => [followsMap(title, stack, others)])]),
     section("Change against each input", CHANGE, (title) =>
       stackMaps(
         title,
@@ -45,9 +69,13 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
     ),
     ...expertSection(stack, labels),
     ...(all.some(({ others: count }) => count > 1)
-      ? [section("Sign conflicts", CONFLICTS, (title) => stackMaps(title, stack, share, [{ value: signConflicts }]))]
+      ? [
+          section("Sign conflicts", conflictsText(others.size), (title) =>
+            stackMaps(title, stack, share, [{ value: signConflicts }]),
+          ),
+        ]
       : []),
-    ...(others.length === 0
+    ...(others.size === 0
       ? []
       : [
           section("Direction of each input", DIRECTION, (title) =>
@@ -55,7 +83,7 @@ export function stackSections(stack: Stack, all: readonly MeasuredTensor[], labe
               title,
               stack,
               { kind: "signed", top: 1, format: cosineText },
-              others.map(([model, caption]) => ({ caption, value: of(model, cosine) })),
+              [...others].map(([model, caption]) => ({ caption, value: of(model, cosine) })),
             ),
           ),
         ]),
@@ -117,20 +145,21 @@ function expertSection(stack: Stack, { models, suffix, base }: Labels): Section[
   const experts = expertsOf(stack);
   if (experts === undefined) return [];
   const { count, at } = experts;
-  const groups = expertGroups(count);
+  const groups = expertGroups(count, stack.layers.length);
   const reference = base ?? [...models.keys()][0] ?? "";
   const title = `Change by expert${suffix}`;
   const label = models.get(reference) ?? reference;
   const field = stack.layers.map((layer) =>
     groups.map(({ first, last }) => {
-      const tensors = Array.from({ length: last - first + 1 }, (_, i) => at(layer, first + i)).flat();
-      return tensors.length === 0 ? undefined : relativeChange(tensors, reference);
+      const members = Array.from({ length: last - first + 1 }, (_, i) => at(layer, first + i));
+      const changes = members.filter((one) => one.length > 0).map((one) => relativeChange(one, reference));
+      return changes.length === 0 ? undefined : Math.max(...changes);
     }),
   );
   return [
     {
       title,
-      text: `Change of each expert's weights together against ${label}.`,
+      text: `Change of each expert's weights together against ${label}.${groupNote(groups)}`,
       charts: gridMaps(
         title,
         { unit: "layer", columns: stack.layers.map(String), rows: groups.map(groupName) },

@@ -1,7 +1,19 @@
 import type { MergePlan } from "../plan/types.ts";
 import { appliedSection, appliedText } from "./applied.ts";
-import { cosine, modelsOf, norms, relativeChange, signConflicts, stacksOf } from "./cells.ts";
+import {
+  cosine,
+  finite,
+  modelsOf,
+  norms,
+  othersOf,
+  relativeChange,
+  shareTaken,
+  signConflicts,
+  stacksOf,
+} from "./cells.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
+import { followed } from "./follows.ts";
+import { largestSection } from "./largest.ts";
 import { layersSection } from "./layer-sources.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
 import { stackSections } from "./merge-maps.ts";
@@ -38,6 +50,7 @@ export function mergePage({ name, plan, measure, speed }: MergeReport): string {
   const sections: Section[] = [
     recipeSection(plan),
     overall(tensors, labels),
+    ...largestSection(stacks, outside, othersOf(tensors, labels)),
     ...stacks.flatMap((stack) =>
       stackSections(stack, tensors, { models: labels, suffix: suffixOf(stack), base: plan.baseModel }),
     ),
@@ -72,13 +85,18 @@ function facts(plan: MergePlan, measure: MergeMeasure, speed: MergeSpeed | undef
 }
 
 function overall(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Section {
+  const broken = tensors.length - finite(tensors).length;
+  const leftOut =
+    broken === 0
+      ? ""
+      : ` Tensors with a NaN or an infinity, ${broken} in all, are left out of all figures on this page.`;
   return {
     title: "The whole model",
     text:
       "How far the output lies from each input (as a share of the input's norm), the cosine between the output's change " +
-      "and the input's, and norms before and after.",
+      `and the input's, how much of the input's change the output has along it, and norms before and after.${leftOut}`,
     table: {
-      head: ["Input", "Change", "Cosine", "Norm of the input", "Norm of the output there"],
+      head: ["Input", "Change", "Cosine", "Of its change", "Norm of the input", "Norm of the output there"],
       rows: [...labels].map(([model, label]) => {
         const made = tensors.filter(({ inputs }) => inputs.some((input) => input.model === model));
         const { input, output } = norms(made, model);
@@ -86,6 +104,7 @@ function overall(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string,
           label,
           shareText(relativeChange(made, model)),
           cosineText(cosine(made, model)),
+          shareText(shareTaken(made, model)),
           normText(input),
           normText(output),
         ];
@@ -95,23 +114,34 @@ function overall(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string,
 }
 
 function outsideLayers(tensors: readonly MeasuredTensor[], labels: ReadonlyMap<string, string>): Section {
+  const others = [...othersOf(tensors, labels)];
+  const hasConflicts = tensors.some((tensor) => Number.isFinite(signConflicts([tensor])));
   return {
     title: "Outside the layers",
-    text: "Embedding, head and final norms: change against each input as above, sign conflicts, and what computed them.",
+    text:
+      "Embedding, head and final norms: change against each input, the input that the change follows (with the cosine), and " +
+      "sign conflicts, all as above; then what computed them.",
     table: {
       head: [
         "Tensor",
-        ...[...labels.values()].map((label) => `Change against ${label}`),
-        "Sign conflicts",
-        "Computed by",
+        ...[...labels.values()].map((label) => `Against ${label}`),
+        ...(others.length < 2 ? [] : ["Follows"]),
+        ...(hasConflicts ? ["Sign conflicts"] : []),
       ],
-      words: [labels.size + 2],
-      rows: tensors.map((tensor) => [
-        tensor.op.tensor,
-        ...[...labels.keys()].map((model) => shareText(relativeChange([tensor], model))),
-        shareText(signConflicts([tensor])),
-        appliedText(tensor, labels),
-      ]),
+      rows: tensors.map((tensor) => {
+        const best = followed(
+          [tensor],
+          others.map(([model]) => model),
+        );
+        const follows = best === undefined ? "-" : `${others[best.index]?.[1]} ${cosineText(best.cosine)}`;
+        return [
+          tensor.op.tensor,
+          ...[...labels.keys()].map((model) => shareText(relativeChange([tensor], model))),
+          ...(others.length < 2 ? [] : [follows]),
+          ...(hasConflicts ? [shareText(signConflicts([tensor]))] : []),
+        ];
+      }),
     },
+    items: tensors.map((tensor) => `${tensor.op.tensor}: ${appliedText(tensor, labels)}`),
   };
 }

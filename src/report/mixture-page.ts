@@ -2,7 +2,7 @@ import { formatModelRef } from "../model/ref.ts";
 import type { MixtureConfig } from "../moe/types.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { placeOf, relativeChange } from "./cells.ts";
-import { expertGroups, groupName } from "./expert-groups.ts";
+import { expertGroups, groupName, groupNote } from "./expert-groups.ts";
 import { cosineText, normText, shareText } from "./figures.ts";
 import { gridMaps } from "./maps.ts";
 import type { MeasuredTensor, MergeMeasure } from "./measure.ts";
@@ -63,21 +63,18 @@ export function mixturePage({ name, plan, config, measure, mixture, speed }: Mix
 /** What the maps have a row for: an expert, or a group of neighbours, of which the largest value is shown. */
 interface Rows {
   labels: readonly string[];
+  note: string;
   /** From values by expert to those by row. */
   of(values: readonly number[]): number[];
 }
 
-function rowsOf(labels: readonly string[]): Rows {
-  const groups = expertGroups(labels.length);
+function rowsOf(labels: readonly string[], layers: number): Rows {
+  const groups = expertGroups(labels.length, layers);
   return {
+    note: groupNote(groups),
     labels: groups.map((group) => (group.first === group.last ? (labels[group.first] as string) : groupName(group))),
     of: (values) => groups.map(({ first, last }) => Math.max(...values.slice(first, last + 1))),
   };
-}
-
-/** Said of maps whose rows are groups. */
-function groupNote(labels: readonly string[], rows: Rows): string {
-  return rows.labels.length < labels.length ? " Of each group, the largest value." : "";
 }
 
 /** `0 math`, by expert. */
@@ -143,13 +140,13 @@ function promptsText(prompts: readonly string[]): string {
 function differences({ differences: found }: MixtureMeasure, labels: readonly string[]): Section[] {
   if (found.length === 0 || labels.length < 2) return [];
   const title = "Differences between experts";
-  const rows = rowsOf(labels);
+  const rows = rowsOf(labels, found.length);
   return [
     {
       title,
       text:
         "Norm of the difference of an expert's weights from those of the first, as a share of their norm. Experts that do " +
-        `not differ gain nothing from a router.${groupNote(labels, rows)}`,
+        `not differ gain nothing from a router.${rows.note}`,
       charts: gridMaps(
         title,
         { unit: "layer", columns: found.map(({ layer }) => String(layer)), rows: rows.labels },
@@ -163,9 +160,9 @@ function differences({ differences: found }: MixtureMeasure, labels: readonly st
 function routers({ routers: found }: MixtureMeasure, labels: readonly string[]): Section[] {
   if (found.length === 0) return [];
   const columns = found.map(({ layer }) => String(layer));
-  const rows = rowsOf(labels);
+  const rows = rowsOf(labels, found.length);
   const grid = { unit: "layer", columns, rows: rows.labels };
-  const note = groupNote(labels, rows);
+  const { note } = rows;
   const norms = "Norm of the routers' vectors";
   const nearest = "Nearest other expert";
   return [

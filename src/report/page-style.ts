@@ -7,24 +7,24 @@ function ramp(name: string): string {
 }
 
 /**
- * Colours of series are after Okabe and Ito, which colour-blind readers tell apart; darker or lighter to stand out from the
- * ground.
+ * Colours of series are as far from each other as they can be for readers of every kind of sight (after the simulations of
+ * Machado, Oliveira and Fernandes, 2009), and stand out from the ground at 3 to 1 at least.
  */
 export const STYLE = `
 :root {
   color-scheme: light dark;
   --ground: #ffffff; --raised: #f6f7f9; --text: #1c1e21; --faint: #5c636b; --line: #d5d9de;
   --good: #0b6b3a; --bad: #b3261e; --link: #0b5cad;
-  --series-0: #0072b2; --series-1: #d55e00; --series-2: #009e73; --series-3: #b0549a;
-  --series-4: #9a7500; --series-5: #3a7fb5; --series-6: #6b6b6b; --series-7: #7a3e00;
+  --series-0: #0f63c1; --series-1: #e46d0f; --series-2: #3ba486; --series-3: #bf79bb;
+  --series-4: #809151; --series-5: #2e227f; --series-6: #6a524f; --series-7: #6e0117;
   ${paletteStyle("light")}
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --ground: #16181b; --raised: #1e2126; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
     --good: #5fd39a; --bad: #ff8a80; --link: #7db8f5;
-    --series-0: #56b4e9; --series-1: #ff8c42; --series-2: #2fc79b; --series-3: #e08cc4;
-    --series-4: #f0c94a; --series-5: #8ec8f0; --series-6: #a8a8a8; --series-7: #c98a4b;
+    --series-0: #65a9f1; --series-1: #f07d3d; --series-2: #0ee88f; --series-3: #bf7ca3;
+    --series-4: #ffee5c; --series-5: #7a72f3; --series-6: #cad9d9; --series-7: #dd3f50;
     ${paletteStyle("dark")}
   }
 }
@@ -57,12 +57,17 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none;
 figure { min-width: 0; max-width: 100%; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: flex-end; gap: 0.25rem 2rem;
   margin-bottom: 0.375rem; padding-right: 8px; }
-.key { display: flex; gap: 1rem; align-items: flex-start; margin-left: auto; font-size: 0.75rem; line-height: 16px; color: var(--faint);
+.key { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; align-items: flex-start; justify-content: flex-end; margin-left: auto; font-size: 0.75rem; line-height: 16px; color: var(--faint);
   font-variant-numeric: tabular-nums; }
 .key i { display: block; width: 15rem; height: 8px; border-radius: 2px; background: ${ramp("amount")}; }
 .key.signed i { background: ${ramp("direction")}; }
 .key p { display: flex; justify-content: space-between; margin: 0; }
-.key .none::before { content: ""; width: 12px; height: 10px; margin: 3px 6px 0 0; border: 1px dashed var(--faint); }
+.key .none { white-space: nowrap; }
+.key .none::before { content: ""; width: 14px; height: 12px; margin: 2px 6px 0 0; border: 1px solid var(--line);
+  background: repeating-linear-gradient(135deg, var(--faint) 0 1px, transparent 1px 4px); }
+.defs { position: absolute; width: 0; height: 0; }
+.defs stop { stop-color: var(--faint); }
+.defs .gap { stop-color: var(--ground); }
 .wide { overflow-x: auto; }
 .wide:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .wide svg { display: block; }
@@ -76,16 +81,27 @@ svg rect.on { stroke: var(--text); stroke-width: 2; paint-order: stroke; }
 span.swatch { width: 0.8em; height: 0.8em; border-radius: 2px; }
 .wide svg.swatch { display: inline-block; }
 svg.swatch path { fill: none; stroke-width: 2.5; }
-.charts + .wide, .charts + ul { margin-top: 1.25rem; }
+.charts + .wide, .charts + ul, .wide + ul { margin-top: 1.25rem; }
 details { margin-top: 0.25rem; }
 summary { cursor: pointer; color: var(--faint); font-size: 0.8125rem; width: fit-content; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 pre { margin: 0; padding: 0.75rem 1rem; background: var(--raised); border-radius: 8px; font: 0.8125rem/20px ui-monospace, "DejaVu Sans Mono", monospace; width: fit-content; min-width: 100%; }
 table { border-collapse: collapse; font-size: 0.8125rem; line-height: 20px; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: anywhere; }
 th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
 .wide:has(> pre) { max-height: 34rem; overflow: auto; border-radius: 8px; }
-@media print { .wide:has(> pre) { max-height: none; } nav, details:not([open]) { display: none; } .wide { overflow: visible; } section, figure { break-inside: avoid; } }
+@media print {
+  :root { color-scheme: light; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  header, nav, main { max-width: none; padding-left: 0; padding-right: 0; }
+  nav, details:not([open]) { display: none; }
+  .wide, .wide:has(> pre) { max-height: none; overflow: visible; }
+  .wide > svg { max-width: 100%; height: auto; }
+  pre { white-space: pre-wrap; }
+  section > p, h2, h3, .head { break-after: avoid; }
+  p, figure, tr { break-inside: avoid; }
+}
 `;

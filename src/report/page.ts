@@ -1,3 +1,4 @@
+import { hasher } from "../hash.ts";
 import script from "./explore.page.js" with { type: "text" };
 import { STYLE } from "./page-style.ts";
 import { escapeXml } from "./xml.ts";
@@ -57,9 +58,9 @@ export interface Page {
 const LISTED_FROM = 5;
 
 /**
- * One HTML file that needs nothing else, and no network. It is well-formed XML as well, follows the light or dark scheme
- * that the reader prefers, and can be printed. Its only script lets pointer and arrow keys ask maps for their figures: all
- * of them stand in tables, too.
+ * One HTML file that needs nothing else, and no network: its policy forbids browsers to load anything, or to run any script
+ * but its own. It is well-formed XML as well, follows the light or dark scheme that the reader prefers, and can be printed.
+ * The script lets pointer and arrow keys ask maps for their figures: all of them stand in tables, too.
  */
 export function renderPage({ title, intro, facts = [], sections }: Page): string {
   const ids = sections.map((section, i) => `${slug(section.title)}-${i + 1}`);
@@ -73,10 +74,12 @@ export function renderPage({ title, intro, facts = [], sections }: Page): string
     ...sections.map((section, i) => renderSection(section, ids[i] as string)),
     "</main>",
   ];
+  const hasMaps = sections.some(({ charts = [] }) => charts.some(({ isMap }) => isMap));
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8"/>
+<meta http-equiv="Content-Security-Policy" content="${policy(hasMaps)}"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta name="color-scheme" content="light dark"/>
 <title>${escapeXml(title)}</title>
@@ -84,9 +87,25 @@ export function renderPage({ title, intro, facts = [], sections }: Page): string
 </head>
 <body>
 ${body.join("\n")}
-${sections.some(({ charts = [] }) => charts.some(({ isMap }) => isMap)) ? `<script>${script}</script>\n` : ""}</body>
+${hasMaps ? `${HATCHING}\n<script>${SCRIPT}</script>\n` : ""}</body>
 </html>
 `;
+}
+
+/** As HTML ignores the marks that keep XML from reading it. */
+const SCRIPT = `/*<![CDATA[*/\n${script}/*]]>*/`;
+
+/** What cells without a number are filled with: stripes by a gradient, as a pattern makes printed pages a hundred times larger. */
+const HATCHING =
+  '<svg class="defs" aria-hidden="true"><defs><linearGradient id="no-number" gradientUnits="userSpaceOnUse" ' +
+  'x2="2.5" y2="2.5" spreadMethod="repeat"><stop offset="0"/><stop offset=".25"/><stop class="gap" offset=".25"/>' +
+  '<stop class="gap" offset="1"/></linearGradient></defs></svg>';
+
+function policy(hasScript: boolean): string {
+  const sha256 = hasher("sha256");
+  sha256.update(SCRIPT);
+  const scripts = hasScript ? `script-src 'sha256-${Buffer.from(sha256.digest()).toString("base64")}'; ` : "";
+  return `default-src 'none'; ${scripts}style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'`;
 }
 
 function slug(title: string): string {

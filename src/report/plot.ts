@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { visible } from "../visible.ts";
 import { escapeXml } from "./xml.ts";
 
 /** What a drawing shows: Plot's own options, and a name for those who do not see it. */
@@ -11,7 +12,21 @@ export interface Drawing extends Omit<Plot.PlotOptions, "document" | "ariaLabel"
 const { document } = parseHTML("<html></html>");
 
 /** Attributes that hold numbers only: two decimals are finer than any screen. */
-const NUMERIC = new Set(["x", "y", "x1", "x2", "y1", "y2", "width", "height", "transform", "d", "dx", "dy"]);
+const NUMERIC = new Set([
+  "fill-opacity",
+  "x",
+  "y",
+  "x1",
+  "x2",
+  "y1",
+  "y2",
+  "width",
+  "height",
+  "transform",
+  "d",
+  "dx",
+  "dy",
+]);
 
 /**
  * Draws with Observable Plot, as an SVG element of fixed size in CSS pixels. The page's style says how text and axes look,
@@ -29,8 +44,8 @@ export function draw({ title, ...options }: Drawing): string {
       if (NUMERIC.has(name)) element.setAttribute(name, value.replace(/-?\d+\.\d{3,}(e-\d+)?/g, rounded));
     }
   }
-  // linkedom leaves < and & in attributes as they are.
-  return svg.outerHTML.replace("<svg", `<svg role="img" aria-label="${escapeXml(title)}"`);
+  // linkedom leaves < and & in attributes as they are. A function, as in a replacement $& and $' would be places.
+  return visible(svg.outerHTML).replace("<svg", () => `<svg role="img" aria-label="${escapeXml(title)}"`);
 }
 
 /** As much of an element as is used here: the project is not compiled with the types of a browser. */

@@ -3,6 +3,7 @@ import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { computation, opBytes } from "./compute.ts";
 import { nativeProblem } from "./native-error.ts";
+import { PassProgress } from "./pass-progress.ts";
 import { OpenSources } from "./sources.ts";
 import type { RunEvents } from "./types.ts";
 
@@ -24,17 +25,17 @@ export async function computeChecksums(
   const stop = () => addon.cancel();
   signal.addEventListener("abort", stop, { once: true });
   let next = 0;
-  let bytes = 0;
+  const progress = new PassProgress("merging", totalBytes, addon, events);
   let failure: unknown;
   const work = async () => {
     while (next < plan.ops.length && failure === undefined) {
       const index = next++;
       const op = plan.ops[index] as MergeOp;
+      progress.begun(index, op.tensor);
       try {
         signal.throwIfAborted();
         results[index] = await addon.checksum(computation(plan, op, sources));
-        bytes += opBytes(op);
-        events.progress({ phase: "merging", bytes, totalBytes, earlierBytes: 0, tensor: op.tensor });
+        progress.ended(index, opBytes(op));
       } catch (error) {
         failure ??= error instanceof SinterError ? error : new SinterError(nativeProblem(error, { op }));
       } finally {
@@ -46,6 +47,7 @@ export async function computeChecksums(
     await Promise.all(Array.from({ length: Math.max(4, 2 * addon.info().threads) }, work));
   } finally {
     signal.removeEventListener("abort", stop);
+    progress.stop();
     sources.closeAll();
   }
   signal.throwIfAborted();

@@ -6,6 +6,7 @@ import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
 import { nativeInputs } from "./native-inputs.ts";
 import { refuseNonFinite } from "./non-finite.ts";
+import { PassProgress } from "./pass-progress.ts";
 import { OpenShards } from "./shards.ts";
 import { OpenSources } from "./sources.ts";
 import type { RunEvents, RunOptions } from "./types.ts";
@@ -42,9 +43,8 @@ class Computation {
   readonly #shards: OpenShards;
   readonly #results: NativeResult[];
   readonly #totalBytes: number;
+  #progress: PassProgress | undefined;
   #bytes = 0;
-  #earlierBytes = 0;
-  #tensor = "";
   #ops = 0;
   #commits = 0;
   #failure: { error: unknown } | undefined;
@@ -67,6 +67,7 @@ class Computation {
     const abort = () => this.#fail(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     if (signal?.aborted) abort();
+    this.#progress = new PassProgress("merging", this.#totalBytes, this.#addon, this.#events);
     try {
       await this.#queueAll();
       while (this.#ops + this.#commits > 0) await this.#something();
@@ -76,6 +77,7 @@ class Computation {
       while (this.#ops + this.#commits > 0) await this.#something();
     } finally {
       signal?.removeEventListener("abort", abort);
+      this.#progress.stop();
       this.#sources.closeAll();
       this.#shards.closeAll();
     }
@@ -109,6 +111,7 @@ class Computation {
   async #startOp(index: number, sink: number): Promise<void> {
     const op = this.#plan.ops[index] as MergeOp;
     this.#ops++;
+    this.#progress?.begun(index, op.tensor);
     try {
       const found = await this.#found(index, op);
       if (this.#failure) return;
@@ -127,7 +130,8 @@ class Computation {
     const recorded = this.#work.done.get(index);
     if (recorded === undefined) return undefined;
     try {
-      const { checksum } = await this.#addon.checksum({
+      const isZipped = this.#plan.shards[op.shard]?.format === "torch";
+      const { checksum, crc32 } = await this.#addon.checksum({
         kernel: "copy",
         inputs: [{ source: this.#shards.source(op.shard), offset: op.offset, dtype: op.dtype, stream: 0 }],
         count: elementCount(op.shape),
@@ -137,8 +141,9 @@ class Computation {
         seed: 0,
         tensor: op.tensor,
         dtype: op.dtype,
+        crc32: isZipped,
       });
-      return checksum === recorded.checksum ? recorded : undefined;
+      return checksum === recorded.checksum && (!isZipped || crc32 === recorded.crc32) ? recorded : undefined;
     } catch {
       // What cannot be read back is computed again.
       return undefined;
@@ -160,9 +165,7 @@ class Computation {
     if (!found) this.#work.journal.opDone(index, outputBytes(op), result);
     if (this.#options.nan === "error") refuseNonFinite(op, result);
     this.#bytes += opBytes(op);
-    if (found) this.#earlierBytes += opBytes(op);
-    this.#tensor = op.tensor;
-    this.#report("merging");
+    this.#progress?.ended(index, opBytes(op), found);
     if (this.#shards.opEnded(op.shard) && this.#failure === undefined) void this.#startCommit(op.shard);
   }
 
@@ -172,7 +175,7 @@ class Computation {
     this.#commits++;
     try {
       const committed = this.#shards.commit(shard, crcs, this.#options.sync);
-      if (this.#bytes === this.#totalBytes) this.#report("syncing");
+      if (this.#bytes === this.#totalBytes) this.#progress?.syncing();
       await committed;
       void this.#work.journal.sync();
     } catch (error) {
@@ -183,16 +186,6 @@ class Computation {
       this.#commits--;
       this.#wake();
     }
-  }
-
-  #report(phase: "merging" | "syncing"): void {
-    this.#events.progress({
-      phase,
-      bytes: this.#bytes,
-      totalBytes: this.#totalBytes,
-      earlierBytes: this.#earlierBytes,
-      tensor: this.#tensor,
-    });
   }
 
   /** Keeps the first failure and makes everything in flight end. */

@@ -2,7 +2,7 @@ import type { Problem } from "../errors.ts";
 import type { NativeResult } from "../native.ts";
 
 /** What computed a plan's ops: devices as `cuda:0 (name)`, then `cpu`, each with its number of tensors. */
-export function computedOn(results: readonly NativeResult[]): ReadonlyMap<string, number> {
+export function computedOn(results: readonly Partial<NativeResult>[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { device = "cpu" } of results) counts.set(device, (counts.get(device) ?? 0) + 1);
   return new Map([...counts].toSorted(([a], [b]) => Number(a === "cpu") - Number(b === "cpu") || (a < b ? -1 : 1)));

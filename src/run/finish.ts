@@ -4,7 +4,7 @@ import { SinterError } from "../errors.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { MANIFEST_NAME } from "./manifest.ts";
-import { INDEX_NAMES, type OutputFolder, plannedNames, WEIGHT_FILE } from "./output.ts";
+import { ADAPTER_FILE, INDEX_NAMES, type OutputFolder, plannedNames, WEIGHT_FILE } from "./output.ts";
 
 /** One change to the output folder. A crash between any two of them leaves no folder that looks whole and is not. */
 export type FinishStep =
@@ -24,7 +24,9 @@ const ENTRY_NAMES: readonly string[] = [...INDEX_NAMES, "model.safetensors", "py
 export function finishSteps(plan: MergePlan, folder: OutputFolder): FinishStep[] {
   const steps: FinishStep[] = [];
   const present = new Set(folder.entries);
-  const retired = ENTRY_NAMES.filter((name) => present.has(name));
+  const isAdapter = plan.shards.some(({ file }) => ADAPTER_FILE.test(file));
+  const entries = isAdapter ? folder.entries.filter((name) => ADAPTER_FILE.test(name)) : ENTRY_NAMES;
+  const retired = entries.filter((name) => present.has(name));
   for (const file of retired) steps.push({ kind: "remove", file });
   if (retired.length > 0) steps.push({ kind: "sync" });
 
@@ -41,9 +43,9 @@ export function finishSteps(plan: MergePlan, folder: OutputFolder): FinishStep[]
   if (last !== undefined) steps.push({ kind: "publish", file: last }, { kind: "sync" });
 
   const planned = plannedNames(plan);
-  const stale = folder.entries.filter(
-    (name) => WEIGHT_FILE.test(name) && !planned.has(name) && !retired.includes(name),
-  );
+  // Written into a model's folder, an adapter lies beside the model.
+  const weights = isAdapter ? ADAPTER_FILE : WEIGHT_FILE;
+  const stale = folder.entries.filter((name) => weights.test(name) && !planned.has(name) && !retired.includes(name));
   for (const file of stale) steps.push({ kind: "remove", file });
   if (stale.length > 0) steps.push({ kind: "sync" });
   return steps;

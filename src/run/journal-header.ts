@@ -3,7 +3,7 @@ import { type Problem, SinterError } from "../errors.ts";
 import { isObject } from "../model/json-file.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
-import { difference, type Fingerprint, fingerprint } from "./fingerprint.ts";
+import { difference, type FileState, type Fingerprint, fileState, fingerprint } from "./fingerprint.ts";
 
 /** Everything that decides the bytes of a merge: work of another header is of no use. */
 export interface JournalHeader {
@@ -27,7 +27,7 @@ export function journalHeader(plan: MergePlan): JournalHeader {
     plan: planHash(plan),
     recipe: plan.recipe?.text,
     options: plan.recipe?.options ?? {},
-    inputs: plan.inputFiles.map(({ path }) => fingerprint(path)),
+    inputs: plan.inputFiles.map(fingerprint),
   };
 }
 
@@ -58,11 +58,15 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   seed: "--seed",
 };
 
-/** A problem for each input that is no longer the file that the header knows. */
-export function changedInputs({ inputs }: JournalHeader): Problem[] {
+/** A problem for each input that is no longer the file that it was when the run began. @param states as they were then. */
+export function changedInputs({ inputs }: JournalHeader, states: ReadonlyMap<string, FileState>): Problem[] {
   return inputs.flatMap((input): Problem[] => {
     try {
-      const what = difference(input, fingerprint(input.path));
+      // Nobody but this run has what it made.
+      if (input.modified === "") return [];
+      const { inode } = fileState(input.path);
+      const isAnother = inode !== (states.get(input.path)?.inode ?? inode);
+      const what = difference(input, fingerprint(input)) ?? (isAnother ? "another file took its place" : undefined);
       if (what === undefined) return [];
       const message = `the input file changed while the merge ran: ${what}`;
       return [
@@ -75,6 +79,19 @@ export function changedInputs({ inputs }: JournalHeader): Problem[] {
   });
 }
 
+/**
+ * A warning for each input that somebody may have written to although its size, date and header are as they were: dates can
+ * be set back.
+ */
+export function touchedInputs({ inputs }: JournalHeader, states: ReadonlyMap<string, FileState>): Problem[] {
+  return inputs.flatMap(({ path, modified }): Problem[] => {
+    if (modified === "" || fileState(path).touched === states.get(path)?.touched) return [];
+    const message =
+      "somebody had a hand on the input file while the merge ran: perhaps on its content, not only its rights";
+    return [{ code: "source-touched", message, path, hint: "sinter verify --recompute tells" }];
+  });
+}
+
 /** What makes the work of `before` useless for `now`, each in words; nothing where it is of use. */
 export function changesSince(before: JournalHeader, now: JournalHeader): string[] {
   const changes: string[] = [];
@@ -83,11 +100,22 @@ export function changesSince(before: JournalHeader, now: JournalHeader): string[
   for (const name of new Set([...Object.keys(before.options), ...Object.keys(now.options)])) {
     const [was, is] = [before.options[name], now.options[name]];
     if (was === is) continue;
-    changes.push(`the option ${OPTION_NAMES[name] ?? name} was ${was ?? "not given"} and is ${is ?? "not given"}`);
+    changes.push(
+      `the option ${Object.hasOwn(OPTION_NAMES, name) ? OPTION_NAMES[name] : name} was ${shown(was)} and is ${shown(is)}`,
+    );
   }
   changes.push(...inputChanges(before.inputs, now.inputs));
   if (changes.length === 0 && before.plan !== now.plan) changes.push("the plan is another");
   return changes;
+}
+
+/** A journal may hold anything. */
+function shown(value: unknown): string {
+  return value === undefined || value === null
+    ? "not given"
+    : typeof value === "object"
+      ? "something else"
+      : String(value);
 }
 
 function inputChanges(before: readonly Fingerprint[], now: readonly Fingerprint[]): string[] {

@@ -10,7 +10,7 @@ import { asJournalHeader, changesSince, type JournalHeader, journalHeader } from
  * What a run has done so far, beside the shards: a line for each op that is written. It lets the next run go on where
  * this one was killed. Nothing in it is believed: every op is checked against its checksum before it counts.
  *
- * A line is JSON, a space, and the XXH3-64 of the JSON in 16 hexadecimal digits, so that a line that the disk has only in
+ * A line is JSON, a space, and the first 16 hexadecimal digits of the JSON's SHA-256, so that a line that the disk has only in
  * part is no line. The first is the header; then `[op, bytes, checksum, crc32, "01"]` (last: which inputs hold a NaN or
  * an infinity; and, where it was not the CPU, the device that computed it); `"finish"` once every temporary file is complete and on the disk and files begin to get their names.
  */

@@ -4,6 +4,7 @@ import type { Addon } from "../native.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
 import { nativeProblem } from "./native-error.ts";
 import { nativeInputs } from "./native-inputs.ts";
+import { PassProgress } from "./pass-progress.ts";
 import type { RunEvents } from "./types.ts";
 
 /** Tensors that native code reads together, without writing anything: `count` elements of each. */
@@ -14,7 +15,7 @@ export interface Measurement {
 }
 
 /** Inputs, and what is added to them, for native code. */
-type NativeInputs = ReturnType<typeof nativeInputs>;
+export type NativeInputs = ReturnType<typeof nativeInputs>;
 
 /**
  * Measures tensors natively, a few at a time. Each file is opened once.
@@ -34,7 +35,7 @@ export async function measureAll<M extends Measurement, T>(
   const totalBytes = items.reduce((sum, item) => sum + measuredBytes(item), 0);
   let failure: { error: unknown } | undefined;
   let next = 0;
-  let bytes = 0;
+  const progress = new PassProgress("reading", totalBytes, addon, events);
   const fail = (error: unknown) => {
     failure ??= { error };
     addon.cancel();
@@ -44,10 +45,10 @@ export async function measureAll<M extends Measurement, T>(
     while (failure === undefined && next < items.length) {
       const index = next++;
       const item = items[index] as M;
+      progress.begun(index, item.tensor);
       try {
         results[index] = await measureOne(item, call, sources);
-        bytes += measuredBytes(item);
-        events.progress({ phase: "reading", bytes, totalBytes, earlierBytes: 0, tensor: item.tensor });
+        progress.ended(index, measuredBytes(item));
       } catch (error) {
         fail(error);
       }
@@ -59,6 +60,7 @@ export async function measureAll<M extends Measurement, T>(
     await Promise.all(Array.from({ length: Math.max(4, 2 * addon.info().threads) }, worker));
   } finally {
     signal?.removeEventListener("abort", abort);
+    progress.stop();
     sources.closeAll();
   }
   if (failure !== undefined) throw failure.error;

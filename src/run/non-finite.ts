@@ -1,3 +1,4 @@
+import { isConstant } from "../architecture/constants.ts";
 import { type Problem, SinterError } from "../errors.ts";
 import type { NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
@@ -5,10 +6,15 @@ import type { MergeOp, MergePlan } from "../plan/types.ts";
 /** Tensors that a warning names; the others are counted. */
 const NAMED = 5;
 
+/** Bounds of clipping are infinite where nothing is clipped: no damage, and copied as they are. */
+function mayBeInfinite({ kernel, tensor }: MergeOp): boolean {
+  return kernel === "copy" && isConstant(tensor);
+}
+
 /** @throws SinterError that names the inputs of the op that hold a NaN or an infinity, if there are any. */
 export function refuseNonFinite(op: MergeOp, result: NativeResult): void {
   const bad = op.inputs.filter((_, i) => result.nonFinite[i]);
-  if (bad.length === 0) return;
+  if (bad.length === 0 || mayBeInfinite(op)) return;
   throw new SinterError(
     bad.map((input) => ({
       code: "non-finite",
@@ -25,7 +31,7 @@ export function refuseNonFinite(op: MergeOp, result: NativeResult): void {
 export function nonFiniteWarnings(plan: MergePlan, results: readonly NativeResult[]): Problem[] {
   const byModel = new Map<string, Set<string>>();
   for (const [i, op] of plan.ops.entries()) {
-    const flags = results[i]?.nonFinite ?? [];
+    const flags = mayBeInfinite(op) ? [] : (results[i]?.nonFinite ?? []);
     for (const [j, input] of op.inputs.entries()) {
       if (!flags[j]) continue;
       const tensors = byModel.get(input.model) ?? new Set();

@@ -34,9 +34,11 @@ export interface OutputFolder {
 
 /** Weight files of a model: a reader that globs takes these for parts of it. */
 export const WEIGHT_FILE = /^(model(-.*)?\.safetensors|pytorch_model.*\.bin)$/;
+/** Those of an adapter, which may lie in a model's folder. */
+export const ADAPTER_FILE = /^adapter_model\.(safetensors|bin)$/;
 export const INDEX_NAMES: readonly string[] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
-const MODEL_FILE = /^(.*\.safetensors|pytorch_model.*\.bin|config\.json|adapter_model\..*|.*\.gguf)$/;
+const MODEL_FILE = /^(.*\.safetensors|pytorch_model.*\.bin|config\.json|adapter_model\.bin|.*\.gguf)$/;
 
 /**
  * Looks at the output folder and reports everything that speaks against writing the plan's model there. Writes nothing.

@@ -8,7 +8,7 @@ import { computedOn, directBytes, returnedWarnings } from "./computed-on.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { finishSteps, performStep } from "./finish.ts";
 import { JOURNAL_NAME, type Journal } from "./journal.ts";
-import { changedInputs, type JournalHeader } from "./journal-header.ts";
+import { changedInputs, touchedInputs } from "./journal-header.ts";
 import { MANIFEST_NAME, manifestText } from "./manifest.ts";
 import { nonFiniteWarnings } from "./non-finite.ts";
 import { bytesToWrite, inspectOutput, type OutputFolder, plannedNames } from "./output.ts";
@@ -45,7 +45,7 @@ export async function runPlan(
     // Until the lock was there, another process may have written here.
     const folder = inspectOutput(plan, out, options.force, report);
     report.throwIfErrors();
-    const { results, journal } = await writeAll(plan, folder, options, addon, events);
+    const { results, journal, touched } = await writeAll(plan, folder, options, addon, events);
     return {
       folder: folder.path,
       seconds: (performance.now() - start) / 1000,
@@ -53,6 +53,7 @@ export async function runPlan(
       bytesWritten: bytesToWrite(plan),
       warnings: [
         ...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []),
+        ...touched,
         ...returnedWarnings(results),
         ...leftoverWarnings(plan, folder),
         ...journalWarnings(journal, folder.path),
@@ -74,18 +75,20 @@ async function writeAll(
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
-): Promise<{ results: NativeResult[]; journal: Journal }> {
+): Promise<{ results: NativeResult[]; journal: Journal; touched: Problem[] }> {
   let work: Work | undefined;
   try {
     work = beginWork(plan, folder.path, folder.leftovers, options);
     events.begun?.(work.beginning);
     const results = await writeStaged(plan, folder.path, work, options, addon, events);
-    checkUnchanged(work.header);
+    checkUnchanged(work);
+    checkStaged(plan, folder.path);
+    const touched = touchedInputs(work.header, work.inputStates);
     await work.journal.finish();
     for (const step of finishSteps(plan, folder)) performStep(step, folder.path, options.sync);
     await work.journal.close();
     removeFile(join(folder.path, JOURNAL_NAME));
-    return { results, journal: work.journal };
+    return { results, journal: work.journal, touched };
   } catch (error) {
     await work?.journal.close();
     throw takeBack(plan, folder, work, options, error);
@@ -101,7 +104,7 @@ async function writeStaged(
   addon: Addon,
   events: RunEvents,
 ): Promise<NativeResult[]> {
-  for (const side of plan.sideFiles) stageFile(side, folder);
+  const files = new Map(plan.sideFiles.map((side) => [side.name, stageFile(side, folder)]));
   const sync = (names: readonly string[]) => (options.sync ? syncStaged(names, folder) : Promise.resolve());
   // The disk stores the side files while the tensors are computed. The rejection is kept for the await below.
   const sidesSynced = sync(plan.sideFiles.map((side) => side.name)).then(
@@ -112,11 +115,10 @@ async function writeStaged(
   const failed = await sidesSynced;
   if (failed) throw failed.error;
 
-  const checksums = results.map((result) => result.checksum);
-  const manifest = options.records === false ? "" : manifestText(plan, checksums, computedOn(results));
-  const closing = [{ name: MANIFEST_NAME, text: manifest }, ...(plan.index ? [plan.index] : [])];
-  for (const file of closing) stageFile(file, folder);
-  await sync(closing.map((file) => file.name));
+  if (plan.index !== undefined) files.set(plan.index.name, stageFile(plan.index, folder));
+  const manifest = options.records === false ? "" : manifestText(plan, results, files);
+  stageFile({ name: MANIFEST_NAME, text: manifest }, folder);
+  await sync([MANIFEST_NAME, ...(plan.index ? [plan.index.name] : [])]);
   options.signal?.throwIfAborted();
   return results;
 }
@@ -180,13 +182,26 @@ function isUseful(plan: MergePlan, folder: OutputFolder, work: Work, error: unkn
   if (!plan.shards.some(({ file }) => isThere(file))) return false;
   const lost = error instanceof SinterError && error.problems.some(({ code }) => code === "shard-replaced");
   // An input that cannot be read now may be back the next time.
-  return !lost && !changedInputs(work.header).some(({ code }) => code === "source-changed");
+  return !lost && !changedInputs(work.header, work.inputStates).some(({ code }) => code === "source-changed");
 }
 
 /** @throws SinterError where an input is not the file that it was when the run began. */
-function checkUnchanged(header: JournalHeader): void {
-  const changed = changedInputs(header);
+function checkUnchanged({ header, inputStates }: Work): void {
+  const changed = changedInputs(header, inputStates);
   if (changed.length > 0) throw new SinterError(changed);
+}
+
+/** @throws SinterError where a temporary file is gone: an older model in the folder stays as it is, then. */
+function checkStaged(plan: MergePlan, folder: string): void {
+  const gone = [...plannedNames(plan)].map((name) => join(folder, `${name}.tmp`)).find((path) => !existsSync(path));
+  if (gone === undefined) return;
+  const message = "a temporary file was removed while the merge ran";
+  throw new SinterError({
+    code: "file-failed",
+    message,
+    path: gone,
+    hint: "leave the output folder alone until it is done",
+  });
 }
 
 /** Takes away the folders that were made, as far as nothing is in them. */

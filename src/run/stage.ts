@@ -2,24 +2,35 @@ import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { SinterError } from "../errors.ts";
+import { hasher } from "../hash.ts";
 import type { SideFile } from "../plan/types.ts";
 import { fileProblem, onFile } from "./file-error.ts";
+import type { WrittenFile } from "./written-files.ts";
 
 const COPY_BYTES = 1 << 20;
 
 /**
  * Writes a side file under its temporary name, `<name>.tmp`.
+ * @returns what was written.
  * @throws SinterError that names the file that could not be read or written.
  */
-export function stageFile(file: SideFile, folder: string): void {
+export function stageFile(file: SideFile, folder: string): WrittenFile {
+  const hash = hasher("sha256");
+  let size = 0;
   const path = join(folder, `${file.name}.tmp`);
   const to = onFile("cannot create the file", path, () => openSync(path, "wx"));
   try {
-    if ("from" in file) copyInto(to, path, file.from);
-    else writeAll(to, path, Buffer.from(file.text));
+    const take = (bytes: Uint8Array) => {
+      writeAll(to, path, bytes);
+      hash.update(bytes);
+      size += bytes.length;
+    };
+    if ("from" in file) copy(file.from, take);
+    else take(Buffer.from(file.text));
   } finally {
     closeSync(to);
   }
+  return { bytes: size, sha256: hash.digest("hex") };
 }
 
 /** Waits until the disk has the staged files. @throws SinterError that names the file it failed to store. */
@@ -37,14 +48,14 @@ async function syncFile(path: string): Promise<void> {
 }
 
 /** Copies contents only: permissions of a read-only model folder or cache do not carry over. */
-function copyInto(to: number, path: string, from: string): void {
+function copy(from: string, take: (bytes: Uint8Array) => void): void {
   const source = onFile("cannot read the file to copy", from, () => openSync(from, "r"));
   try {
     const buffer = Buffer.allocUnsafe(COPY_BYTES);
     for (;;) {
       const read = onFile("cannot read the file to copy", from, () => readSync(source, buffer));
       if (read === 0) return;
-      writeAll(to, path, buffer.subarray(0, read));
+      take(buffer.subarray(0, read));
     }
   } finally {
     closeSync(source);

@@ -5,6 +5,7 @@ import { Report } from "../errors.ts";
 import { planHash } from "../plan/hash.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { MANIFEST_NAME, type Manifest, readManifest } from "./manifest.ts";
+import { PROSE } from "./written-files.ts";
 
 /** What a folder holds of a plan's output. */
 export type Standing =
@@ -13,9 +14,6 @@ export type Standing =
   | { kind: "done" }
   /** A model of Sinter's that the plan would not give, or not any more. */
   | { kind: "stale"; reason: string };
-
-/** Said of the merge and not of the model: they may be older than the recipe. */
-const PROSE: ReadonlySet<string> = new Set(["README.md", "mergekit_config.yml"]);
 
 /**
  * Whether a folder holds what the plan would write, as far as sizes, dates and the manifest tell. No weight is read:

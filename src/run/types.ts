@@ -30,12 +30,12 @@ export interface RunOptions {
 export interface RunProgress {
   /** `reading`: nothing is written. `syncing`: all is computed, the disk is not done. */
   phase: "merging" | "reading" | "syncing";
-  /** Bytes read and written so far, and in all. */
+  /** Bytes read and written so far, tensors under way by how far they have come, and in all. */
   bytes: number;
   totalBytes: number;
   /** Those of `bytes` that an earlier, interrupted run computed. */
   earlierBytes: number;
-  /** Output name of the tensor that ended last. */
+  /** Name of the tensor that is worked on: the oldest of those under way, at the end the last. */
   tensor: string;
 }
 

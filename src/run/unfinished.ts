@@ -6,6 +6,7 @@ import { elementCount } from "../model/types.ts";
 import type { Addon, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { onFile } from "./file-error.ts";
+import { type FileState, fileState } from "./fingerprint.ts";
 import { JOURNAL_NAME, Journal, type JournalContent, readJournal } from "./journal.ts";
 import { changesSince, type JournalHeader, journalHeader, NO_HEADER } from "./journal-header.ts";
 import { nativeProblem } from "./native-error.ts";
@@ -16,10 +17,14 @@ import type { RunOptions } from "./types.ts";
 export interface Work {
   journal: Journal;
   header: JournalHeader;
+  /** Of each input file, when the run began. */
+  inputStates: ReadonlyMap<string, FileState>;
   beginning: Beginning;
   /** What an interrupted run said of ops whose bytes should be in the temporary files: to be checked. */
   done: ReadonlyMap<number, NativeResult>;
 }
+
+const NOT_WANTED = "--no-resume";
 
 /** How a run began. */
 export type Beginning =
@@ -60,18 +65,21 @@ export function beginWork(
 ): Work {
   if (options.records === false) {
     for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
-    return { journal: Journal.none(), header: NO_HEADER, beginning: { kind: "fresh" }, done: new Map() };
+    const nothing = { header: NO_HEADER, inputStates: new Map(), done: new Map() };
+    return { journal: Journal.none(), beginning: { kind: "fresh" }, ...nothing };
   }
+  const inputStates = new Map(plan.inputFiles.map(({ path }) => [path, fileState(path)]));
   const header = journalHeader(plan);
   const old = readJournal(folder);
   const resumes = options.resume === true || options.resume === "only";
-  const reasons = old === undefined ? [] : resumes ? changesSince(old.header, header) : ["--no-resume"];
+  const reasons = old === undefined ? [] : resumes ? changesSince(old.header, header) : [NOT_WANTED];
   if (options.resume === "only") requireWork(old, reasons, folder);
   if (old === undefined || reasons.length > 0) {
     for (const name of [...leftovers, ...stagedNames(plan)]) removeFile(join(folder, name));
-    const lost = old !== undefined && old.done.size > 0;
+    const lost = old !== undefined && old.done.size > 0 && options.resume !== "never";
     const beginning: Beginning = lost ? { kind: "restarted", reasons } : { kind: "fresh" };
-    return { journal: Journal.create(folder, header, options.sync), header, beginning, done: new Map() };
+    const journal = Journal.create(folder, header, options.sync);
+    return { journal, header, inputStates, beginning, done: new Map() };
   }
   if (old.finishing) takeBackNames(plan, folder);
   const done = usableEntries(plan, folder, old);
@@ -82,6 +90,7 @@ export function beginWork(
   return {
     journal: Journal.append(folder, options.sync),
     header,
+    inputStates,
     beginning: done.size > 0 ? { kind: "resumed", tensors: done.size, bytes } : { kind: "fresh" },
     done,
   };

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Problem, Report } from "../errors.ts";
+import type { Report } from "../errors.ts";
 import { openRawModel } from "../model/raw.ts";
 import type { Model, TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
@@ -10,6 +10,7 @@ import type { MergeOp, MergePlan } from "../plan/types.ts";
 import { computeChecksums } from "./checksums.ts";
 import type { Manifest } from "./manifest.ts";
 import type { RunEvents } from "./types.ts";
+import { changed, PROSE } from "./written-files.ts";
 
 /** What stands in a folder: its tensors by their names in the manifest, and the files that they lie in. */
 export interface StoredModel {
@@ -105,11 +106,17 @@ function readingPlan({ model }: StoredModel, ops: readonly MergeOp[]): MergePlan
   };
 }
 
-/** Prose about the merge: it may be rewritten, and the recipe gives another. */
-const PROSE: ReadonlySet<string> = new Set(["README.md", "mergekit_config.yml"]);
-
-/** Holds a plan that was made again from the recipe against the folder: hash, files and the other files' contents. */
-export function checkPlan(plan: MergePlan, folder: string, manifest: Manifest, report: Report): void {
+/**
+ * Holds a plan that was made again from the recipe against the folder: hash, files and the other files' contents.
+ * @param told files that are known to have changed.
+ */
+export function checkPlan(
+  plan: MergePlan,
+  folder: string,
+  manifest: Manifest,
+  told: ReadonlySet<string>,
+  report: Report,
+): void {
   const hash = planHash(plan);
   if (hash !== manifest.plan) {
     report.error({
@@ -121,18 +128,15 @@ export function checkPlan(plan: MergePlan, folder: string, manifest: Manifest, r
   }
   for (const { file, size } of plan.shards) {
     const stored = statSync(join(folder, file), { throwIfNoEntry: false })?.size;
-    if (stored !== size) report.error(fileProblem(file, stored === undefined ? "is missing" : "has another size"));
+    if (stored !== size && !told.has(file))
+      report.error(changed(file, stored === undefined ? "is missing" : "has another size"));
   }
   for (const file of plan.sideFiles) {
-    if (PROSE.has(file.name)) continue;
+    if (PROSE.has(file.name) || told.has(file.name)) continue;
     const path = join(folder, file.name);
-    if (!existsSync(path)) report.error(fileProblem(file.name, "is missing"));
-    else if (!sameContent(path, file)) report.error(fileProblem(file.name, "is not what the recipe gives"));
+    if (!existsSync(path)) report.error(changed(file.name, "is missing"));
+    else if (!sameContent(path, file)) report.error(changed(file.name, "is not what the recipe gives"));
   }
-}
-
-function fileProblem(name: string, what: string): Problem {
-  return { code: "file-changed", message: `${name} ${what}` };
 }
 
 function sameContent(path: string, file: { text: string } | { from: string }): boolean {

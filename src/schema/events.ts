@@ -31,11 +31,11 @@ export function eventSchema(): Schema {
       event("step", "A command of several steps (multi, bench) begins one.", { title: TEXT }),
       event(
         "progress",
-        "How far a phase is: at most ten times a second, and at its end. Bytes, or done of total of a unit.",
+        "How far a phase is: at most ten times a second, once where nothing moves, and at its end. Bytes, or done of total of a unit.",
         {
           phase: PHASE,
-          seconds_left: { description: "From what was done in the phase so far.", type: NUMBER_OR_NULL },
-          item: { description: "The tensor or file that was done last.", type: "string" },
+          seconds_left: { description: "From what was done in the last ten seconds.", type: NUMBER_OR_NULL },
+          item: { description: "The tensor that is worked on, or the file that was done last.", type: "string" },
         },
         {
           bytes: { type: "integer" },

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isObject } from "../model/json-file.ts";
+import { isNestedTooDeeply, readBounded, readBoundedText } from "../model/text-file.ts";
 import { sideFilePath } from "../model/types.ts";
 import { byteLevelPipeline } from "./byte-level.ts";
 import { template } from "./post-processor.ts";
@@ -32,17 +33,28 @@ export function readLegacy(folder: LegacyFolder): TokenizerCore {
 
 function convert(folder: LegacyFolder): TokenizerCore {
   const { from, config, files } = folder;
-  const text = (name: string) => readFileSync(sideFilePath(folder, name), "utf8");
-  if (from === "tokenizer.model") return convertSentencePiece(readFileSync(sideFilePath(folder, from)), config);
+  const text = (name: string) => readBoundedText(sideFilePath(folder, name));
+  if (from === "tokenizer.model") return convertSentencePiece(readBounded(sideFilePath(folder, from)), config);
   if (from === "vocab.txt") return convertWordPiece(text(from), config);
   if (!files.includes("merges.txt")) throw badTokenizer("it has no merges.txt beside it");
   return convertByteLevel(text(from), text("merges.txt"), config);
 }
 
+/** @param what the file, for messages. */
+function parseIds(text: string, what: string): JsonObject {
+  let parsed: unknown;
+  try {
+    if (isNestedTooDeeply(text)) throw new Error("nested too deeply");
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw badTokenizer(`${what} is not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(parsed)) throw badTokenizer(`${what} is not an object of ids`);
+  return parsed as JsonObject;
+}
+
 function convertByteLevel(vocabText: string, mergesText: string, config: JsonObject): TokenizerCore {
-  const parsed: unknown = JSON.parse(vocabText);
-  if (!isObject(parsed)) throw badTokenizer("it is not an object of tokens");
-  const vocab = new Map(Object.entries(parsed) as [string, number][]);
+  const vocab = new Map(Object.entries(parseIds(vocabText, "it")) as [string, number][]);
   const lines = mergesText.split("\n").map((line) => line.replace(/\r$/, ""));
   const merges = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version"))).map(parseMerge);
   const unknown = typeof config.unk_token === "string" && vocab.has(config.unk_token) ? config.unk_token : null;
@@ -112,8 +124,7 @@ function withSpecialTokens(core: TokenizerCore, folder: LegacyFolder): AddedToke
   const added = new Map(core.added.map((token) => [token.content, token]));
   const path = sideFilePath(folder, "added_tokens.json");
   if (files.includes("added_tokens.json") && existsSync(path)) {
-    const ids: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (!isObject(ids)) throw badTokenizer("added_tokens.json is not an object of ids");
+    const ids = parseIds(readBoundedText(path), "added_tokens.json");
     for (const [content, id] of Object.entries(ids)) added.set(content, addedToken({ content }, id as number));
   }
   for (const [id, token] of Object.entries(isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : {})) {

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Report } from "../errors.ts";
 import { FormatError } from "../model/format-error.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
 import { JsonError } from "../model/json-reader.ts";
+import { readBoundedText } from "../model/text-file.ts";
 import { type Model, sideFilePath } from "../model/types.ts";
 import { allIds } from "./added.ts";
 import { readLegacy } from "./legacy.ts";
@@ -66,7 +66,7 @@ function readCore(
 ): TokenizerCore | undefined {
   const path = sideFilePath(folder, from);
   try {
-    if (from === "tokenizer.json") return withDeclared(parseTokenizerJson(readFileSync(path, "utf8")), config);
+    if (from === "tokenizer.json") return withDeclared(parseTokenizerJson(readBoundedText(path)), config);
     return readLegacy({ ...folder, from, config, specialTokensMap: specialTokensMap ?? {} });
   } catch (error) {
     if (!(error instanceof FormatError) && !(error instanceof JsonError)) throw error;
@@ -133,9 +133,19 @@ export function readSpecialRoles(folder: TokenizerFolder, report: Report): Reado
 
 /** From chat_template.jinja, else chat_template.json, else tokenizer_config.json: the order of transformers. */
 function templateIn(folder: TokenizerFolder, config: JsonObject, report: Report): string | undefined {
-  if (folder.files.includes("chat_template.jinja"))
-    return readFileSync(sideFilePath(folder, "chat_template.jinja"), "utf8");
+  if (folder.files.includes("chat_template.jinja")) return readTemplate(folder, report);
   return templateOf(readSide(folder, "chat_template.json", report)?.chat_template) ?? templateOf(config.chat_template);
+}
+
+function readTemplate(folder: TokenizerFolder, report: Report): string | undefined {
+  const path = sideFilePath(folder, "chat_template.jinja");
+  try {
+    return readBoundedText(path);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    report.error({ code: error.code, message: error.message, model: folder.name, path });
+    return undefined;
+  }
 }
 
 /** A template, or of several with names the default one. */

@@ -7,6 +7,9 @@ import type { AddedToken, JsonObject, Merge } from "./types.ts";
 const META = "▁";
 /** T5's sentinels, `<extra_id_99>` down to `<extra_id_0>`, follow the pieces. */
 const T5_SENTINELS = 100;
+const MAX_SENTINELS = 100_000;
+/** In characters. SentencePiece itself makes none longer than 16 unless it is told to; finding merges takes their square. */
+const MAX_PIECE = 1024;
 /** Classes whose ids are not the positions of the pieces. */
 const SHIFTED_IDS =
   /^(XLMRoberta|Camembert|MBart|MBart50|Nllb|Barthez|Pegasus|XGLM|XLNet|Albert|BigBird|M2M100|Marian)/;
@@ -64,6 +67,11 @@ export function convertSentencePiece(bytes: Uint8Array, config: JsonObject): Tok
 
 function withSentinels(model: SentencePieceModel, config: JsonObject): SentencePieceModel {
   const count = typeof config.extra_ids === "number" ? config.extra_ids : T5_SENTINELS;
+  if (!(Number.isInteger(count) && count >= 0 && count <= MAX_SENTINELS)) {
+    throw badTokenizer(
+      `extra_ids of tokenizer_config.json is ${count}, and must be a number of tokens (0 to ${MAX_SENTINELS})`,
+    );
+  }
   if (model.pieces.some(({ text }) => text === "<extra_id_0>")) return model;
   const sentinels = Array.from({ length: count }, (_, i) => ({
     text: `<extra_id_${count - 1 - i}>`,
@@ -95,6 +103,9 @@ function mergesOf({ pieces }: SentencePieceModel, vocab: ReadonlyMap<string, num
   for (const { text, score, type } of pieces) {
     if (type !== PIECE.normal && type !== PIECE.unused) continue;
     const characters = [...text];
+    if (characters.length > MAX_PIECE) {
+      throw badTokenizer(`a piece has ${characters.length} characters: more than ${MAX_PIECE}`);
+    }
     const own: typeof found = [];
     for (let i = 1; i < characters.length; i++) {
       const left = characters.slice(0, i).join("");

@@ -157,7 +157,11 @@ export function checkCore({ kind, vocab, added, scores }: TokenizerCore): void {
   if (kind === "Unigram" && scores.length !== vocab.size) throw badTokenizer("its vocabulary is not a list of pieces");
   const owners: string[] = [];
   for (const [token, id] of vocab) {
-    if (!isId(id)) throw badTokenizer(`the id of token ${JSON.stringify(token)} is ${id}`);
+    if (!isId(id)) {
+      throw badTokenizer(
+        `the id of token ${JSON.stringify(token)} is ${typeof id === "number" ? id : JSON.stringify(id)}`,
+      );
+    }
     const other = owners[id];
     if (other !== undefined) throw sharedId(token, other, id);
     owners[id] = token;

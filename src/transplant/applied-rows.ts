@@ -1,13 +1,14 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { SinterError } from "../errors.ts";
 import { shortHash } from "../hash.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
-import { elementCount, type TensorView } from "../model/types.ts";
+import { elementCount, type InputFile, type TensorView } from "../model/types.ts";
 import type { Addon } from "../native.ts";
 import type { OpInput } from "../plan/types.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { nativeInputs } from "../run/native-inputs.ts";
+import { type ScratchFolder, scratchPath } from "../run/scratch.ts";
 import { storedTokenWeights, type TokenModel } from "./models.ts";
 
 /** A weight that is written as it is used, and where to. */
@@ -20,29 +21,34 @@ export interface AppliedRows {
  * The model with every weight of tokens in a file of its own that an adapter changes, or whose elements do not lie one
  * after another: what transplants read is stored rows. They are rounded to the weight's dtype, as in a model that is
  * written with its adapter.
- * @param out the output folder: the files lie beside it, until `removeAppliedRows`.
+ * @param out the output folder: the files lie in its scratch folder.
  * @returns the model, and what has to be written before its rows are read.
  */
 export function planAppliedRows(model: TokenModel, out: string): { model: TokenModel; rows: AppliedRows[] } {
   const rows: AppliedRows[] = [];
   const tensors = new Map(model.model.tensors);
-  const files: { path: string; size: number }[] = [];
+  const files: InputFile[] = [];
   for (const { found } of storedTokenWeights(model)) {
     const { view, name } = found;
     if (view.patches === undefined && view.strides === undefined) continue;
-    const path = join(folderOf(out), "applied", `${contentOf(view)}.bin`);
+    const path = join(scratchPath(out), "applied", `${contentOf(view)}.bin`);
     const { dtype, shape } = view;
     rows.push({ input: { view, model: model.model.name, tensor: name, position: 0 }, path });
     tensors.set(name, { file: path, offset: 0, dtype, shape });
-    files.push({ path, size: elementCount(shape) * DTYPE_BYTES[dtype] });
+    files.push({ path, size: elementCount(shape) * DTYPE_BYTES[dtype], made: true });
   }
   if (rows.length === 0) return { model, rows };
   const weightFiles = [...model.model.weightFiles, ...files];
   return { model: { ...model, model: { ...model.model, tensors, weightFiles } }, rows };
 }
 
-/** @throws SinterError */
-export async function writeAppliedRows(rows: readonly AppliedRows[], addon: Addon): Promise<void> {
+/** @param scratch the folder that they were planned for. @throws SinterError */
+export async function writeAppliedRows(
+  rows: readonly AppliedRows[],
+  scratch: ScratchFolder,
+  addon: Addon,
+): Promise<void> {
+  if (rows.length > 0) scratch.take();
   for (const { input, path } of rows) {
     mkdirSync(dirname(path), { recursive: true });
     rmSync(path, { force: true });
@@ -89,14 +95,6 @@ export async function writeAppliedRows(rows: readonly AppliedRows[], addon: Addo
       for (const handle of handles.values()) addon.close(handle);
     }
   }
-}
-
-export function removeAppliedRows(out: string): void {
-  rmSync(folderOf(out), { recursive: true, force: true });
-}
-
-function folderOf(out: string): string {
-  return join(dirname(resolve(out)), `.${basename(resolve(out))}.sinter-rows`);
 }
 
 /** The plan's hash knows a file by its name: it says what is in it, whatever folders there are. */

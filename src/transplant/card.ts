@@ -1,4 +1,5 @@
 import { hubIdOf, linked, SINTER } from "../plan/card.ts";
+import { visibleName } from "../visible.ts";
 import type { TransplantOptions } from "./methods.ts";
 import type { TokenModel } from "./models.ts";
 
@@ -13,7 +14,7 @@ export function transplantCard(
   const base = id === undefined ? "" : `base_model:\n- ${JSON.stringify(id)}\n`;
   return [
     `---\n${base}library_name: transformers\ntags:\n- sinter\n- tokenizer-transplant\n---`,
-    `# ${name}`,
+    `# ${visibleName(name)}`,
     `${linked(original)} with the tokenizer of ${linked(donor)}, transplanted with ${SINTER}.`,
     `Rows of tokens that both have are those of ${linked(original)}; the others were approximated (${describe(options)}).`,
   ].join("\n\n");

@@ -1,13 +1,17 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { Report, SinterError } from "../errors.ts";
 import type { TensorView } from "../model/types.ts";
 import type { Addon, NativeError, NativeRows } from "../native.ts";
+import { onFile } from "../run/file-error.ts";
 import { nativeProblem } from "../run/native-error.ts";
+import type { ScratchFolder } from "../run/scratch.ts";
 import { encoderOf } from "../tokenizer/encode.ts";
 import type { Trained } from "./matrices.ts";
 import type { TransplantOptions } from "./methods.ts";
 import { matrixOf, storedTokenWeights, type TokenModel } from "./models.ts";
 import { cutTokens } from "./pieces.ts";
-import { type ApproximationPlan, makeScratchFolder, type TransplantPlan } from "./plan.ts";
+import type { ApproximationPlan, TransplantPlan } from "./plan.ts";
 import type { Token } from "./vocabulary.ts";
 
 export interface TransplantProgress {
@@ -62,11 +66,14 @@ export async function computeApproximations(
   original: TokenModel,
   donor: TokenModel,
   options: TransplantOptions,
+  scratch: ScratchFolder,
   addon: Addon,
   events: { signal?: AbortSignal | undefined; progress: (progress: TransplantProgress) => void },
 ): Promise<void> {
   if (plan.approximations.length === 0) return;
-  makeScratchFolder(plan.scratch);
+  scratch.take();
+  const folder = dirname(plan.scratch.path);
+  onFile("cannot create the folder", folder, () => mkdirSync(folder, { recursive: true }));
   const handles = new Handles(addon);
   const abort = () => addon.cancel();
   events.signal?.addEventListener("abort", abort, { once: true });

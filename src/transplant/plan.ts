@@ -1,5 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Report } from "../errors.ts";
 import { DTYPE_BYTES, type Dtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
@@ -8,6 +7,7 @@ import { layOut } from "../plan/layout.ts";
 import type { PlacelessOp } from "../plan/place.ts";
 import { withCached } from "../plan/recipe.ts";
 import type { MergeOptions, MergePlan, OpInput, RowGather, SideFile } from "../plan/types.ts";
+import { scratchPath } from "../run/scratch.ts";
 import { describe, transplantCard } from "./card.ts";
 import type { MatrixPlan } from "./matrices.ts";
 import { APPROXIMATIONS, type TransplantOptions } from "./methods.ts";
@@ -83,7 +83,11 @@ export function planTransplant(
         donor.model,
       ]),
       models: [original.model.name, donor.model.name],
-      inputFiles: [...copy.inputFiles, ...filesRead(donor, approximations), ...(scratch.size > 0 ? [scratch] : [])],
+      inputFiles: [
+        ...copy.inputFiles,
+        ...filesRead(donor, approximations),
+        ...(scratch.size > 0 ? [{ ...scratch, made: true }] : []),
+      ],
       sideFiles: files,
       totals: totals(ops, layout.shards),
       varies,
@@ -119,7 +123,7 @@ function placeScratch(
   }
   // The plan's hash knows a file by its name and its folder's: they say what is in it, whatever the output folder.
   const content = describe(options).replaceAll(/[^a-z0-9._-]+/g, "-");
-  const path = join(dirname(resolve(out)), `.${basename(resolve(out))}.sinter`, "approximated", `${content}.bin`);
+  const path = join(scratchPath(out), "approximated", `${content}.bin`);
   return { approximations, scratch: { path, size } };
 }
 
@@ -145,14 +149,4 @@ function gatherRows(
   // How many rows a mean is of, then which: all.
   const mixes = isVector ? Int32Array.from({ length: own + 1 }, (_, i) => (i === 0 ? own : i - 1)) : new Int32Array();
   return { pieces, rows: codes, mixes };
-}
-
-/** Makes the folder of the scratch file, without what an earlier run that was killed left there. */
-export function makeScratchFolder({ path }: TransplantPlan["scratch"]): void {
-  removeScratch({ path });
-  mkdirSync(dirname(path), { recursive: true });
-}
-
-export function removeScratch({ path }: Pick<TransplantPlan["scratch"], "path">): void {
-  rmSync(dirname(dirname(path)), { recursive: true, force: true });
 }

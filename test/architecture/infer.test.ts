@@ -151,3 +151,34 @@ describe("several models of one class", () => {
     expect(layer).toContain("model.layers.${layer}.mlp.up_proj.weight");
   });
 });
+
+describe("what models store and do not learn", () => {
+  const names = [
+    "layers.0.k_proj.weight",
+    "layers.0.k_proj.input_min",
+    "layers.1.k_proj.weight",
+    "layers.1.k_proj.input_min",
+  ];
+  const model = storedModel({ architectures: ["X"] }, [
+    ...names,
+    "gate.output_max",
+    "rotary_emb.inv_freq",
+    "output_maximum",
+  ]);
+  const specs = weightSpecs(expanded(inferDefinition([model]), model));
+
+  test("is copied: bounds of clipping, constants", () => {
+    const copied = specs.filter(({ buffer }) => buffer === true).map(({ name }) => name);
+    const expected = [
+      "gate.output_max",
+      "layers.0.k_proj.input_min",
+      "layers.1.k_proj.input_min",
+      "rotary_emb.inv_freq",
+    ];
+    expect(copied.sort()).toEqual(expected);
+  });
+
+  test("is there all the same", () => {
+    expect(specs.length).toBe(model.tensors.size);
+  });
+});

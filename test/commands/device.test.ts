@@ -58,12 +58,17 @@ describe("options ask for", () => {
     [{ device: "cuda:1" }, request("cuda", 1)],
     [{ device: "auto", multiGpu: true }, request("auto", "all")],
     [{ multiGpu: true }, request("cuda", "all")],
+    [{ cuda: true }, request("cuda", 0)],
+    [{ cuda: true, device: "cuda:1" }, request("cuda", 1)],
+    [{ cuda: true, multiGpu: true }, request("cuda", "all")],
     [{ device: "cuda", memoryGpu: 5, lowCpuMemory: true }, request("cuda", 0, { memory: 5, lowMemory: true })],
   ])("%j", (values, wanted) => expect(deviceRequest({ ...asked, ...values })).toEqual(wanted as DeviceRequest));
 
   test.each([
     [{ device: "cuda:1", multiGpu: true }, "--multi-gpu takes all GPUs"],
     [{ device: "cpu", multiGpu: true }, "--multi-gpu takes all GPUs"],
+    [{ cuda: true, device: "cpu" }, "--cuda asks for a GPU, and --device cpu does not"],
+    [{ cuda: true, device: "auto" }, "--cuda asks for a GPU"],
     [{ device: "gpu" }, "is no device"],
     [{ device: "cuda:x" }, "is no device"],
     [{ device: "xpu" }, "Sinter does not compute on xpu"],

@@ -251,7 +251,7 @@ describe.skipIf(!ADDON_BUILT)("sinter verify", () => {
       codes: findings.flatMap(({ problems }) => problems.map(({ code }) => code)),
     };
   };
-  const OK = { weights: "ok", values: "ok", model: "ok", recipe: "ok" };
+  const OK = { weights: "ok", values: "ok", files: "ok", model: "ok", recipe: "ok" };
 
   test("finds a merge to be its recipe's, for each program that writes a recipe", () => {
     expect(start("sinter merge linear.yml merged --seed 3").code).toBe(0);

@@ -115,6 +115,8 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     expect(elements(root, "h2").map(({ text }) => text)).toEqual([
       "Recipe",
       "The whole model",
+      "Largest changes",
+      "Which input each change follows",
       "Change against each input",
       "Sign conflicts",
       "Direction of each input",
@@ -127,6 +129,7 @@ describe.skipIf(!ADDON_BUILT)("of a merge", () => {
     ]);
     const figures = elements(root, "figure");
     expect(figures.map(({ attributes }) => attributes.get("aria-label"))).toEqual([
+      "Which input each change follows",
       "Change against each input: base",
       "Change against each input: a",
       "Change against each input: b",

@@ -168,6 +168,56 @@ describe("which tensors are the same weight", () => {
     });
   });
 
+  test("tensors of integers are the same or not, and a model of nothing else is compared", async () => {
+    await inFolder(async (folder) => {
+      const bytes = (values: number[]) => new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
+      const file = (name: string, changed: number) => {
+        mkdirSync(join(folder, name));
+        const tensors = {
+          "layers.0.ids": {
+            dtype: "U8" as const,
+            shape: [3, 3],
+            bytes: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, changed]),
+          },
+          "layers.0.places": { dtype: "I64" as const, shape: [2], bytes: bytes([7, -(2 ** 53) + 1]) },
+          flags: { dtype: "BOOL" as const, shape: [1], bytes: new Uint8Array([1]) },
+          empty: { dtype: "I32" as const, shape: [0, 4], bytes: new Uint8Array() },
+        };
+        writeSafetensors(join(folder, name, "model.safetensors"), new Map(Object.entries(tensors)));
+      };
+      file("a", 9);
+      file("b", 10);
+      const result = await compare(folder, "a", "b");
+      expect(result.tensors).toEqual([]);
+      expect(result.notCompared).toEqual([]);
+      const same = { "layers.0.ids": false, "layers.0.places": true, flags: true, empty: true };
+      expect(Object.fromEntries(result.exact.map((one) => [one.tensor, one.same]))).toEqual(same);
+      const text = diffText(result, { by: "module", top: 5 });
+      expect(text).toContain("Tensors of integers: 3 the same, 1 not: layers.0.ids");
+      expect(text).not.toContain("Every element is the same.");
+      const itself = diffText(await compare(folder, "a", "a"), { by: "module", top: 5 });
+      expect(itself).toContain("Every element is the same.");
+      expect(itself).toContain("Tensors of integers: 4, all the same");
+    });
+  });
+
+  test("integers of other kinds or shapes are no pair", async () => {
+    await inFolder(async (folder) => {
+      const file = (name: string, dtype: "I32" | "F32", shape: number[]) => {
+        const bytes = new Uint8Array(4 * elementCount(shape));
+        mkdirSync(join(folder, name));
+        writeSafetensors(join(folder, name, "model.safetensors"), new Map([["w", { dtype, shape, bytes }]]));
+      };
+      file("a", "I32", [4]);
+      file("b", "F32", [4]);
+      file("c", "I32", [2, 2]);
+      for (const other of ["b", "c"]) {
+        const { exact, notCompared } = await compare(folder, "a", other);
+        expect([exact.length, notCompared[0]?.tensor]).toEqual([0, "w"]);
+      }
+    });
+  });
+
   test("models of different families, and files without a config, go by their tensors' names", async () => {
     await inFolder(async (folder) => {
       const a = write(folder, "a", 1);

@@ -20,9 +20,10 @@ async function killed(
   out: string,
   { threads, writes }: { threads: number; writes: string },
   moment: [string, number],
+  isForced: boolean,
 ): Promise<boolean> {
   const script = join(import.meta.dir, "victim.ts");
-  const args = [JSON.stringify(merge), out, String(threads), moment[0], String(moment[1])];
+  const args = [JSON.stringify(merge), out, String(threads), moment[0], String(moment[1]), isForced ? "force" : ""];
   const child = Bun.spawn([process.execPath, script, ...args], {
     env: { ...process.env, SINTER_WRITE_PATH: writes },
     stdout: "ignore",
@@ -46,6 +47,9 @@ async function expected(merge: Merge): Promise<Map<string, string>> {
   return known;
 }
 
+const isWhole = (found: Map<string, string>, wanted: Map<string, string>) =>
+  wanted.size > 0 && [...wanted].every(([name, bytes]) => found.get(name) === bytes);
+
 /** Contents are compared apart: as values, the test would print megabytes. */
 function expectAll(found: Map<string, string>, wanted: Map<string, string>): void {
   for (const [name, bytes] of wanted) expect([name, found.get(name) === bytes]).toEqual([name, true]);
@@ -63,19 +67,27 @@ test(
       const plan = planOf(merge);
       const out = join(root, `out-${round}`);
       const times = 1 + Math.floor(3 * random());
+      // A third of the time there is an older model, of any other merge, which stays whole until the new one is.
+      const older = merges()[Math.floor(merges().length * random())] as Merge;
+      const isForced = random() < 0.33 && older !== merge;
+      if (isForced) await carryOut(planOf(older), out);
+      const old = isForced ? contents(out) : new Map<string, string>();
       for (let i = 0; i < times && kills < KILLS; i++) {
         const moment: [string, number] =
           random() < 0.5 ? ["op", 1 + Math.floor(plan.ops.length * random())] : ["time", Math.floor(40 * random())];
         const how = { threads: 1 + Math.floor(4 * random()), writes: random() < 0.5 ? "direct" : "flushed" };
-        if (!(await killed(merge, out, how, moment))) break;
+        if (!(await killed(merge, out, how, moment, isForced))) break;
         kills++;
         // It may have ended just before.
         if (existsSync(out) && !existsSync(join(out, JOURNAL_NAME))) break;
-        if (ENTRIES.some((name) => existsSync(join(out, name)))) expectAll(contents(out), await expected(merge));
+        if (!ENTRIES.some((name) => existsSync(join(out, name)))) continue;
+        const found = contents(out);
+        if (!isWhole(found, old)) expectAll(found, await expected(merge));
       }
-      if (!existsSync(out) || existsSync(join(out, JOURNAL_NAME)) || readdirSync(out).length === 0) {
+      const isDone = existsSync(out) && !existsSync(join(out, JOURNAL_NAME)) && readdirSync(out).length > 0;
+      if (!isDone || isWhole(contents(out), old)) {
         native().configure({ threads: 1 + (round % 4) });
-        await carryOut(plan, out, {}, { progress() {}, begun: ({ kind }) => beginnings.push(kind) });
+        await carryOut(plan, out, { force: isForced }, { progress() {}, begun: ({ kind }) => beginnings.push(kind) });
       }
       const names = [...contents(out).keys()];
       const wanted = await expected(merge);

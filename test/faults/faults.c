@@ -1,9 +1,10 @@
 // Loaded before the C library: makes calls on model files fail, fall short or take long, as SINTER_FAULT says:
 //   CALL:WHAT:FIRST[:COUNT]   CALL pwrite, read, fsync, fallocate, mmap, aligned_alloc, flock; from its FIRST time on, COUNT times
-//   WHAT an errno's name, `short` (half of the bytes), or `slow` (100 ms)
+//   WHAT an errno's name, `short` (half of the bytes), `slow` (100 ms), or `kill` (SIGKILL, before the call)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { kFine = 0, kShort = -1, kSlow = -2 };
+enum { kFine = 0, kShort = -1, kSlow = -2, kKill = -3 };
 
 static const struct {
   const char* name;
   int code;
 } kWhat[] = {{"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EIO", EIO},       {"EINTR", EINTR}, {"EOPNOTSUPP", EOPNOTSUPP},
              {"ENOMEM", ENOMEM}, {"ENOLCK", ENOLCK}, {"EROFS", EROFS},   {"EACCES", EACCES}, {"short", kShort},
-             {"slow", kSlow}};
+             {"slow", kSlow}, {"kill", kKill}};
 
 /* Whether the file is one of a model: Bun's own files are left alone. */
 static int concerns(int fd) {
@@ -57,7 +58,8 @@ static int fault(const char* call, int fd) {
     errno = what;                         \
     return result;                        \
   }                                       \
-  if (what == kSlow) usleep(100000);
+  if (what == kSlow) usleep(100000);      \
+  if (what == kKill) kill(getpid(), SIGKILL);
 
 ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   FAIL_OR_WAIT("pwrite", fd, -1)

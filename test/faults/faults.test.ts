@@ -6,16 +6,11 @@ import { blocks } from "../docs/pages.ts";
 import { shapeOf } from "../docs/shape.ts";
 import { Workplace } from "../end-to-end/programs.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
+import { compileFaults } from "./library.ts";
 
-const compiler = [process.env.CC, "cc", "gcc", "clang"].find((name) => name !== undefined && Bun.which(name) !== null);
 const work = new Workplace();
 const library = work.path("faults.so");
-const works = process.platform === "linux" && compiler !== undefined && compile(compiler);
-
-function compile(command: string): boolean {
-  const source = join(import.meta.dir, "faults.c");
-  return Bun.spawnSync([command, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]).exitCode === 0;
-}
+const works = compileFaults(library);
 
 const size = { vocab: 30_001, layers: 2 };
 const a = writeTinyModel(work.path("a"), { ...size, seed: 1 });
@@ -188,6 +183,49 @@ test("a reader of messages and summary that went away does not stop a merge", as
   const { exitCode } = Bun.spawnSync(["bash", "-c", script], { cwd: work.folder, env });
   expect(exitCode).toBe(0);
   await expectWhole(out);
+});
+
+describe.skipIf(!existsSync("/dev/full"))("a full disk where messages go", () => {
+  const bin = join(import.meta.dir, "..", "..", "bin", "sinter");
+  function merged(redirection: string, ...args: string[]): [number, string, string] {
+    const out = newFolder();
+    const command = `"${bin}" merge ${config} ${out} --out-shard-size 20000 ${args.join(" ")} ${redirection}`;
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env });
+    return [exitCode, stderr.toString(), out];
+  }
+
+  test("of the summary: an error that says so, and the model is whole", async () => {
+    for (const args of [[], ["--json"]]) {
+      const [exitCode, stderr, out] = merged("> /dev/full", ...args);
+      expect([exitCode, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+      ]);
+      await expectWhole(out);
+    }
+  });
+
+  test("of warnings and progress: the merge goes on", async () => {
+    writeFileSync(work.path("warns.yml"), `${readFileSync(work.path(config), "utf8")}unknown_key: 1\n`);
+    const out = newFolder();
+    const command = `"${bin}" merge warns.yml ${out} 2> /dev/full`;
+    const env = { ...process.env, SINTER_BUN: process.execPath };
+    expect(Bun.spawnSync(["bash", "-c", command], { cwd: work.folder, env }).exitCode).toBe(0);
+    expect(work.list(out)).toContain("model.safetensors");
+  });
+
+  test.each(["--help", "--version", "methods", `plan ${config}`])("of sinter %s: the same error", (command) => {
+    const env = { ...process.env, SINTER_BUN: process.execPath, NO_COLOR: "1" };
+    const { exitCode, stderr } = Bun.spawnSync(["bash", "-c", `"${bin}" ${command} > /dev/full`], {
+      cwd: work.folder,
+      env,
+    });
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      expect.stringMatching(/^error: cannot write to standard output: the disk is full/),
+    ]);
+  });
 });
 
 /** The superuser may do anything: without these capabilities, only what others may. */

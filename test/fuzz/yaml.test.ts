@@ -48,6 +48,18 @@ describe("whatever a configuration holds, it is read, or refused by name", () =>
     fc.assert(property, { numRuns: 2000, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
   });
 
+  test("one with millions of values: refused before they take memory", () => {
+    const before = process.memoryUsage().rss;
+    for (const list of [
+      `[${"1,".repeat(3_000_000)}1]`,
+      `[${"[],".repeat(2_000_000)}1]`,
+      `\n${"- 1\n".repeat(1_000_000)}`,
+    ]) {
+      expect(isRead(`merge_method: linear\nmodels: ${list}`)).toBe(false);
+    }
+    expect(process.memoryUsage().rss - before).toBeLessThan(500e6);
+  });
+
   test("one nested without end", () => {
     expect(isRead("[".repeat(100_000))).toBe(false);
     expect(isRead(`merge_method: ${"{a: ".repeat(50_000)}1${"}".repeat(50_000)}`)).toBe(false);

@@ -238,7 +238,8 @@ function longOps(folder: string, many: number) {
     crc32: false,
   };
   const outcomes = Array.from({ length: many }, () => code(() => addon.merge(op)));
-  return { outcomes, done: () => [source, sink].forEach(addon.close) };
+  const bytes = 3 * count * 4;
+  return { outcomes, bytes, done: () => [source, sink].forEach(addon.close) };
 }
 
 test("cancel ends everything that is queued, and later ops run", async () => {
@@ -255,6 +256,33 @@ test("cancel ends everything that is queued, and later ops run", async () => {
     { kernel: "linear", params: [2], inputs: [stored([21], "F32")], dtype: "F32", count: 1 },
   ]);
   expect(Array.from(decode((outcome as { bytes: Uint8Array }).bytes, "F32"))).toEqual([42]);
+});
+
+test("how far ops have come is never more than they read and write, and nothing when all have ended", async () => {
+  await inFolder(async (folder) => {
+    const { outcomes, bytes, done } = longOps(folder, 30);
+    const readings: number[] = [];
+    let ended = false;
+    const all = Promise.all(outcomes).then((codes) => {
+      ended = true;
+      return codes;
+    });
+    let settled = 0;
+    for (const outcome of outcomes) void outcome.then(() => settled++);
+    while (!ended) {
+      // Ops that have ended are not under way any more.
+      const before = settled;
+      const underway = addon.underway();
+      expect(underway).toBeGreaterThanOrEqual(0);
+      expect(underway).toBeLessThanOrEqual((30 - before) * bytes);
+      readings.push(underway);
+      await Bun.sleep(0);
+    }
+    expect((await all).filter((found) => found !== undefined)).toEqual([]);
+    expect(Math.max(...readings)).toBeGreaterThan(0);
+    expect(addon.underway()).toBe(0);
+    done();
+  });
 });
 
 test("configure refuses what it cannot do, and while ops are running", async () => {

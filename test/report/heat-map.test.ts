@@ -39,11 +39,10 @@ test("one value far beyond the others does not take their colours, and the key s
   expect(colourScale("share", usual, String)).toMatchObject({ top: usual.at(-1), exceeded: false });
 });
 
-test("a cell that is not there is not drawn, and a number without a meaning is an outline", () => {
+test("a cell that is not there is not drawn, and a number without a meaning is hatched", () => {
   const { cells } = draw([[1, undefined, Number.NaN]]);
   expect(cells.length).toBe(2);
-  expect([fill(cells[1]), cells[1]?.attributes.get("stroke")]).toEqual(["transparent", "var(--faint)"]);
-  expect([fill(cells[0]), cells[0]?.attributes.get("stroke")]).toEqual([`var(--amount-${STEPS})`, "none"]);
+  expect([fill(cells[0]), fill(cells[1])]).toEqual([`var(--amount-${STEPS})`, "url(#no-number)"]);
   expect(colourKey(colourScale("share", [1, Number.NaN], String))).toContain("no number");
 });
 
@@ -79,4 +78,20 @@ test("no cell leaves the drawing, however many there are; maps of nothing and of
   expect(texts.filter((text) => /^\d+$/.test(text)).length).toBeLessThan(46);
   expect(draw([]).cells).toEqual([]);
   expect(draw([[0, 0]]).cells.map(step)).toEqual([0, 0]);
+});
+
+test("more rows than there is room for are narrower, and every so many has its name", () => {
+  const { root, cells, texts } = draw([Array(200).fill(1)]);
+  const [, , , height = 0] = (elements(root, "svg")[0]?.attributes.get("viewBox") ?? "").split(" ").map(Number);
+  expect([cells.length, height < 1300]).toEqual([200, true]);
+  const names = texts.filter((text) => text.startsWith("row "));
+  expect(names.length).toBeLessThan(100);
+  expect(names.slice(0, 2)).toEqual(["row 0", "row 3"]);
+});
+
+test("a name cannot be taken for a place of what it replaces", () => {
+  const title = "$& $' $` $$ $1 \u001B[2J";
+  const { root } = draw([[1]], { title, rows: [title] });
+  expect(elements(root, "svg")[0]?.attributes.get("aria-label")).toBe("$& $' $` $$ $1 \\u001b[2J");
+  expect(elements(root, "text")[0]?.text).toBe("$& $' $` $$ $1 \\u001b[2J");
 });

@@ -115,6 +115,7 @@ export function exampleDiff(): DiffResult {
       const tensor = `model.layers.${layer}.${module}.weight`;
       return { tensor, module, layer, ...differenceOf([sums], THRESHOLDS) };
     }),
+    exact: [],
     onlyLeft: ["lm_head.weight"],
     onlyRight: [],
     notCompared: [{ tensor: "model.embed_tokens.weight", reason: "shapes [10, 4] and [12, 4]" }],

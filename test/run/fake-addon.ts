@@ -126,6 +126,7 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       calls.push(`check ${op.tensor}`);
       return { checksum: `sum-of-${op.tensor}`, crc32: 0, nonFinite: [false], ...(await options.onCheck?.(op.tensor)) };
     },
+    underway: () => 0,
     lock(path) {
       options.onLock?.(path);
       return add(path, openSync(path, "a"));

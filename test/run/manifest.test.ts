@@ -11,7 +11,8 @@ const recipe = { program: "merge" as const, text: "merge_method: linear\n", opti
 
 function written(change: (json: Record<string, unknown>) => unknown = (json) => json) {
   const { plan, root } = fixture();
-  const text = manifestText({ ...plan, recipe }, ["a", "b", "c", "d"]);
+  const results = ["a", "b", "c", "d"].map((checksum) => ({ checksum, crc32: 0 }));
+  const text = manifestText({ ...plan, recipe }, results, new Map([["config.json", { bytes: 7, sha256: "e" }]]));
   mkdirSync(join(root, "model"));
   writeFileSync(join(root, "model", MANIFEST_NAME), JSON.stringify(change(JSON.parse(text))));
   const report = new Report();
@@ -23,6 +24,12 @@ test("a manifest reads as what was written", () => {
   expect(codes).toEqual([]);
   expect(manifest?.recipe).toEqual(recipe);
   expect(manifest?.tensors.get("t2")).toEqual({ dtype: "F32", shape: [4], checksum: "c" });
+  expect(manifest?.files.get("config.json")).toEqual({ bytes: 7, sha256: "e" });
+  expect([...(manifest?.files.keys() ?? [])]).toEqual([
+    "config.json",
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+  ]);
 });
 
 test.each([

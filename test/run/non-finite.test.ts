@@ -35,3 +35,20 @@ test("with nan: ignore nothing is said", async () => {
   const { warnings } = await runPlan(plan, out, { ...OPTIONS, nan: "ignore" }, damaged(), SILENT);
   expect(warnings).toEqual([]);
 });
+
+test("bounds of clipping are infinite by right: no warning, and no error with nan: error", async () => {
+  const { out, plan } = fixture();
+  const ops = plan.ops.map((op) => ({
+    ...op,
+    tensor: `${op.tensor}.input_max`,
+    kernel: "copy",
+    inputs: op.inputs.slice(0, 1),
+  }));
+  const addon = fakeAddon({ onMerge: () => ({ nonFinite: [true] }) });
+  const { warnings } = await runPlan({ ...plan, ops }, out, { ...OPTIONS, nan: "error" }, addon, SILENT);
+  expect(warnings).toEqual([]);
+  const others = ops.map((op) => ({ ...op, tensor: op.tensor.replace("input_max", "weight") }));
+  const refused = runPlan({ ...plan, ops: others }, `${out}-2`, { ...OPTIONS, nan: "error" }, addon, SILENT);
+  expect(refused).rejects.toBeInstanceOf(SinterError);
+  await refused.catch(() => {});
+});

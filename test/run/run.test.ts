@@ -190,6 +190,21 @@ test("a failure leaves an older model as it was", async () => {
   expect(finalNames(out).map((name) => [name, readFileSync(join(out, name), "latin1")])).toEqual(before);
 });
 
+test("a temporary file that somebody takes away fails the run, and an older model stays as it was", async () => {
+  const { root, out, plan } = fixture();
+  await runPlan(plan, out, OPTIONS, fakeAddon(), SILENT);
+  const before = readdirSync(out).map((name) => [name, readFileSync(join(out, name), "latin1")]);
+  const next = fixturePlan(root, { generation: 2 });
+  const [side] = next.sideFiles;
+  const onMerge = () => {
+    rmSync(join(out, `${side?.name}.tmp`), { force: true });
+    return undefined;
+  };
+  const { problem } = await failure(next, out, { onMerge }, { force: true });
+  expect(problem).toMatchObject({ code: "file-failed", path: join(out, `${side?.name}.tmp`) });
+  expect(finalNames(out).map((name) => [name, readFileSync(join(out, name), "latin1")])).toEqual(before);
+});
+
 test("a signal stops the run with its own error, cancels what is in flight and leaves no model", async () => {
   const { out, plan } = fixture({ tensors: 8 });
   const controller = new AbortController();

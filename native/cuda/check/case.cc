@@ -133,8 +133,8 @@ const Numbers kNumbers[] = {
     {"compare", 2, 7, 1, [](int, uint64_t, int, Random&) { return std::vector<double>{}; }},
 };
 
-const CaseShape kSmallShapes[] = {{1, 1},   {1, 1000},  {7, 333},   {5, 4099}, {9, 128},
-                                  {41, 63}, {300, 257}, {2, 66001}, {3, 1024}, {2, 9001}};
+const CaseShape kSmallShapes[] = {{1, 1},     {1, 1000},  {7, 333},  {5, 4099}, {9, 128}, {41, 63},
+                                  {300, 257}, {2, 66001}, {3, 1024}, {2, 9001}, {6, 2050}};
 const CaseShape kLargeShapes[] = {{257, 4096}, {511, 1537}, {3, 300007}, {20000, 40},
                                   {20, 65536}, {37, 14336}, {1, 1200001}};
 

@@ -1,4 +1,5 @@
 import { FormatError } from "../format-error.ts";
+import { isPrintable, MAX_NAME_LENGTH } from "../tensor-name.ts";
 import { foreignName, isTuple } from "./pickle-globals.ts";
 import {
   OpaqueValue,
@@ -16,7 +17,6 @@ const WRAPPERS: readonly string[] = ["state_dict", "model_state_dict", "model", 
 const MAX_WRAPPERS = 4;
 /** Far beyond what people nest, and a guard for what hostile files do. */
 const MAX_DEPTH = 32;
-const MAX_NAME_LENGTH = 4096;
 
 type AnyTensor = TorchTensor | UnusableTensor;
 type PickleContainer = PickleDict | PickleList | PickleTuple;
@@ -93,7 +93,10 @@ class Flattening {
 
   private add(name: string | undefined, tensor: AnyTensor): void {
     if (name === undefined) {
-      throw new FormatError("torch-name", `a tensor's name is no text of at most ${MAX_NAME_LENGTH} characters`);
+      throw new FormatError(
+        "torch-name",
+        `a tensor's name is no text of at most ${MAX_NAME_LENGTH} printable characters`,
+      );
     }
     if (this.tensors.has(name)) throw new FormatError("torch-name", `two tensors have the same name: "${name}"`);
     this.tensors.set(name, tensor);
@@ -126,7 +129,7 @@ function countTensors(root: PickleContainer, except?: PickleContainer): number {
 function nameUnder(path: string | undefined, key: PickleValue): string | undefined {
   if (path === undefined || (typeof key !== "string" && typeof key !== "number")) return undefined;
   const name = path === "" ? String(key) : `${path}.${key}`;
-  return name.length <= MAX_NAME_LENGTH ? name : undefined;
+  return name.length <= MAX_NAME_LENGTH && isPrintable(name) ? name : undefined;
 }
 
 function itemsOf(container: PickleContainer): Iterable<[PickleValue, PickleValue]> {

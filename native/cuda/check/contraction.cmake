@@ -1,0 +1,18 @@
+# Fails where a file of PTX holds a fused operation on float or double, or one that ptxas or a driver may fuse: additions and
+# products are left alone only where they say how they round. FILES: a list.
+set(pattern "[^a-z](fma|mad)\\.[a-z.]*f(32|64)[^x]|[^a-z](add|sub|mul)\\.(ftz\\.)?f(32|64)[^x]|\\.ftz\\.")
+set(rounded 0)
+foreach(file ${FILES})
+  file(READ ${file} text)
+  string(REGEX MATCH "${pattern}[^\n]*" found "${text}")
+  if(found)
+    message(FATAL_ERROR "${file}: this may not be what the CPU computes: ${found}")
+  endif()
+  string(REGEX MATCHALL "(add|sub|mul|div)\\.rn\\.f(32|64)" operations "${text}")
+  list(LENGTH operations number)
+  math(EXPR rounded "${rounded} + ${number}")
+endforeach()
+if(rounded EQUAL 0)
+  message(FATAL_ERROR "no float operation was found at all")
+endif()
+message(STATUS "${rounded} operations on floats, each rounded by itself")
