@@ -52,8 +52,11 @@ export async function runCommandLine<O extends Options>(command: Command<O>, arg
     await print(renderHelp(command.spec));
     return 0;
   } catch (error) {
-    if (json && error instanceof SinterError) await printJson({ problems: error.problems, warnings: error.warnings });
-    return printFailure(error, command.spec);
+    const code = printFailure(error, command.spec);
+    // Where standard output takes nothing, which may be what is wrong, standard error has it.
+    if (json && error instanceof SinterError)
+      await printJson({ problems: error.problems, warnings: error.warnings }).catch(() => {});
+    return code;
   }
 }
 
