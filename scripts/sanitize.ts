@@ -1,8 +1,8 @@
 /**
  * `bun run sanitize [--thread] [--all-targets] [TESTS]`: builds the addon with the address and undefined-behaviour
- * sanitizers into build-asan/, or with the thread sanitizer into build-tsan/, and runs test/native, or the tests that are
- * named, on it. Any report of a sanitizer ends the run as a failure. Kernels are built for one instruction set, the
- * addon's whole time of building otherwise; `--all-targets` builds them for all.
+ * sanitizers into build-asan/, or with the thread sanitizer into build-tsan/, and runs the tests that are named on it; by
+ * default test/native, and with the former whole runs, too. Any report of a sanitizer ends the run as a failure. Kernels
+ * are built for one instruction set, the addon's whole time of building otherwise; `--all-targets` builds them for all.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,8 +12,19 @@ import { oneTarget } from "./sanitize-target.ts";
 import { SetupError } from "./setup-error.ts";
 import { findToolchain } from "./toolchain.ts";
 
+/** Kernels, the engine and devices: every method, dtype and odd size. */
+const NATIVE_TESTS = ["test/native"];
+/** What else goes through native code, from files to files, interrupted and with inputs that change included. */
+const WHOLE_RUNS = [
+  ...["test/forward", "test/moe", "test/extract", "test/transplant", "test/lora"],
+  ...["test/durability/kill.test.ts", "test/durability/power-cut.test.ts", "test/fuzz/journal.test.ts"],
+  ...["test/end-to-end/changing-input.test.ts", "test/end-to-end/verify.test.ts"],
+];
+
 interface Sanitizer {
   dir: string;
+  /** What runs where no tests are named. */
+  tests: readonly string[];
   /** As the compiler's -fsanitize names it. */
   flag: string;
   runtime: string;
@@ -22,6 +33,7 @@ interface Sanitizer {
 
 const ADDRESS: Sanitizer = {
   dir: "build-asan",
+  tests: [...NATIVE_TESTS, ...WHOLE_RUNS],
   flag: "address,undefined",
   runtime: "libasan.so",
   env: {
@@ -33,6 +45,7 @@ const ADDRESS: Sanitizer = {
 
 const THREAD: Sanitizer = {
   dir: "build-tsan",
+  tests: NATIVE_TESTS,
   flag: "thread",
   runtime: "libtsan.so",
   env: {
@@ -81,7 +94,7 @@ try {
   const words = process.argv.slice(2);
   const named = words.filter((word) => !word.startsWith("--"));
   const sanitizer = words.includes("--thread") ? THREAD : ADDRESS;
-  process.exit(await sanitize(sanitizer, words.includes("--all-targets"), named.length > 0 ? named : ["test/native"]));
+  process.exit(await sanitize(sanitizer, words.includes("--all-targets"), named.length > 0 ? named : sanitizer.tests));
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);

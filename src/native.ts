@@ -143,9 +143,18 @@ export interface NativeDecomposition {
   rows: number;
   columns: number;
   transposed: boolean;
-  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source. */
+  /** The product `scale B A` instead, B [rows, inner] and A [inner, columns], both in the source; strides in elements. */
   factors?:
-    | { inner: number; scale: number; aOffset: number; aDtype: Dtype; bOffset: number; bDtype: Dtype }
+    | {
+        inner: number;
+        scale: number;
+        aOffset: number;
+        aDtype: Dtype;
+        bOffset: number;
+        bDtype: Dtype;
+        bRowStride?: number | undefined;
+        bColumnStride?: number | undefined;
+      }
     | undefined;
   /** Most singular values that are kept. */
   rank: number;
@@ -160,9 +169,13 @@ export interface NativeDecomposition {
   /** Large matrices go to the device that `openSolver` opened; what it cannot do is done here. */
   onDevice?: boolean | undefined;
   sink: number;
-  /** A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. */
+  /**
+   * A is [rank found, columns], B is [rows, rank found]; there must be room for `rank`. With `bWidth`, rows of B have as
+   * many elements, zeros behind the rank.
+   */
   aOffset: number;
   bOffset: number;
+  bWidth?: number | undefined;
   dtype: Dtype;
 }
 

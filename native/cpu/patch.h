@@ -16,25 +16,22 @@ SINTER_KERNEL_NAMESPACE_BEGIN
 /// Reads shorter than this make their own sums instead of a whole block's.
 constexpr uint32_t kShortRead = 256;
 
-/// 64 bytes of numbers, which the compiler breaks into the vectors that the instruction set has.
-template <class Work>
-struct Wide {
-  static constexpr int count = 64 / sizeof(Work);
-  typedef Work type __attribute__((vector_size(64)));
-};
-
+/// As many bytes as a register has: of wider ones GCC 12 makes loads and stores of each element.
 #if defined(__AVX512F__)
-constexpr int kTileRows = 8;
-constexpr int kTileVectors = 2;
+constexpr int kVectorBytes = 64;
 #elif defined(__AVX2__)
-constexpr int kTileRows = 4;
-constexpr int kTileVectors = 1;
+constexpr int kVectorBytes = 32;
 #else
-constexpr int kTileRows = 2;
-constexpr int kTileVectors = 1;
+constexpr int kVectorBytes = 16;
 #endif
 
-/// Rows of a block come in groups of this many: a multiple of every kTileRows.
+template <class Work>
+struct Wide {
+  static constexpr int count = kVectorBytes / sizeof(Work);
+  typedef Work type __attribute__((vector_size(kVectorBytes)));
+};
+
+/// Rows of a block come in groups of this many, a tile high: their sums are what is kept in registers.
 constexpr uint64_t kGroupRows = 8;
 
 template <class Work>
@@ -75,21 +72,17 @@ const Work* made_right(const Patch& patch) {
 }
 
 /// `left` holds kGroupRows numbers for each k.
-template <class Work, int kRows, int kVectors>
+template <class Work>
 void product_tile(const Work* __restrict left, const Work* __restrict right, uint64_t stride, uint32_t rank,
                   Work* __restrict out) {
   using Vector = typename Wide<Work>::type;
-  constexpr int kWidth = Wide<Work>::count;
-  Vector sums[kRows][kVectors] = {};
+  Vector sums[kGroupRows] = {};
   for (uint32_t k = 0; k < rank; k++) {
-    Vector values[kVectors];
-    memcpy(values, right + k * stride, sizeof(values));
-    for (int i = 0; i < kRows; i++) {
-      const Work factor = left[k * kGroupRows + i];
-      for (int v = 0; v < kVectors; v++) sums[i][v] += factor * values[v];
-    }
+    Vector values;
+    memcpy(&values, right + k * stride, sizeof(values));
+    for (uint64_t i = 0; i < kGroupRows; i++) sums[i] += left[k * kGroupRows + i] * values;
   }
-  for (int i = 0; i < kRows; i++) memcpy(out + i * stride, sums[i], kVectors * kWidth * sizeof(Work));
+  for (uint64_t i = 0; i < kGroupRows; i++) memcpy(out + i * stride, &sums[i], sizeof(Vector));
 }
 
 /// The products of kGroupRows rows of a patch, `first` the first of them, as rows of `stride` elements.
@@ -103,12 +96,8 @@ void product_group(const Patch& patch, uint64_t first, uint64_t stride, std::vec
           patch.left.data == nullptr ? Work{1} : widen_element<Work>(patch.left, first - patch.begin + i, k);
     }
   }
-  constexpr uint64_t kStep = static_cast<uint64_t>(kTileVectors) * Wide<Work>::count;
-  for (uint64_t j = 0; j < stride; j += kStep) {
-    for (uint64_t i = 0; i < kGroupRows; i += kTileRows) {
-      product_tile<Work, kTileRows, kTileVectors>(room.data() + i, made_right<Work>(patch) + j, stride, patch.rank,
-                                                  out + i * stride + j);
-    }
+  for (uint64_t j = 0; j < stride; j += Wide<Work>::count) {
+    product_tile(room.data(), made_right<Work>(patch) + j, stride, patch.rank, out + j);
   }
 }
 

@@ -25,7 +25,12 @@ constexpr uint32_t kShortRow = 128;
 /// Rows up to this have counters of 16 bits.
 constexpr uint32_t kLongRow = 65535;
 /// Of zeros, whatever the largest magnitude.
-constexpr int kZeroBucket = 0;
+constexpr uint32_t kZeroBucket = 0;
+/// Where a bucket lies among the others. Differences of 16-bit numbers are small multiples of powers of two, whose buckets are
+/// 32, 64 or 128 apart: in their order a warp's would nearly all lie in one bank of the shared memory, and be added one after
+/// the other. Buckets of a word of counters stay neighbours.
+SINTER_DEVICE uint32_t bucket_place(uint32_t bucket) { return bucket ^ (bucket >> 5 & 31); }
+
 /// Says of a bucket's beginning that all of its magnitudes are the same.
 constexpr uint32_t kAlike = 1u << 31;
 
@@ -132,27 +137,27 @@ struct BucketRange {
       std::conditional_t<kInOneWord, uint32_t, std::conditional_t<sizeof(Bits) == 4, uint32_t, unsigned long long>>;
   Word seen[kInOneWord ? 1 : 2][kBuckets];
 
-  SINTER_DEVICE void clear(uint32_t bucket) {
-    seen[0][bucket] = kInOneWord ? Word{0} : static_cast<Word>(-1);
-    if constexpr (!kInOneWord) seen[1][bucket] = 0;
+  SINTER_DEVICE void clear(uint32_t place) {
+    seen[0][place] = kInOneWord ? Word{0} : static_cast<Word>(-1);
+    if constexpr (!kInOneWord) seen[1][place] = 0;
   }
 
   /// `shared`: the bucket's magnitudes may differ in more bits.
-  SINTER_DEVICE void add(uint32_t bucket, Bits bits, bool shared) {
+  SINTER_DEVICE void add(uint32_t place, Bits bits, bool shared) {
     if constexpr (kInOneWord) {
       const uint32_t low = static_cast<uint32_t>(bits) & 0xFFFFu;
-      atomicOr(&seen[0][bucket], shared ? 0xFFFFFFFFu : low | ~low << 16);
+      atomicOr(&seen[0][place], shared ? 0xFFFFFFFFu : low | ~low << 16);
     } else {
-      atomicMin(&seen[0][bucket], static_cast<Word>(bits));
-      atomicMax(&seen[1][bucket], static_cast<Word>(bits));
+      atomicMin(&seen[0][place], static_cast<Word>(bits));
+      atomicMax(&seen[1][place], static_cast<Word>(bits));
     }
   }
 
-  SINTER_DEVICE bool alike(uint32_t bucket) const {
+  SINTER_DEVICE bool alike(uint32_t place) const {
     if constexpr (kInOneWord) {
-      return (seen[0][bucket] >> 16 & seen[0][bucket]) == 0;
+      return (seen[0][place] >> 16 & seen[0][place]) == 0;
     } else {
-      return seen[0][bucket] == seen[1][bucket];
+      return seen[0][place] == seen[1][place];
     }
   }
 };
@@ -198,7 +203,7 @@ struct RankSurvey {
 template <class Work, int kShift, int kBuckets>
 struct RankScale {
   using Bits = typename BitsOf<Work>::type;
-  static constexpr int kSmallBucket = kZeroBucket + 1;
+  static constexpr uint32_t kSmallBucket = kZeroBucket + 1;
   /// Above the mean exponent: a normal distribution's largest are two or three.
   static constexpr uint32_t kOctavesAbove = 4;
   int64_t last;
@@ -210,15 +215,18 @@ struct RankScale {
     last = static_cast<int64_t>(largest < usual ? largest : usual);
   }
 
-  SINTER_DEVICE int bucket(Bits bits) const {
+  /// The place of a magnitude's bucket.
+  SINTER_DEVICE uint32_t place(Bits bits) const {
     const int64_t at = static_cast<int64_t>(bits >> kShift) - last + kBuckets - 1;
-    const int of_magnitude = at < kSmallBucket ? kSmallBucket : at > kBuckets - 1 ? kBuckets - 1 : static_cast<int>(at);
-    return bits == 0 ? kZeroBucket : of_magnitude;
+    const uint32_t bucket = at < kSmallBucket   ? kSmallBucket
+                            : at > kBuckets - 1 ? kBuckets - 1
+                                                : static_cast<uint32_t>(at);
+    return bucket_place(bits == 0 ? kZeroBucket : bucket);
   }
 
   /// Whether magnitudes of the bucket may differ in more bits than the last kShift.
-  SINTER_DEVICE bool is_shared(int bucket, Bits bits) const {
-    return bucket == kSmallBucket || static_cast<int64_t>(bits >> kShift) > last;
+  SINTER_DEVICE bool is_shared(uint32_t place, Bits bits) const {
+    return place == bucket_place(kSmallBucket) || static_cast<int64_t>(bits >> kShift) > last;
   }
 };
 
@@ -243,35 +251,46 @@ struct RankRoom {
   RankSurvey<Work> surveys[kRankWarps];
   uint32_t sum_of_warp[kRankWarps];
 
-  SINTER_DEVICE uint32_t count(uint32_t warp, int bucket) const {
-    if (kLong) return counts[warp][bucket];
-    return counts[warp][bucket / 2] >> (16 * (bucket % 2)) & 0xFFFFu;
+  SINTER_DEVICE uint32_t count(uint32_t warp, uint32_t place) const {
+    if (kLong) return counts[warp][place];
+    return counts[warp][place / 2] >> (16 * (place % 2)) & 0xFFFFu;
   }
 
-  SINTER_DEVICE void add(uint32_t warp, int bucket, uint32_t number) {
+  SINTER_DEVICE void add(uint32_t warp, uint32_t place, uint32_t number) {
     if (kLong) {
-      atomicAdd(&counts[warp][bucket], number);
+      atomicAdd(&counts[warp][place], number);
     } else {
-      atomicAdd(&counts[warp][bucket / 2], number << (16 * (bucket % 2)));
+      atomicAdd(&counts[warp][place / 2], number << (16 * (place % 2)));
     }
   }
 
-  SINTER_DEVICE void set(uint32_t warp, int bucket, uint32_t number) {
-    if (kLong) {
-      counts[warp][bucket] = number;
-    } else {
-      uint32_t& word = counts[warp][bucket / 2];
-      word = bucket % 2 == 0 ? (word & 0xFFFF0000u) | number : (word & 0xFFFFu) | number << 16;
+  /// Of the two buckets from an even place on: puts in place of each warp's numbers those of the warps before. `size`: of
+  /// all.
+  SINTER_DEVICE void add_up(uint32_t place, uint32_t (&size)[2]) {
+    size[0] = size[1] = 0;
+    for (uint32_t w = 0; w < kRankWarps; w++) {
+      if (kLong) {
+        for (uint32_t h = 0; h < 2; h++) {
+          const uint32_t number = counts[w][place + h];
+          counts[w][place + h] = size[h];
+          size[h] += number;
+        }
+      } else {
+        const uint32_t both = counts[w][place / 2];
+        counts[w][place / 2] = size[0] | size[1] << 16;
+        size[0] += both & 0xFFFFu;
+        size[1] += both >> 16;
+      }
     }
   }
 
   /// Counts a warp's elements, zeros at once: they would be added one after the other.
-  SINTER_DEVICE void add_warp(uint32_t warp, bool inside, Bits bits, int bucket) {
+  SINTER_DEVICE void add_warp(uint32_t warp, bool inside, Bits bits, uint32_t place) {
     const uint32_t zeros = __ballot_sync(kAllLanes, inside && bits == 0);
     if (inside && bits != 0) {
-      add(warp, bucket, 1);
+      add(warp, place, 1);
     } else if (zeros != 0 && threadIdx.x % kWarp == static_cast<uint32_t>(__ffs(static_cast<int>(zeros)) - 1)) {
-      add(warp, kZeroBucket, static_cast<uint32_t>(__popc(zeros)));
+      add(warp, bucket_place(kZeroBucket), static_cast<uint32_t>(__popc(zeros)));
     }
   }
 };
@@ -322,21 +341,20 @@ struct RankPart {
 
 /// From counts by warp and bucket: what the warps before have of each bucket, where buckets begin, and their limits.
 template <class Room>
-SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
+SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, uint32_t buckets) {
   const uint32_t warp = threadIdx.x / kWarp;
   const uint32_t lane = threadIdx.x % kWarp;
-  const int each = buckets / static_cast<int>(kRankThreads);
-  const int first = static_cast<int>(threadIdx.x) * each;
+  const uint32_t each = buckets / kRankThreads;
+  const uint32_t first = threadIdx.x * each;
   uint32_t own = 0;
-  for (int b = first; b < first + each; b++) {
-    uint32_t before = 0;
-    for (uint32_t w = 0; w < kRankWarps; w++) {
-      const uint32_t number = room.count(w, b);
-      room.set(w, b, before);
-      before += number;
-    }
-    room.start[b] = before;  // the bucket's size, until its beginning is known
-    own += before;
+  for (uint32_t b = first; b < first + each; b += 2) {
+    const uint32_t place = bucket_place(b) & ~1u;
+    uint32_t size[2];
+    room.add_up(place, size);
+    // The buckets' sizes, until their beginnings are known.
+    room.start[place] = size[0];
+    room.start[place + 1] = size[1];
+    own += size[0] + size[1];
   }
   uint32_t up_to_here = own;
   for (uint32_t step = 1; step < kWarp; step *= 2) {
@@ -347,13 +365,14 @@ SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
   __syncthreads();
   uint32_t next = up_to_here - own;
   for (uint32_t w = 0; w < warp; w++) next += room.sum_of_warp[w];
-  for (int b = first; b < first + each; b++) {
-    const uint32_t size = room.start[b];
+  for (uint32_t b = first; b < first + each; b++) {
+    const uint32_t place = bucket_place(b);
+    const uint32_t size = room.start[place];
     // The limits rise with the rank, or fall where epsilon is negative.
     const uint32_t one = size == 0 ? 0 : a.limits[next];
     const uint32_t other = size == 0 ? 0 : a.limits[next + size - 1];
-    room.start[b] = next | (b == kZeroBucket || room.range.alike(b) ? kAlike : 0);
-    room.limits[b] = {one < other ? one : other, one < other ? other : one};
+    room.start[place] = next | (b == kZeroBucket || room.range.alike(place) ? kAlike : 0);
+    room.limits[place] = {one < other ? one : other, one < other ? other : one};
     next += size;
   }
 }
@@ -361,18 +380,18 @@ SINTER_DEVICE void place_buckets(const RankWork& a, Room& room, int buckets) {
 /// Whether a lane's element is kept, whose random word is `word`; of a group of the warp's part.
 template <class Work, class Room>
 SINTER_DEVICE bool decide(const RankWork& a, const RankPart& part, const Room& room, uint32_t warp, uint32_t group,
-                          bool inside, typename Room::Bits bits, int bucket, uint32_t word) {
+                          bool inside, typename Room::Bits bits, uint32_t place, uint32_t word) {
   const uint32_t lane = threadIdx.x % kWarp;
-  const uint2 limits = room.limits[bucket];
+  const uint2 limits = room.limits[place];
   bool kept = inside && word < limits.x;
   const bool open = inside && word >= limits.x && word < limits.y;
   if (!__any_sync(kAllLanes, open)) return kept;
-  const uint32_t start = room.start[bucket];
+  const uint32_t start = room.start[place];
   const bool alike = (start & kAlike) != 0;
   if (__any_sync(kAllLanes, open && alike)) {
-    const uint32_t peers = __match_any_sync(kAllLanes, inside ? static_cast<uint32_t>(bucket) : UINT32_MAX);
+    const uint32_t peers = __match_any_sync(kAllLanes, inside ? place : UINT32_MAX);
     const uint32_t rank =
-        (start & ~kAlike) + room.count(warp, bucket) + static_cast<uint32_t>(__popc(peers & ((1u << lane) - 1)));
+        (start & ~kAlike) + room.count(warp, place) + static_cast<uint32_t>(__popc(peers & ((1u << lane) - 1)));
     if (open && alike) kept = word < a.limits[rank];
   }
   for (uint32_t left = __ballot_sync(kAllLanes, open && !alike); left != 0;) {
@@ -415,12 +434,12 @@ SINTER_DEVICE void decide_part(const RankWork& a, const RankPart& part, Room& ro
       const uint32_t group = both + j;
       const bool inside = part.inside(group * kWarp + lane);
       const Bits own = j == 0 ? bits[0] : bits[1];
-      const int bucket = scale.bucket(own);
-      const bool kept = decide<Work>(a, part, room, warp, group, inside, own, bucket, words.of(j));
+      const uint32_t place = scale.place(own);
+      const bool kept = decide<Work>(a, part, room, warp, group, inside, own, place, words.of(j));
       write_mask(a, group, inside, kept);
       // Counted only after all lanes have read what was counted before.
       __syncwarp();
-      room.add_warp(warp, inside, own, bucket);
+      room.add_warp(warp, inside, own, place);
       __syncwarp();
     }
   }
@@ -448,9 +467,9 @@ __global__ void __launch_bounds__(kRankThreads, kRankBlocks) rank_kernel(const _
     const typename Room::Scale scale(survey);
 
     part.template walk<Work>(a, [&](bool inside, Bits bits) {
-      const int bucket = scale.bucket(bits);
-      room.add_warp(warp, inside, bits, bucket);
-      if (inside && bits != 0) room.range.add(static_cast<uint32_t>(bucket), bits, scale.is_shared(bucket, bits));
+      const uint32_t place = scale.place(bits);
+      room.add_warp(warp, inside, bits, place);
+      if (inside && bits != 0) room.range.add(place, bits, scale.is_shared(place, bits));
     });
     __syncthreads();
     place_buckets(a, room, kBuckets);

@@ -7,14 +7,21 @@
 namespace sinter {
 namespace {
 
-/// Both lie in the task's source, row-major without gaps.
+/// Both lie in the task's source, row-major without gaps where no strides are given.
 Matrix read_product_factor(const Napi::Object& from, const std::string& name, const Source& source, uint64_t rows,
                            uint64_t columns) {
   const uint64_t offset = whole(from.Get(name + "Offset"), "offset");
   const Dtype dtype = dtype_of(from.Get(name + "Dtype"));
-  if (!is_float(dtype) || rows == 0 || rows > (uint64_t{1} << 40) / columns) bad_argument("no such factor");
-  check_range(offset, rows * columns * element_size(dtype), source.size(), "source");
-  return Matrix::stored(source.data() + offset, dtype, rows, columns, columns);
+  constexpr uint64_t kMost = uint64_t{1} << 40;
+  if (!is_float(dtype) || rows == 0 || columns == 0 || rows > kMost / columns) bad_argument("no such factor");
+  const Napi::Value row = from.Get(name + "RowStride");
+  const Napi::Value column = from.Get(name + "ColumnStride");
+  const uint64_t row_stride = row.IsUndefined() ? columns : whole(row, "stride");
+  const uint64_t column_stride = column.IsUndefined() ? 1 : whole(column, "stride");
+  if (row_stride > kMost / rows || column_stride > kMost / columns) bad_argument("no such factor");
+  const uint64_t last = (rows - 1) * row_stride + (columns - 1) * column_stride;
+  check_range(offset, (last + 1) * element_size(dtype), source.size(), "source");
+  return {source.data() + offset, dtype, rows, columns, row_stride, column_stride};
 }
 
 }  // namespace
@@ -53,9 +60,12 @@ LowRankTask read_low_rank(const Napi::Object& from, const Handles& handles) {
   if (!is_float(task.dtype)) bad_argument("factors are floating point numbers");
   task.a_offset = whole(from.Get("aOffset"), "aOffset");
   task.b_offset = whole(from.Get("bOffset"), "bOffset");
+  task.b_width = from.Get("bWidth").IsUndefined() ? 0 : whole(from.Get("bWidth"), "bWidth");
+  if (task.b_width > (uint64_t{1} << 40) / task.matrix.rows) bad_argument("the factor is too large");
   const uint64_t width = task.request.rank * element_size(task.dtype);
   check_range(task.a_offset, width * task.matrix.columns, task.sink->size(), "sink");
-  check_range(task.b_offset, width * task.matrix.rows, task.sink->size(), "sink");
+  const uint64_t b_width = std::max(task.request.rank, task.b_width) * element_size(task.dtype);
+  check_range(task.b_offset, b_width * task.matrix.rows, task.sink->size(), "sink");
   return task;
 }
 

@@ -35,6 +35,13 @@ void write_factor(const LowRankTask& task, const std::vector<float>& values, uin
   task.sink->write(offset, bytes.data(), bytes.size());
 }
 
+/// [rows, rank] with zeros up to the width.
+std::vector<float> widened(const std::vector<float>& values, uint64_t rank, uint64_t width) {
+  std::vector<float> wide(values.size() / rank * width);
+  for (uint64_t i = 0; i < values.size(); i++) wide[i / rank * width + i % rank] = values[i];
+  return wide;
+}
+
 }  // namespace
 
 LowRankResult write_low_rank(const LowRankTask& task, const std::atomic<bool>& cancelled) {
@@ -66,7 +73,7 @@ LowRankResult write_low_rank(const LowRankTask& task, const std::atomic<bool>& c
     result.largest = svd.values.front();
     result.smallest = svd.values.back();
     write_factor(task, svd.right, task.a_offset);
-    write_factor(task, svd.left, task.b_offset);
+    write_factor(task, task.b_width > rank ? widened(svd.left, rank, task.b_width) : svd.left, task.b_offset);
   }
   return result;
 }

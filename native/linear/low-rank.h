@@ -24,10 +24,12 @@ struct LowRankTask {
   unsigned threads = 1;
   /// Null: the CPU.
   std::shared_ptr<Cusolver> device = nullptr;
-  /// The factors are written from these offsets on: as many elements as the rank needs, without gaps.
+  /// The factors are written from these offsets on: as many elements as the rank needs, without gaps; but each row of B
+  /// has `b_width` elements, where that is not 0, those behind the rank being zeros.
   std::shared_ptr<Sink> sink;
   uint64_t a_offset = 0;
   uint64_t b_offset = 0;
+  uint64_t b_width = 0;
   Dtype dtype = Dtype::F32;
 };
 

@@ -71,7 +71,7 @@ function findStored(spec: WeightSpec, model: Model): Resolution | undefined {
 }
 
 /** @returns undefined where the tensor cannot be divided so. */
-function partOf(whole: TensorView, { entry, rows }: Packing): TensorView | undefined {
+export function partOf(whole: TensorView, { entry, rows }: Omit<Packing, "names">): TensorView | undefined {
   let { offset, shape, strides } = whole;
   /** Of the part's first element, in the order of the shape: where it lies is another matter, with strides. */
   let first = 0;

@@ -49,8 +49,10 @@ export async function executeReduce(
   const report = new Report();
   const prepared = await reporting(report, async () => {
     await fetch(ref, cacheDir, request, report);
-    checkOutput(request.out, request.run.force, report);
-    return prepareReduction(ref.model, cacheDir, report);
+    const reduction = prepareReduction(ref.model, cacheDir, report);
+    checkOutput(request.out, request.run.force, report, reduction.adapter.weightFiles);
+    report.throwIfErrors();
+    return reduction;
   });
   const addon = loadAddon(request.engine);
   const events = shownProgress(request.messages.quiet);

@@ -1,6 +1,7 @@
 import { Report } from "../errors.ts";
+import { boundOf } from "../extract/bound.ts";
 import { type ExtractRequest, prepareExtraction, runExtraction } from "../extract/extract.ts";
-import { summaryText } from "../extract/report.ts";
+import { boundText, summaryText } from "../extract/report.ts";
 import { parseModelRef } from "../model/ref.ts";
 import { DEFAULT_OPTIONS } from "../plan/types.ts";
 import { checkOutput } from "../run/output.ts";
@@ -19,6 +20,8 @@ export interface ExtractPlaces {
   loraCache?: LoraCache | undefined;
   /** The device that decomposes, counted from 0; undefined: the CPU. */
   device?: number | undefined;
+  /** Whether only to say what would be written. */
+  dryRun?: boolean | undefined;
 }
 
 /** How an extraction talks. */
@@ -37,7 +40,7 @@ export async function executeExtract(
   request: ExtractRequest,
   engine: RunRequest["engine"],
   messages: ExtractMessages,
-  { loraCache, device }: ExtractPlaces = {},
+  { loraCache, device, dryRun = false }: ExtractPlaces = {},
 ): Promise<number> {
   const start = performance.now();
   const report = new Report();
@@ -61,6 +64,11 @@ export async function executeExtract(
     prepared = prepareExtraction(request, report, open);
   } finally {
     printProblems("warning", report.warnings);
+  }
+  if (dryRun) {
+    const bound = boundOf(request, prepared);
+    await printSummary({ dry_run: true, ...bound }, boundText(bound, formatBytes), messages.json);
+    return 0;
   }
   const addon = loadAddon(engine);
   const solver = device === undefined ? undefined : openSolver(addon, device);

@@ -17,7 +17,7 @@ export const spec: CommandSpec<typeof OPTIONS> = {
   positionals: [
     {
       name: "MODEL",
-      doc: "A model folder, or a hub id: of a model that is not in the cache only headers are read.",
+      doc: "A model folder, or a hub id: of a model that is not in the cache only headers and the tokenizer are read.",
       required: true,
     },
   ],
@@ -43,14 +43,21 @@ async function run(options: OptionValues<typeof OPTIONS>, [name = ""]: readonly 
   const missing = isHere ? undefined : findMissing({ path: ref.model }, options.cacheDir);
   if (missing !== undefined && !missing.isUsable) {
     const { withHubHeaders } = await import("./open-headers.ts");
-    return await withHubHeaders(missing, options.cacheDir, (model, page) => show(model, options, page));
+    return await withHubHeaders(missing, options.cacheDir, (model, page, hasTokenizer) =>
+      show(model, options, page, hasTokenizer),
+    );
   }
   const { openNamedModel } = await import("./open-model.ts");
   return await show(openNamedModel(name, options.cacheDir), options, undefined);
 }
 
 /** @param page where the model is, when only its headers were read. @returns the exit code. */
-async function show(found: Model, options: OptionValues<typeof OPTIONS>, page: string | undefined): Promise<number> {
+async function show(
+  found: Model,
+  options: OptionValues<typeof OPTIONS>,
+  page: string | undefined,
+  hasTokenizer = true,
+): Promise<number> {
   const { understandModel } = await import("./open-model.ts");
   const { inspect } = await import("../architecture/inspect.ts");
   const { model, architecture } = understandModel(found, options.architectures);
@@ -58,7 +65,7 @@ async function show(found: Model, options: OptionValues<typeof OPTIONS>, page: s
   const { configValue } = await import("../architecture/config-values.ts");
   const { oddities, tokenizerFacts } = await import("./inspection-facts.ts");
   const { shapeFacts } = await import("./inspection-shape.ts");
-  const tokenizer = page === undefined ? tokenizerFacts(model) : { facts: null };
+  const tokenizer = hasTokenizer ? tokenizerFacts(model) : { facts: null };
   const inspection = {
     ...own,
     folder: page ?? own.folder,

@@ -63,6 +63,14 @@ const OPTIONS = {
     doc: "Instruction set: auto (the best this CPU has), x86-64-v2, x86-64-v3, x86-64-v4 or arm64.",
   },
   device: SOLVER_OPTION,
+  dryRun: {
+    kind: "flag",
+    name: "dry-run",
+    negatable: false,
+    default: false,
+    doc: "Say which modules, ranks and sizes it comes to at most, and compute and write nothing.",
+    group: "Messages",
+  },
   each: {
     kind: "flag",
     name: "each",
@@ -137,6 +145,6 @@ async function run(
     writeModelCard: values.writeModelCard,
     command: ["sinter lora extract", ...process.argv.slice(4)].join(" "),
   };
-  const places = { device: solverDevice(values.device) };
+  const places = { device: solverDevice(values.device), dryRun: values.dryRun };
   return await executeExtract(request, running.engine, { ...running.messages, verbose: values.each }, places);
 }

@@ -14,14 +14,14 @@ import { formatBytes } from "../run/units.ts";
 import { printProblems, writeError } from "./terminal.ts";
 
 /**
- * Opens a model that is on the Hub and not here, without its weights: only headers are received.
- * @param use is given the model, whose files are gone when it returns, and its page on the Hub.
+ * Opens a model that is on the Hub and not here, without its weights: only headers and the tokenizer are received.
+ * @param use is given the model, whose files are gone when it returns, its page on the Hub, and whether its tokenizer is there.
  * @throws SinterError where the model cannot be opened; warnings are printed.
  */
 export async function withHubHeaders<T>(
   missing: MissingModel,
   cacheDir: string | undefined,
-  use: (model: Model, page: string) => Promise<T>,
+  use: (model: Model, page: string, hasTokenizer: boolean) => Promise<T>,
 ): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), "sinter-inspect-"));
   const report = new Report();
@@ -41,7 +41,11 @@ export async function withHubHeaders<T>(
     if (model === undefined)
       throw new SinterError(report.errors.map((problem) => ({ ...moved(problem), model: missing.id })));
     writeError(`not downloaded: read from the headers on the Hub (${formatBytes(staged.received)})\n`);
-    return await use({ ...model, name: formatModelPath(missing.path), ref: { model: missing.path } }, page);
+    return await use(
+      { ...model, name: formatModelPath(missing.path), ref: { model: missing.path } },
+      page,
+      staged.hasTokenizer,
+    );
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { isFloat } from "../model/dtype.ts";
+import { DTYPE_BYTES, isFloat } from "../model/dtype.ts";
 import { factorsOf } from "../model/patch.ts";
 import { elementCount, type Model, sideFilePath, type TensorView } from "../model/types.ts";
 import { layOut } from "../plan/layout.ts";
@@ -7,6 +7,7 @@ import { type PlacelessOp, tensorBytes } from "../plan/place.ts";
 import { isTokenizerFile } from "../plan/side-files.ts";
 import type { MergePlan, SideFile } from "../plan/types.ts";
 import { differenceOp } from "./decompose.ts";
+import { EXPERTS, ROUTER } from "./modules.ts";
 import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
 
 const PREFIX = "base_model.model.";
@@ -19,11 +20,23 @@ export function adapterPlan(
     options,
   }: { extraction: ExtractionPlan; modules: readonly ExtractedModule[]; options: ExtractOptions },
   { tuned, base }: { tuned: Model; base: Model },
-  { method, card, safeSerialization }: { method: string; card: string | undefined; safeSerialization: boolean },
+  {
+    method,
+    card,
+    safeSerialization,
+    factors,
+  }: {
+    method: string;
+    card: string | undefined;
+    safeSerialization: boolean;
+    /** The file that holds the factors; it need not be there yet. */
+    factors?: { path: string; size: number };
+  },
 ): MergePlan {
   const kept = modules.filter(({ rank }) => rank > 0);
   const ops = [
-    ...kept.flatMap((module) => factorOps(module, extraction)),
+    ...kept.flatMap((module) => (parameterOf(module) === undefined ? factorOps(module, extraction) : [])),
+    ...parametersOf(kept).flatMap((entries, _, all) => parameterOps(entries, all)),
     ...biasOps(extraction, kept, options),
     ...extraction.saved.map(({ name, view, tunedName }) => wholeOp(PREFIX + name, view, tuned.name, tunedName)),
   ].toSorted((a, b) => (a.tensor < b.tensor ? -1 : 1));
@@ -32,7 +45,14 @@ export function adapterPlan(
   if (extraction.grown) {
     for (const name of tuned.sideFiles.filter(isTokenizerFile)) sides.push({ name, from: sideFilePath(tuned, name) });
   }
-  return planOfOps(ops, sides, { method, models: [tuned, base], safeSerialization, seed: options.seed });
+  const spilled = factors === undefined ? [] : [{ name: "the factors", weightFiles: [factors] }];
+  const plan = planOfOps(ops, sides, {
+    method,
+    models: [...spilled, tuned, base],
+    safeSerialization,
+    seed: options.seed,
+  });
+  return { ...plan, models: [tuned.name, base.name] };
 }
 
 /** A plan of one file, `adapter_model.safetensors`, and what lies beside it. */
@@ -62,7 +82,8 @@ export function planOfOps(
     seed,
     models: models.map(({ name }) => name),
     baseModel: models.at(-1)?.name,
-    inputFiles: [...files].map((path) => {
+    // All of them, though the factors are read from elsewhere: the output folder must be none of theirs.
+    inputFiles: [...new Set([...files, ...known.keys()])].map((path) => {
       const size = known.get(path);
       return size === undefined ? { path, size: statSync(path).size, made: true } : { path, size };
     }),
@@ -88,6 +109,57 @@ function factorOps({ path, a, b }: ExtractedModule, { modules }: ExtractionPlan)
   return [
     wholeOp(`${PREFIX}${path}.${kind}_A${end}`, a, "the factors", path),
     wholeOp(`${PREFIX}${path}.${kind}_B${end}`, b, "the factors", path),
+  ];
+}
+
+function parameterOf({ together }: ExtractedModule) {
+  return together?.parameter;
+}
+
+/** The experts of each parameter that packs them, in the order of the class. */
+function parametersOf(modules: readonly ExtractedModule[]): ExtractedModule[][] {
+  const found = new Map<string, ExtractedModule[]>();
+  for (const module of modules) {
+    const word = parameterOf(module) && module.together?.word;
+    if (word !== undefined) found.set(word, [...(found.get(word) ?? []), module]);
+  }
+  return [...found.values()];
+}
+
+/**
+ * One pair of factors for all experts, as PEFT has them: A [experts x rank, inputs], B [outputs, rank x experts], the
+ * experts innermost. A module's first parameter lies innermost in its wrappers, under `base_layer` once for each other.
+ */
+function parameterOps(
+  entries: readonly ExtractedModule[],
+  all: readonly (readonly ExtractedModule[])[],
+): PlacelessOp[] {
+  const [first] = entries;
+  const parameter = first && parameterOf(first);
+  if (first === undefined || parameter === undefined) return [];
+  const ofModule = all.filter(([one]) => one && parameterOf(one)?.path === parameter.path);
+  const path = `${PREFIX}${parameter.path}${".base_layer".repeat(ofModule.length - 1 - ofModule.indexOf(entries))}`;
+  return packedOps(entries, [`${path}.lora_A.weight`, `${path}.lora_B.weight`], "the factors", parameter.path);
+}
+
+/** A and B of all experts of a parameter, whose factors lie at equal distances. */
+export function packedOps(
+  entries: readonly ExtractedModule[],
+  [nameOfA, nameOfB]: readonly [string, string],
+  model: string,
+  stored: string,
+): PlacelessOp[] {
+  const [first, second] = entries;
+  if (first === undefined) return [];
+  const { a, b, rank } = first;
+  const [count, inputs, outputs] = [entries.length, a.shape[1] ?? 0, b.shape[0] ?? 0];
+  const spacing = ({ offset }: TensorView, other: TensorView | undefined) =>
+    other === undefined ? 0 : (other.offset - offset) / DTYPE_BYTES[other.dtype];
+  const viewOfA = { ...a, shape: [count, rank, inputs], strides: [spacing(a, second?.a), inputs, 1] };
+  const viewOfB = { ...b, shape: [outputs, rank, count], strides: [b.strides?.[0] ?? rank, 1, spacing(b, second?.b)] };
+  return [
+    { ...wholeOp(nameOfA, viewOfA, model, stored), shape: [count * rank, inputs] },
+    { ...wholeOp(nameOfB, viewOfB, model, stored), shape: [outputs, rank * count] },
   ];
 }
 
@@ -123,9 +195,13 @@ function configText(
   options: ExtractOptions,
   base: Model,
 ): string {
-  const rank = Math.max(1, ...modules.map((module) => module.rank));
+  // Loaders that put experts into one tensor give them the usual rank.
+  const ofExperts = modules.find(({ together }) => together?.word === EXPERTS);
+  const rank = ofExperts?.rank ?? Math.max(1, ...modules.map((module) => module.rank));
+  const parameters = [...new Set(modules.flatMap((module) => parameterName(module, modules) ?? []))].toSorted();
+  const linear = modules.filter((module) => parameterName(module, modules) === undefined);
+  const targets = new Set(linear.map(({ path }) => path.slice(path.lastIndexOf(".") + 1)));
   const others = rankPattern(modules, rank);
-  const targets = new Set(modules.map(({ path }) => path.slice(path.lastIndexOf(".") + 1)));
   const hasBiases = extraction.modules.some(({ bias }) => bias !== undefined);
   const bias = hasBiases && options.biases === "whole" ? "lora_only" : "none";
   const config = {
@@ -141,12 +217,22 @@ function configText(
     bias,
     fan_in_fan_out: extraction.fanInFanOut,
     target_modules: [...targets].toSorted(),
+    ...(parameters.length === 0 ? {} : { target_parameters: parameters }),
     modules_to_save: extraction.modulesToSave,
     rank_pattern: others,
     alpha_pattern: others,
-    ...(extraction.tied && extraction.modulesToSave.length > 0 ? { ensure_weight_tying: true } : {}),
+    ...(extraction.tied ? { ensure_weight_tying: true } : {}),
   };
   return `${JSON.stringify(config, undefined, 2)}\n`;
+}
+
+/** The end of a parameter's name where it is one that has factors: packed experts, and what routes to them. */
+function parameterName(module: ExtractedModule, all: readonly ExtractedModule[]): string | undefined {
+  const parameter = parameterOf(module);
+  if (parameter !== undefined) return `${parameter.path}.${parameter.name}`.split(".").slice(-3).join(".");
+  const block = module.path.slice(0, module.path.lastIndexOf("."));
+  const isRouter = ROUTER.test(module.path) && all.some((one) => parameterOf(one)?.path.startsWith(`${block}.`));
+  return isRouter ? `${module.path}.weight`.split(".").slice(-3).join(".") : undefined;
 }
 
 /**
@@ -161,10 +247,22 @@ function rankPattern(modules: readonly ExtractedModule[], usual: number): Record
   }
   const entries = [...byName].flatMap(([last, list]): [string, number][] => {
     const [first] = list;
+    const isParameter = first !== undefined && parameterOf(first) !== undefined;
     if (first === undefined || list.some(({ rank }) => rank !== first.rank)) {
-      return list.filter(({ rank }) => rank !== usual).map(({ path, rank }) => [path, rank]);
+      return list.filter(({ rank }) => rank !== usual).flatMap((one) => keysOf(nameOf(one), isParameter, one.rank));
     }
-    return first.rank === usual ? [] : [[last, first.rank]];
+    return first.rank === usual ? [] : keysOf(last, isParameter, first.rank);
   });
   return Object.fromEntries(entries);
+}
+
+function nameOf(module: ExtractedModule): string {
+  const parameter = parameterOf(module);
+  return parameter === undefined ? module.path : `${parameter.path}.${parameter.name}`;
+}
+
+/** Loaders may take a router for a parameter, whose name ends in `weight`. */
+function keysOf(name: string, isParameter: boolean, rank: number): [string, number][] {
+  const also: [string, number][] = !isParameter && ROUTER.test(name) ? [[`${name}.weight`, rank]] : [];
+  return [[name, rank], ...also];
 }

@@ -1,14 +1,14 @@
 import { mkdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { SinterError } from "../errors.ts";
-import { DTYPE_BYTES, type FloatDtype, isFloat } from "../model/dtype.ts";
-import { elementCount, type TensorView } from "../model/types.ts";
+import { elementCount } from "../model/types.ts";
 import type { Addon, NativeFactors } from "../native.ts";
 import type { MergeOp } from "../plan/types.ts";
 import { onFile } from "../run/file-error.ts";
 import { nativeProblem } from "../run/native-error.ts";
 import { nativeInputs } from "../run/native-inputs.ts";
 import type { RunEvents } from "../run/types.ts";
+import { extracted, makeRoom, type Room, withCommonRanks } from "./rooms.ts";
 import type { DecomposedModule, ExtractedModule, ExtractOptions, Pair } from "./types.ts";
 
 /** Bytes of differences that are decomposed at a time. */
@@ -35,17 +35,6 @@ export function factorsFile(scratch: string): string {
   const folder = join(scratch, "factors");
   onFile("cannot create the folder", folder, () => mkdirSync(folder, { recursive: true }));
   return join(folder, "adapter_factors");
-}
-
-/** Where the factors of each module may lie: there is room for as many as its rank may come to. */
-interface Room {
-  module: DecomposedModule;
-  dtype: FloatDtype;
-  rank: number;
-  inputs: number;
-  outputs: number;
-  a: number;
-  b: number;
 }
 
 /**
@@ -122,23 +111,7 @@ export async function decomposeModules(
     for (const handle of handles.values()) addon.close(handle);
   }
   if (failure !== undefined) throw failure.error;
-  return results;
-}
-
-function makeRoom(modules: readonly DecomposedModule[], options: ExtractOptions): { rooms: Room[]; size: number } {
-  let size = 0;
-  const rooms = modules.map((module): Room => {
-    const { tuned } = module.weight;
-    const [first = 1, second = 1] = tuned.shape;
-    const [outputs, inputs] = module.isEmbedding || module.isTransposed ? [second, first] : [first, second];
-    const dtype = options.dtype ?? (isFloat(tuned.dtype) ? tuned.dtype : "F32");
-    const rank = Math.min(options.maxRank, inputs, outputs);
-    const a = size;
-    const b = a + rank * inputs * DTYPE_BYTES[dtype];
-    size = b + rank * outputs * DTYPE_BYTES[dtype];
-    return { module, dtype, rank, inputs, outputs, a, b };
-  });
-  return { rooms, size };
+  return withCommonRanks(results, rooms);
 }
 
 async function decomposeOne(
@@ -184,6 +157,7 @@ async function decomposeOne(
       sink,
       aOffset: a,
       bOffset: b,
+      bWidth: module.together === undefined ? undefined : rank,
       dtype,
     });
   } catch (error) {
@@ -210,6 +184,51 @@ export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): 
     inputs,
     params: [1, -1],
   };
+}
+
+/** Whether a tensor is another than the base's. */
+export async function differs(pair: Pair, scratch: string, addon: Addon): Promise<boolean> {
+  const { tuned, base } = pair;
+  if (String(tuned.shape) !== String(base.shape)) return true;
+  const columns = tuned.shape.at(-1) ?? 1;
+  const rows = elementCount(tuned.shape) / columns;
+  const handles: number[] = [];
+  const open = (file: string) => {
+    const { handle } = guarded(file, () => addon.openSource(file));
+    handles.push(handle);
+    return handle;
+  };
+  const [path, factors] = [join(scratch, "difference"), join(scratch, "one")];
+  try {
+    const source = await difference(differenceOp(pair), path, addon, open);
+    handles.push(source);
+    const sink = addon.createSink(factors, 4 * (rows + columns));
+    handles.push(sink);
+    const { energy } = await addon.decompose({
+      source,
+      offset: 0,
+      rows,
+      columns,
+      transposed: false,
+      rank: 1,
+      epsilon: 0,
+      share: 1,
+      distribute: true,
+      seed: 0,
+      threads: 0,
+      sink,
+      aOffset: 0,
+      bOffset: 4 * columns,
+      dtype: "F32",
+    });
+    return energy > 0;
+  } catch (error) {
+    if (error instanceof Error && /NaN or an infinity/.test(error.message)) return true;
+    throw error instanceof SinterError ? error : new SinterError(nativeProblem(error, { path }));
+  } finally {
+    for (const handle of handles) addon.close(handle);
+    rmSync(factors, { force: true });
+  }
 }
 
 /**
@@ -247,31 +266,6 @@ async function difference(op: MergeOp, path: string, addon: Addon, open: (file: 
   }
   await addon.commitSink(sink, false);
   return source;
-}
-
-/**
- * Where nothing is kept, factors of zeros: a module that `target_modules` names must have some. Nothing was written at
- * their place, and a new file holds zeros.
- */
-function extracted(
-  { module, dtype, inputs, outputs, a, b, rank: room }: Room,
-  found: NativeFactors,
-  file: string,
-  { energy, svEpsilon }: ExtractOptions,
-): ExtractedModule {
-  const rank = found.rank > 0 ? found.rank : energy === undefined && svEpsilon === 0 ? room : 1;
-  const view = (offset: number, shape: readonly number[]): TensorView => ({ file, offset, dtype, shape });
-  return {
-    path: module.path,
-    rank,
-    energy: found.energy,
-    kept: Math.min(found.kept, found.energy),
-    iterations: found.iterations,
-    onDevice: found.onDevice,
-    refused: found.refused,
-    a: view(a, [rank, inputs]),
-    b: view(b, [outputs, rank]),
-  };
 }
 
 function notFinite({ path, weight }: DecomposedModule): SinterError {

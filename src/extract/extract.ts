@@ -10,7 +10,7 @@ import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { adapterPlan } from "./adapter-plan.ts";
 import { adapterCard } from "./card.ts";
-import { decomposeModules } from "./decompose.ts";
+import { decomposeModules, differs } from "./decompose.ts";
 import { planModules, type Understood } from "./modules.ts";
 import { type ExtractionSummary, summaryOf } from "./report.ts";
 import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
@@ -50,13 +50,18 @@ export function prepareExtraction(
   const [tuned, base] = [request.model, request.baseModel].map((text) => openNamed(text, open, report));
   report.throwIfErrors();
   if (tuned === undefined || base === undefined) throw new SinterError(report.errors);
+  checkOutput(request.out, request.run.force, report, [...tuned.weightFiles, ...base.weightFiles]);
+  report.throwIfErrors();
   const families = familiesFor([tuned, base], request.architectures, report);
-  const of = (model: Understood["model"]) => {
-    // Packed experts get factors one by one: of all together they would have to be saved whole.
-    const architecture = expandArchitecture(model, report, { families, split: true });
+  const of = (model: Understood["model"], split: boolean) => {
+    const architecture = expandArchitecture(model, report, { families, split });
     return architecture && { model, architecture };
   };
-  const [understood, understoodBase] = [of(tuned), of(base)];
+  const stored = [tuned, base].map((model) => of(model, false));
+  report.throwIfErrors();
+  // Fused layers and packed experts get factors as the class has them. Where only one model stores them so, apart.
+  const differ = stored[0]?.architecture.layout.kind !== stored[1]?.architecture.layout.kind;
+  const [understood, understoodBase] = differ ? [of(tuned, true), of(base, true)] : stored;
   report.throwIfErrors();
   if (understood === undefined || understoodBase === undefined) throw new SinterError(report.errors);
   if (understood.architecture.family !== understoodBase.architecture.family) {
@@ -106,8 +111,8 @@ export async function runExtraction(
       onDevice,
     });
     const summary = summaryOf(modules, plan, solver);
-    if (summary.modules.length === 0) {
-      const message = "no module of the fine-tuned model differs from the base";
+    if (summary.modules.length === 0 && !(await anyDiffers(plan, scratch.take(), addon))) {
+      const message = "the fine-tuned model does not differ from the base in what the adapter would hold";
       throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
     }
     const models = { tuned: tuned.model, base: base.model };
@@ -121,6 +126,14 @@ export async function runExtraction(
   } finally {
     scratch.release();
   }
+}
+
+/** Whether the base has another tensor than one that is saved whole, or another bias. */
+async function anyDiffers({ saved, modules }: ExtractionPlan, scratch: string, addon: Addon): Promise<boolean> {
+  for (const pair of [...saved.map((one) => one.pair), ...modules.flatMap(({ bias }) => bias ?? [])]) {
+    if (pair === undefined || (await differs(pair, scratch, addon))) return true;
+  }
+  return false;
 }
 
 /** What the device could not do. */

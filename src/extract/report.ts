@@ -1,3 +1,4 @@
+import type { ExtractionBound } from "./bound.ts";
 import type { ExtractedModule, ExtractionPlan } from "./types.ts";
 
 /** What an adapter keeps of the fine-tune, for programs. Errors are relative: norm of what is lost over norm of the change. */
@@ -31,7 +32,7 @@ export function summaryOf(
       relative_error: lost(module.energy, module.kept),
       iterations: module.iterations,
     })),
-    rank: { least: Math.min(...ranks), most: Math.max(...ranks) },
+    rank: ranks.length === 0 ? { least: 0, most: 0 } : { least: Math.min(...ranks), most: Math.max(...ranks) },
     energy_kept: energy === 0 ? 1 : kept / energy,
     relative_error: energy === 0 ? 0 : lost(energy, kept),
     unchanged: modules.length - changed.length,
@@ -61,18 +62,33 @@ export function summaryText(summary: ExtractionSummary, each: boolean): string {
     return `  ${name.padEnd(width)}  ${String(list.length).padStart(4)}  rank ${range(ranks, String)}  energy kept ${range(energies, percent)}`;
   });
   const rest = [
-    `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
-      `${percent(summary.relative_error)} of the change's norm`,
+    summary.modules.length === 0
+      ? "no module that is decomposed differs from the base"
+      : `all ${summary.modules.length} modules: ${percent(summary.energy_kept)} of the energy kept; the adapter loses ` +
+        `${percent(summary.relative_error)} of the change's norm`,
     ...(summary.device === undefined ? [] : [`${summary.device.modules} modules decomposed by ${summary.device.name}`]),
     ...(summary.unchanged > 0 ? [`${summary.unchanged} modules are as in the base`] : []),
     ...(summary.saved_whole.length > 0 ? [`${summary.saved_whole.length} tensors saved whole`] : []),
-    ...(summary.left_out.length > 0
-      ? [
-          `left out: ${summary.left_out.slice(0, 3).join(", ")}${summary.left_out.length > 3 ? ` and ${summary.left_out.length - 3} more` : ""}`,
-        ]
-      : []),
+    ...leftOutLines(summary.left_out),
   ];
   return `${[...lines, ...rest].join("\n")}\n`;
+}
+
+/** What is known before anything is computed. */
+export function boundText(bound: ExtractionBound, bytes: (count: number) => string): string {
+  const atMost = bound.exact ? "" : "at most ";
+  const ranks = bound.modules.map(({ rank }) => rank);
+  const lines = [
+    `${bound.modules.length} modules of rank ${atMost}${range(ranks, String)}, ${bound.saved_whole.length} tensors saved whole`,
+    `writes ${atMost}${bytes(bound.bytes_written)}, and ${bytes(bound.bytes_beside)} of factors beside it until then`,
+    ...leftOutLines(bound.left_out),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function leftOutLines(names: readonly string[]): string[] {
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  return names.length === 0 ? [] : [`left out: ${names.slice(0, 3).join(", ")}${more}`];
 }
 
 function range(values: readonly number[], text: (value: number) => string): string {

@@ -1,3 +1,4 @@
+import type { Resolution } from "../architecture/types.ts";
 import type { FloatDtype } from "../model/dtype.ts";
 import type { TensorView } from "../model/types.ts";
 
@@ -35,6 +36,8 @@ export interface Pair {
   tunedName: string;
   base: TensorView;
   baseName: string;
+  /** How the base has it: a head may follow its embedding there. */
+  baseVia: Resolution["via"];
 }
 
 /** A module whose difference becomes factors. */
@@ -47,13 +50,37 @@ export interface DecomposedModule {
   isEmbedding: boolean;
   /** The weight is stored as [inputs, outputs]. */
   isTransposed: boolean;
+  /**
+   * Experts, which loaders put into one tensor: modules with the same word here come to the same rank. `parameter`: they
+   * are one in the model already, and have one pair of factors, in PEFT's layout for parameters.
+   */
+  together?: { word: string; parameter?: ExpertsEntry | undefined } | undefined;
+}
+
+/** One expert's part of a parameter of three dimensions. */
+export interface ExpertsEntry {
+  /** Of the module that has the parameter. */
+  path: string;
+  /** The parameter's name in it. */
+  name: string;
+  entry: number;
+  count: number;
+}
+
+/** A tensor of the fine-tune that goes into the adapter as it is. */
+export interface SavedTensor {
+  name: string;
+  view: TensorView;
+  tunedName: string;
+  /** With its counterpart in the base; undefined where that has none. */
+  pair: Pair | undefined;
 }
 
 /** What an extraction will look at, settled before anything is computed. */
 export interface ExtractionPlan {
   modules: readonly DecomposedModule[];
   /** Tensors that are saved whole. */
-  saved: readonly { name: string; view: TensorView; tunedName: string }[];
+  saved: readonly SavedTensor[];
   /** Names for `modules_to_save`. */
   modulesToSave: readonly string[];
   /** Weights that an adapter cannot hold, and that are left out. */
@@ -61,6 +88,7 @@ export interface ExtractionPlan {
   fanInFanOut: boolean;
   /** The fine-tune has other numbers of tokens than the base. */
   grown: boolean;
+  /** A tied head was saved, or the embedding that it follows: the tie holds for what was saved. */
   tied: boolean;
 }
 
@@ -78,4 +106,5 @@ export interface ExtractedModule {
   /** Where the factors lie in the file that holds all of them. */
   a: TensorView;
   b: TensorView;
+  together?: DecomposedModule["together"];
 }

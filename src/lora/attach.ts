@@ -1,7 +1,11 @@
+import { isConv1d } from "../architecture/conv1d.ts";
 import type { Report } from "../errors.ts";
+import { applyEdits } from "../model/config-edits.ts";
 import { elementCount, type Model, type TensorPatch, type TensorView } from "../model/types.ts";
 import { expertPatches, expertsIn, expertsPath, fitsExperts } from "./experts.ts";
 import { type FusedPart, fusedParts } from "./fused.ts";
+import { missingModules } from "./missing.ts";
+import { storesTransposed } from "./orientation.ts";
 import { partsOf } from "./parts.ts";
 import { type Place, type Places, placesIn } from "./places.ts";
 import { Problems } from "./problems.ts";
@@ -14,7 +18,7 @@ import {
   productPatch,
   replacedRows,
 } from "./product.ts";
-import { isTarget, scaleOf } from "./selection.ts";
+import { isTarget, isTargetParameter, patternName, scaleOf } from "./selection.ts";
 import type { Adapter, AdapterModule, AdapterParts } from "./types.ts";
 import { grownVocabulary } from "./vocabulary.ts";
 
@@ -33,21 +37,28 @@ export function attachAdapter(
   const before = report.errors.length;
   const parts = partsOf(adapter, report);
   const attachment = new Attachment(model, adapter, parts, placesIn(model, definitions));
+  // What is replaced comes first: an adapter that adds tokens may train factors and rows of its own embedding.
+  attachment.addReplaced();
   attachment.addModules();
   attachment.addTokenRows();
-  attachment.addReplaced();
   const tensors = attachment.finish(report);
   if (report.errors.length > before) return undefined;
+  const grown = grownVocabulary(model, tensors, adapter, attachment.places, report);
+  if (report.errors.length > before) return undefined;
+  const edits = new Map([...attachment.edits, ...grown.edits]);
   return {
     ...model,
     tensors,
     weightFiles: [...model.weightFiles, ...adapter.weightFiles],
-    ...grownVocabulary(model, tensors, adapter, attachment.places),
+    ...grown.files,
+    ...(edits.size === 0 ? {} : { config: applyEdits(model.config, edits), configEdits: edits }),
   };
 }
 
 class Attachment {
   readonly places: Places;
+  /** What config.json has to say otherwise. */
+  readonly edits = new Map<string, unknown>();
   readonly #model: Model;
   readonly #adapter: Adapter;
   readonly #parts: AdapterParts;
@@ -55,28 +66,30 @@ class Attachment {
   readonly #patches = new Map<string, TensorPatch[]>();
   /** Tensors that come from the adapter, or that the model does not store under this name. */
   readonly #views = new Map<string, TensorView>();
-  readonly #transposed: boolean;
+  /** Whether modules that are not of a class that says it store their weights as [inputs, outputs]. */
+  #others: boolean | undefined;
 
   constructor(model: Model, adapter: Adapter, parts: AdapterParts, places: Places) {
     this.#model = model;
     this.#adapter = adapter;
     this.#parts = parts;
     this.places = places;
-    this.#transposed = this.#storesTransposed();
   }
 
   addModules(): void {
     for (const module of this.#parts.modules) {
-      if (!isTarget(this.#adapter.config, expertsPath(module.path).path) && !this.#hasParameters()) {
-        this.#problems.untargeted.push(module.path);
-        continue;
-      }
-      this.#addModule(module);
+      // A head that goes on following its embedding has the embedding's factors, too.
+      if (this.#adapter.config.ensureWeightTying && this.#find(`${module.path}.weight`)?.untied) continue;
+      if (this.#isWanted(module)) this.#addModule(module);
+      else this.#problems.untargeted.push(module.path);
     }
   }
 
-  #hasParameters(): boolean {
-    return this.#parts.modules.some(({ path }) => expertsPath(path).path.endsWith("experts"));
+  /** Packed experts are wanted as they are there: their parameters may have been modules of other names once. */
+  #isWanted({ path }: AdapterModule): boolean {
+    const { config } = this.#adapter;
+    const { path: own } = expertsPath(path);
+    return isTarget(config, own) || isTargetParameter(config, `${own}.weight`) || /(^|\.)experts$/.test(own);
   }
 
   #addModule(module: AdapterModule): void {
@@ -86,9 +99,11 @@ class Attachment {
       this.#problems.unfit.push(`${path}: A ${shape(module.a?.view)} and B ${shape(module.b?.view)}`);
       return;
     }
-    const { scale, rank } = scaleOf(this.#adapter.config, path);
-    const place = this.places.find(`${path}.weight`) ?? (module.isEmbedding ? this.places.find(path) : undefined);
-    if (place === undefined) this.#addElsewhere(module, factors, scale);
+    const { config } = this.#adapter;
+    const { scale, rank } = scaleOf(config, patternName(config, path));
+    const place = this.#find(`${path}.weight`) ?? (module.isEmbedding ? this.#find(path) : undefined);
+    const isPacked = place?.view.shape.length === 3 && module.a?.view.shape.length === 2;
+    if (place === undefined || isPacked) this.#addElsewhere(module, factors, scale);
     else if (rank !== factors.rank) {
       this.#problems.ranks.push(`${path} has rank ${factors.rank}, adapter_config.json says ${rank}`);
     } else {
@@ -115,7 +130,12 @@ class Attachment {
     // What was wrapped first, the class's first parameter, lies innermost.
     const chosen = depth > 0 ? fitting[0] : fitting.at(-1);
     if (chosen === undefined) return false;
-    const { scale } = scaleOf(this.#adapter.config, path);
+    const name = `${path}.${chosen.place.parameter}`;
+    const { scale, rank } = scaleOf(this.#adapter.config, name);
+    if (rank !== chosen.rank) {
+      this.#problems.ranks.push(`${name} has rank ${chosen.rank}, adapter_config.json says ${rank}`);
+      return true;
+    }
     for (const { name, patch } of expertPatches(module, chosen.place, { ...chosen, scale }))
       this.#addPatch(name, patch);
     return true;
@@ -124,7 +144,7 @@ class Attachment {
   /** A weight of the module's own. */
   #addWhole(module: AdapterModule, place: Place, factors: Factors, scale: number): void {
     const fits = orientations(factors, place.view.shape).filter((one) => !module.isEmbedding || one === "transposed");
-    const orientation = fits.length > 1 && !this.#transposed ? "straight" : fits.at(-1);
+    const orientation = fits.length > 1 && !this.#isTransposed(module.path) ? "straight" : fits.at(-1);
     if (orientation === undefined) this.#unfit(module, factors, place);
     else this.#addProduct(module, place, 0, orientation, factors, scale);
   }
@@ -159,14 +179,14 @@ class Attachment {
   ): void {
     const columns = orientation === "straight" ? factors.inputs : factors.outputs;
     const patch = productPatch(factors, { from: first / columns + firstRow, orientation, scale, magnitude });
-    if (untied) this.#views.set(name, view);
+    if (untied) this.#untie(name, view);
     this.#addPatch(name, patch);
   }
 
   #addBias(path: string, bias: AdapterModule["bias"], scale: number): void {
     const place = this.places.find(`${path}.bias`);
     if (bias === undefined) return;
-    if (place === undefined) this.#problems.unknown.push(`${path}.bias`);
+    if (place === undefined) this.#problems.biasless.push(path);
     else if (elementCount(place.view.shape) !== elementCount(bias.view.shape)) {
       this.#problems.unfit.push(`${bias.tensor} ${shape(bias.view)} and ${place.name} ${shape(place.view)}`);
     } else this.#addPatch(place.name, addedVector(bias, scale));
@@ -174,9 +194,12 @@ class Attachment {
 
   addTokenRows(): void {
     for (const [path, rows] of this.#parts.tokenRows) {
-      const { tokenRows } = this.#adapter.config;
-      const places = tokenRows.get(path.slice(path.lastIndexOf(".") + 1)) ?? tokenRows.get(path) ?? tokenRows.get("*");
-      const place = this.places.find(`${path}.weight`);
+      const { tokenRows, ensureWeightTying } = this.#adapter.config;
+      const own = tokenRows.get(path.slice(path.lastIndexOf(".") + 1)) ?? tokenRows.get(path);
+      const places = own ?? tokenRows.get("*");
+      const place = this.#find(`${path}.weight`);
+      // A head that follows its embedding has the embedding's rows, unless it was given some of its own.
+      if (place?.untied === true && (ensureWeightTying || own === undefined)) continue;
       if (place === undefined) this.#problems.unknown.push(path);
       else if (
         places === undefined ||
@@ -185,22 +208,62 @@ class Attachment {
         places.some((index) => index >= (place.view.shape[0] ?? 0))
       ) {
         this.#problems.unfit.push(`${rows.tensor} ${shape(rows.view)} for ${places?.length ?? 0} token rows`);
-      } else for (const patch of replacedRows(rows, places)) this.#addPatch(place.name, patch);
+      } else {
+        if (place.untied) this.#untie(place.name, place.view);
+        for (const patch of replacedRows(rows, places)) this.#addPatch(place.name, patch);
+      }
     }
+  }
+
+  /** Where a weight lies, as the adapter has it: it may hold the whole of it. */
+  #find(name: string): Place | undefined {
+    const place = this.places.find(name);
+    const view = place && this.#views.get(place.name);
+    return view === undefined ? place : { name: place?.name as string, whole: view, view, first: 0, untied: false };
+  }
+
+  /** A weight that follows another becomes a tensor of its own, and config.json says so. */
+  #untie(name: string, view: TensorView): void {
+    this.#views.set(name, view);
+    const tie = this.places.architecture()?.keys.tie;
+    if (tie !== undefined && tie !== "") this.edits.set(tie, false);
   }
 
   /** Tensors that the adapter holds whole. Embeddings and heads may have more rows than the model's. */
   addReplaced(): void {
-    for (const [name, stored] of this.#parts.replaced) {
+    const grown = [...this.#parts.baseCopies].filter(([name, { view }]) => this.#isGrown(name, view));
+    for (const [name, stored] of new Map([...grown, ...this.#parts.replaced])) {
       const place = this.places.find(name);
       const isOther = place !== undefined && place.view !== place.whole;
       if (place?.untied === true && this.#adapter.config.ensureWeightTying) continue;
       if (place === undefined) this.#problems.leftOut.push(name);
       else if (isOther || String(stored.view.shape.slice(1)) !== String(place.view.shape.slice(1))) {
         this.#problems.unfit.push(`${name} ${shape(stored.view)}, and the model's tensor is ${shape(place.view)}`);
-      } else if (stored.view.shape[0] !== place.view.shape[0] && stored.view.shape.length !== 2) {
+      } else if (stored.view.shape[0] !== place.view.shape[0] && !this.places.hasTokens(name)) {
         this.#problems.unfit.push(`${name} ${shape(stored.view)}, and the model's tensor is ${shape(place.view)}`);
-      } else this.#views.set(place.name, stored.view);
+      } else if (place.untied) this.#untie(place.name, stored.view);
+      else this.#views.set(place.name, stored.view);
+    }
+    this.#leaveHeads();
+  }
+
+  #isGrown(name: string, { shape: [rows = 0] }: TensorView): boolean {
+    const place = this.places.find(name);
+    return place !== undefined && !place.untied && this.places.hasTokens(name) && rows !== place.view.shape[0];
+  }
+
+  /**
+   * An embedding among `modules_to_save` is trained apart from the head that follows it, which stays as it is in the
+   * base; `ensure_weight_tying` is how an adapter says otherwise.
+   */
+  #leaveHeads(): void {
+    const { ensureWeightTying, modulesToSave } = this.#adapter.config;
+    if (ensureWeightTying || modulesToSave.length === 0) return;
+    for (const { name, view, followed } of this.places.followers()) {
+      const path = followed.slice(0, -".weight".length);
+      const isSaved = modulesToSave.some((one) => path === one || path.endsWith(`.${one}`));
+      const own = this.#views.get(followed);
+      if (isSaved && !this.#views.has(name) && own?.shape[0] === view.shape[0]) this.#untie(name, view);
     }
   }
 
@@ -208,20 +271,21 @@ class Attachment {
     this.#patches.set(name, [...(this.#patches.get(name) ?? []), patch]);
   }
 
-  /** A module that fits one way only tells how the square ones beside it are stored. */
-  #storesTransposed(): boolean {
-    let straight = false;
-    for (const module of this.#parts.modules) {
-      const factors = module.isEmbedding ? undefined : factorsOfModule(module);
-      const place = factors && this.#model.tensors.get(`${module.path}.weight`);
-      const fits = factors && place ? orientations(factors, place.shape) : [];
-      if (fits.length === 1 && fits[0] === "transposed") return true;
-      if (fits.length === 1) straight = true;
-    }
-    return this.#adapter.config.fanInFanOut && !straight;
+  /**
+   * How a square weight is stored. The class says it, and modules beside it that fit one way only; `fan_in_fan_out` is
+   * asked where neither does, as PEFT corrects it where it knows the class.
+   */
+  #isTransposed(path: string): boolean {
+    const { model_type: type } = this.#model.config;
+    if (isConv1d(type, path)) return true;
+    this.#others ??=
+      storesTransposed(this.#model, this.#parts.modules) ?? (type === undefined && this.#adapter.config.fanInFanOut);
+    return this.#others;
   }
 
   finish(report: Report): Map<string, TensorView> {
+    const isChanged = (name: string) => this.#patches.has(name) || this.#views.has(name);
+    this.#problems.missing.push(...missingModules(this.#model, this.#adapter.config, isChanged));
     const tensors = new Map([...this.#model.tensors, ...this.#views]);
     for (const [name, list] of this.#patches) {
       const view = tensors.get(name) as TensorView;

@@ -54,6 +54,7 @@ export function readAdapterConfig(json: Json, path: string, report: Report): Ada
     alphaPattern: pattern(json.alpha_pattern, "alpha_pattern", refuse),
     targetModules: targets(json.target_modules),
     excludeModules: names(json.exclude_modules),
+    targetParameters: list(json.target_parameters),
     layersToTransform: numbers(json.layers_to_transform),
     layersPattern: list(json.layers_pattern),
     modulesToSave: list(json.modules_to_save),

@@ -1,7 +1,7 @@
 import { moved } from "../model/patch.ts";
 import type { Model, TensorPatch, TensorView } from "../model/types.ts";
 import { factor } from "./product.ts";
-import type { AdapterModule } from "./types.ts";
+import type { AdapterConfig, AdapterModule } from "./types.ts";
 
 /**
  * Adapters of packed experts, as PEFT writes them for a parameter of three dimensions (`target_parameters`): A is
@@ -9,6 +9,8 @@ import type { AdapterModule } from "./types.ts";
  * ends in `experts`, and in `.base_layer` once for each parameter of it that was wrapped later.
  */
 export interface ExpertsPlace {
+  /** The parameter's name in the module. */
+  parameter: string;
   /** The tensors to change: one that packs all experts, or each expert's own. */
   tensors: readonly { name: string; view: TensorView; entry: number; firstRow: number }[];
   experts: number;
@@ -28,8 +30,25 @@ const PARTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
 };
 /** What checkpoints call the block that the class calls `mlp`. */
 const BLOCKS = ["mlp", "block_sparse_moe", "feed_forward"];
-/** Classes that store experts as [experts, inputs, outputs]. */
-const TRANSPOSED = new Set(["gpt_oss", "llama4", "llama4_text", "aria", "aria_text"]);
+/**
+ * Classes that store experts as [experts, inputs, outputs] and say so (`is_transposed`): PEFT's A and B are then those of
+ * the layer. Llama 4 stores them so, too, and does not say it: PEFT's A and B are those of the transposed layer.
+ */
+const TRANSPOSED = new Set(["gpt_oss", "openai_privacy_filter", "aria", "aria_text"]);
+/** What parameters of three dimensions that hold experts are called. */
+const PACKED = /^(.+\.)?(experts\.[^.]+|(input|output)_linear\.weight)$/;
+
+/** A stored tensor that packs all experts of a layer: how many, and whether the class has it the other way round. */
+export function packedExperts(
+  name: string,
+  { shape }: TensorView,
+  modelType: unknown,
+): { path: string; parameter: string; experts: number; transposed: boolean } | undefined {
+  if (shape.length !== 3 || !PACKED.test(name)) return undefined;
+  const dot = name.lastIndexOf(".");
+  const transposed = TRANSPOSED.has(String(modelType));
+  return { path: name.slice(0, dot), parameter: name.slice(dot + 1), experts: shape[0] ?? 0, transposed };
+}
 
 /** The path of the module that holds the parameters, and how many were wrapped after this one. */
 export function expertsPath(path: string): { path: string; depth: number } {
@@ -39,11 +58,38 @@ export function expertsPath(path: string): { path: string; depth: number } {
   return { path: rest, depth };
 }
 
+/**
+ * Which parameter of `experts` a module of an adapter has the factors of, as the configuration alone tells it.
+ * @param modules how many modules the adapter has for the same experts. @returns undefined where it does not.
+ */
+export function parameterOfModule(
+  { targetParameters }: AdapterConfig,
+  module: string,
+  modules: number,
+): { path: string; parameter: string } | undefined {
+  const { path, depth } = expertsPath(module);
+  const names = [...new Set(targetParameters.map((one) => one.slice(one.lastIndexOf(".") + 1)))];
+  const named = names.filter((name) => targetParameters.some((one) => `.${path}.${name}`.endsWith(`.${one}`)));
+  const known = Object.keys(PARTS).filter((name) => named.includes(name));
+  // The innermost is the class's first.
+  const parameter = known.length === named.length ? known[modules - 1 - depth] : undefined;
+  return parameter === undefined || known.length !== modules ? undefined : { path, parameter };
+}
+
 /** The experts' parameters that a model has under a path, in the order of their class. */
 export function expertsIn(model: Model, path: string): ExpertsPlace[] {
-  return Object.keys(PARTS).flatMap((parameter) => {
+  return [...Object.keys(PARTS), ...otherParameters(model, path)].flatMap((parameter) => {
     const place = packed(model, path, parameter) ?? separate(model, path, parameter);
     return place === undefined ? [] : [place];
+  });
+}
+
+/** Parameters of three dimensions by other names: `weight`, in Granite's experts. */
+function otherParameters(model: Model, path: string): string[] {
+  return [...model.tensors].flatMap(([name, { shape }]) => {
+    const parameter = name.slice(path.length + 1);
+    const isOwn = shape.length === 3 && name.startsWith(`${path}.`) && !parameter.includes(".");
+    return isOwn && !(parameter in PARTS) ? [parameter] : [];
   });
 }
 
@@ -60,7 +106,7 @@ function packed(model: Model, path: string, parameter: string): ExpertsPlace | u
     if (view === undefined || view.shape.length !== 3) continue;
     const [experts = 0, rows = 0, columns = 0] = view.shape;
     const tensors = Array.from({ length: experts }, (_, entry) => ({ name, view, entry, firstRow: entry * rows }));
-    return { tensors, experts, rows, columns };
+    return { parameter, tensors, experts, rows, columns };
   }
   return undefined;
 }
@@ -84,7 +130,7 @@ function separate(model: Model, path: string, parameter: string): ExpertsPlace |
     }
     const last = tensors.at(-1);
     if (last !== undefined) {
-      return { tensors, experts: last.entry + 1, rows, columns: last.view.shape.at(-1) ?? 0 };
+      return { parameter, tensors, experts: last.entry + 1, rows, columns: last.view.shape.at(-1) ?? 0 };
     }
   }
   return undefined;

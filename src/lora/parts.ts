@@ -10,18 +10,22 @@ const FACTOR =
 const TOKEN_ROWS = /^(.+)\.token_adapter\.trainable_tokens_delta(?:\.default)?$/;
 const SAVED = /\.modules_to_save(?:\.default)?(?=\.)/;
 /** What PEFT keeps of the base beside a saved module or a row of an embedding. */
-const BASE_COPY = /\.(original_module|token_adapter\.base_layer|token_adapter\.trainable_tokens_original)\./;
+const BASE_COPY = /\.(original_module|token_adapter\.base_layer|token_adapter\.trainable_tokens_original)(?=\.)/;
 
 /** Sorts an adapter's tensors by what they are for. Factors without their counterpart go to the report. */
 export function partsOf(adapter: Adapter, report: Report): AdapterParts {
   const modules = new Map<string, { -readonly [K in keyof AdapterModule]: AdapterModule[K] }>();
   const replaced = new Map<string, StoredFactor>();
   const tokenRows = new Map<string, StoredFactor>();
+  const baseCopies = new Map<string, StoredFactor>();
   const integers: string[] = [];
   for (const [tensor, view] of adapter.tensors) {
     const name = tensor.startsWith(PREFIX) ? tensor.slice(PREFIX.length) : tensor;
     const stored = { tensor, view };
-    if (BASE_COPY.test(`${name}.`)) continue;
+    if (BASE_COPY.test(`${name}.`)) {
+      baseCopies.set(name.replace(BASE_COPY, ""), stored);
+      continue;
+    }
     if (!isFloat(view.dtype)) integers.push(tensor);
     const factor = FACTOR.exec(name);
     const rows = TOKEN_ROWS.exec(name);
@@ -38,7 +42,7 @@ export function partsOf(adapter: Adapter, report: Report): AdapterParts {
   }
   const complete = [...modules.values()].filter(({ a, b }) => a !== undefined && b !== undefined);
   reportHalves([...modules.values()], adapter, report);
-  return { modules: complete, replaced, tokenRows };
+  return { modules: complete, replaced, tokenRows, baseCopies };
 }
 
 function addFactor(

@@ -23,6 +23,10 @@ export interface Place {
 /** Finds weights by the names that a model's class has for them. */
 export interface Places {
   find(name: string): Place | undefined;
+  /** Whether a weight has a row for each token; of a model that cannot be understood, any may. */
+  hasTokens(name: string): boolean;
+  /** Weights that follow another in the model, and the tensor that each of them follows. */
+  followers(): { name: string; view: TensorView; followed: string }[];
   /** How the model's family describes it; undefined where it cannot be understood. */
   architecture(): Architecture | undefined;
 }
@@ -40,6 +44,17 @@ export function placesIn(model: Model, definitions: string | undefined): Places 
   };
   return {
     architecture: () => understand().architecture,
+    hasTokens(name) {
+      const { architecture, byName } = understand();
+      return architecture === undefined || spellings(name).some((spelling) => byName.get(spelling)?.role !== undefined);
+    },
+    followers() {
+      const { architecture } = understand();
+      return (architecture === undefined ? [] : weightSpecs(architecture)).flatMap((spec) => {
+        const found = spec.tie === undefined ? undefined : resolveWeight(spec, model, architecture as Architecture);
+        return found?.via === "tie" ? [{ name: spec.name, view: found.view, followed: found.name }] : [];
+      });
+    },
     find(name) {
       for (const spelling of spellings(name)) {
         const view = model.tensors.get(spelling);

@@ -10,22 +10,32 @@ const PATIENCE = 2000;
 /** Milliseconds that they have taken. */
 const SPENT = new WeakMap<AdapterConfig, number>();
 
-/** alpha / rank, or alpha / sqrt(rank), with the module's own rank and alpha where patterns give it some. */
+/**
+ * alpha / rank, or alpha / sqrt(rank), with the module's own rank and alpha where patterns give it some.
+ * @param path of the module, or of the parameter where it is one that has factors.
+ */
 export function scaleOf(config: AdapterConfig, path: string): { rank: number; scale: number } {
   const rank = byPattern(config, config.rankPattern, path) ?? config.rank;
   const alpha = byPattern(config, config.alphaPattern, path) ?? config.alpha;
   return { rank, scale: alpha / (config.useRslora ? Math.sqrt(rank) : rank) };
 }
 
-/** PEFT takes the first key that, as a regular expression, the name is or ends with after a dot. */
+/** What patterns know a module with a weight of its own by: its path, or the weight's name where that was selected. */
+export function patternName(config: AdapterConfig, path: string): string {
+  return isTargetParameter(config, `${path}.weight`) ? `${path}.weight` : path;
+}
+
+/** PEFT takes the first key that, as a regular expression, the name is or ends with after a dot; else the name itself. */
 function byPattern(config: AdapterConfig, patterns: ReadonlyMap<string, number>, path: string): number | undefined {
-  if (patterns.size === 0) return undefined;
-  const exact = patterns.get(path);
-  if (exact !== undefined) return exact;
   for (const [key, value] of patterns) {
     if (matched(config, () => pythonPattern(`^(.*\\.)?(${key})$`), path)) return value;
   }
-  return undefined;
+  return patterns.get(path);
+}
+
+/** Whether the configuration selects a parameter by name. */
+export function isTargetParameter({ targetParameters }: AdapterConfig, name: string): boolean {
+  return targetParameters.some((one) => name === one || name.endsWith(`.${one}`));
 }
 
 /** Whether the configuration selects a module, as PEFT decides it when it loads an adapter. */

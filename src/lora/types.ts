@@ -15,6 +15,8 @@ export interface AdapterConfig {
   /** Names, one regular expression, or undefined where the file does not say. `all-linear` is undefined, too. */
   targetModules: readonly string[] | string | undefined;
   excludeModules: readonly string[] | string | undefined;
+  /** Parameters that have factors, by the ends of their names: packed experts, routers. */
+  targetParameters: readonly string[];
   layersToTransform: readonly number[] | undefined;
   layersPattern: readonly string[];
   modulesToSave: readonly string[];
@@ -63,4 +65,6 @@ export interface AdapterParts {
   replaced: ReadonlyMap<string, StoredFactor>;
   /** Rows of embeddings, by the embedding's path. */
   tokenRows: ReadonlyMap<string, StoredFactor>;
+  /** Whole tensors of the base as it was trained on, by their names: it may have had more tokens than the base at hand. */
+  baseCopies: ReadonlyMap<string, StoredFactor>;
 }

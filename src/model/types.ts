@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { ConfigEdits } from "./config-edits.ts";
 import type { Dtype } from "./dtype.ts";
 import type { ModelRef } from "./ref.ts";
 
@@ -65,8 +66,10 @@ export interface Model {
   name: string;
   /** The folder that holds config.json; for a hub id, the snapshot in the cache. */
   dir: string;
-  /** config.json as it stands, keys in their order. */
+  /** config.json as it stands, keys in their order; with an adapter that changes what it says, as it should stand. */
   config: Readonly<Record<string, unknown>>;
+  /** What `config` says that the file does not. */
+  configEdits?: ConfigEdits | undefined;
   /** `architectures[0]`, or the override. Undefined where config.json names none. */
   architecture: string | undefined;
   /** By name, in the order of the files and of the offsets in them. */

@@ -2,10 +2,9 @@ import { configValue } from "../architecture/config-values.ts";
 import { expandArchitecture } from "../architecture/expand.ts";
 import type { Architecture } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
+import { applyEdits, type ConfigEdits } from "../model/config-edits.ts";
 import type { Model } from "../model/types.ts";
-import { applyEdits } from "../plan/config-json.ts";
 import type { PlanModel } from "../plan/models.ts";
-import type { ConfigEdits } from "../plan/types.ts";
 import type { MixtureDefinition } from "./definition.ts";
 import type { MixtureConfig } from "./types.ts";
 

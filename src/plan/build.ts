@@ -4,11 +4,12 @@ import { type Report, SinterError } from "../errors.ts";
 import { openReference } from "../lora/open.ts";
 import { findMethod, methodProblem } from "../methods/index.ts";
 import type { MergeMethod } from "../methods/types.ts";
+import { applyEdits, type ConfigEdits } from "../model/config-edits.ts";
 import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import { modelCard } from "./card.ts";
 import { carriedTargets } from "./carried.ts";
-import { applyEdits, configText, structureEdits, weightEdits } from "./config-json.ts";
+import { configText, structureEdits, weightEdits } from "./config-json.ts";
 import { layOut } from "./layout.ts";
 import { type OpenModel, openModels, type PlanModels } from "./models.ts";
 import { settleOrientation } from "./orientation.ts";
@@ -23,7 +24,7 @@ import { findTargets } from "./targets.ts";
 import { planTensors } from "./tensors.ts";
 import { checkTemplateName, chooseTemplate, withTemplate } from "./token-files.ts";
 import { type SettledTokens, settleTokens } from "./tokens.ts";
-import type { ConfigEdits, MergeOptions, MergePlan, Recipe, SideFile } from "./types.ts";
+import type { MergeOptions, MergePlan, Recipe, SideFile } from "./types.ts";
 import { settleVocabulary } from "./vocabulary.ts";
 
 /**

@@ -3,11 +3,11 @@ import { matchesGlob } from "../architecture/glob.ts";
 import { unknownTensors } from "../architecture/resolve.ts";
 import type { WeightSpec } from "../architecture/types.ts";
 import type { Report } from "../errors.ts";
+import type { ConfigEdits } from "../model/config-edits.ts";
 import { someOf } from "./copies.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 import type { RecipeModule, Slice, Source } from "./sources.ts";
 import type { Target } from "./targets.ts";
-import type { ConfigEdits } from "./types.ts";
 
 /** A number between dots: the tensor belongs to a layer. */
 const LAYER = /(^|\.)\d+\./;

@@ -4,13 +4,13 @@ import { isDeepStrictEqual } from "node:util";
 import { configValue } from "../architecture/config-values.ts";
 import { correspondingModule } from "../architecture/modules.ts";
 import type { Report } from "../errors.ts";
+import { applyEdits, type ConfigEdits } from "../model/config-edits.ts";
 import { isFloat, torchName } from "../model/dtype.ts";
 import { parseSpelt, writeSpelt } from "../model/python-json.ts";
 import { elementCount, type Model } from "../model/types.ts";
 import type { PlanModel } from "./models.ts";
 import type { PlacelessOp } from "./place.ts";
 import type { RecipeModule } from "./sources.ts";
-import type { ConfigEdits } from "./types.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -121,25 +121,10 @@ function mainDtype(ops: readonly PlacelessOp[]): string | undefined {
   return [...counts].toSorted(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-/** The configuration with the edits made, all other keys as they were and in their order. */
-export function applyEdits(config: Json, edits: ConfigEdits): Json {
-  let result = config;
-  for (const [key, value] of edits) result = withValue(result, key.split("."), value);
-  return result;
-}
-
-function withValue(config: Json, [first = "", ...rest]: readonly string[], value: unknown): Json {
-  if (rest.length === 0) return { ...config, [first]: value };
-  const inner = config[first];
-  return {
-    ...config,
-    [first]: withValue(typeof inner === "object" && inner !== null ? (inner as Json) : {}, rest, value),
-  };
-}
-
 /** The output's config.json: the donor's with the edits made, numbers spelt as they were. */
 export function configText(donor: Model, edits: ConfigEdits): string {
-  return `${writeSpelt(applyEdits(withSpelling(donor), edits))}\n`;
+  const all = new Map([...(donor.configEdits ?? []), ...edits]);
+  return `${writeSpelt(applyEdits(withSpelling(donor), all))}\n`;
 }
 
 /**

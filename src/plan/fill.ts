@@ -1,12 +1,11 @@
-import { type Dirent, existsSync, readdirSync } from "node:fs";
+import { type Dirent, readdirSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { writeYaml } from "../config/write-yaml.ts";
 import { type Report, SinterError } from "../errors.ts";
-import { parsePythonJson } from "../model/python-json.ts";
 import { formatModelRef } from "../model/ref.ts";
-import { readBoundedText } from "../model/text-file.ts";
 import type { Model } from "../model/types.ts";
 import { totals } from "./build.ts";
+import { configText } from "./config-json.ts";
 import { someOf } from "./copies.ts";
 import { layOut } from "./layout.ts";
 import type { PlacelessOp } from "./place.ts";
@@ -49,7 +48,7 @@ export function buildFillPlan(base: Model, part: Model, options: MergeOptions, r
     },
     inputFiles: [...base.weightFiles, ...part.weightFiles].filter(({ path }) => files.has(path)),
     ...layout,
-    sideFiles: otherFiles(base.dir),
+    sideFiles: sideFiles(base),
     totals: totals(ops, layout.shards),
     tied: [],
     warnings: [...report.warnings],
@@ -67,14 +66,6 @@ function check(base: Model, part: Model, sources: ReadonlyMap<string, string>, r
       code: "nothing-to-fill",
       message: `${base.name} has ${base.tensors.size} tensors and ${part.name} has ${part.tensors.size}: there is nothing to fill in`,
       hint: "the whole comes first, and then its part",
-    });
-  }
-  if (base.ref.lora !== undefined && !keepsConfig(base)) {
-    report.error({
-      code: "adapter-adds-tokens",
-      message: "the adapter adds tokens to the model, whose config.json and tokenizer would have to change",
-      model: base.name,
-      hint: "write the model with its adapter first (sinter lora convert base+adapter OUT), and name OUT",
     });
   }
   const used = new Set(sources.values());
@@ -96,18 +87,26 @@ function check(base: Model, part: Model, sources: ReadonlyMap<string, string>, r
   }
 }
 
-/** Whether config.json says of the model with its adapter what it says of the model. */
-function keepsConfig({ dir, config }: Model): boolean {
-  const path = join(dir, "config.json");
-  return !existsSync(path) || Bun.deepEquals(config, parsePythonJson(readBoundedText(path)));
-}
-
 function sameShape(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {
   return String(a) === String(b);
 }
 
+const CONFIG = "config.json";
 /** Weights in any format, their indexes, and what Sinter says of them. */
 const NOT_COPIED = /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|tmp)$|\.index\.json$|^sinter_manifest\.json$/;
+
+/** The folder's files; with an adapter that adds tokens, or unties the head, its tokenizer and a config.json that says so. */
+function sideFiles(base: Model): SideFile[] {
+  const { dir, sideFilePaths, configEdits } = base;
+  const folder = otherFiles(dir).filter(({ name }) => name !== CONFIG || configEdits === undefined);
+  const config = configEdits === undefined ? [] : [{ name: CONFIG, text: configText(base, new Map()) }];
+  if (sideFilePaths === undefined) return [...folder, ...config];
+  // What the adapter's tokenizer stands for is not among them.
+  const inFolders = folder.filter(({ name }) => name.includes("/") || name === CONFIG);
+  const isCopied = (name: string) => name !== CONFIG && !NOT_COPIED.test(name) && !name.startsWith(".");
+  const own = [...sideFilePaths].filter(([name]) => isCopied(name)).map(([name, from]) => ({ name, from }));
+  return [...inFolders, ...own, ...config];
+}
 
 /** Every file of the folder and of those within it that holds no weights. */
 function otherFiles(dir: string): SideFile[] {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Report } from "../errors.ts";
+import type { ConfigEdits } from "../model/config-edits.ts";
 import { isObject } from "../model/json-file.ts";
 import { textsById } from "../tokenizer/added.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import type { ConfigEdits } from "./types.ts";
 
 /** Keys of config.json and generation_config.json whose value is a token's id, or a list of them. */
 const ID_KEY = /_token_ids?$|_token_index$/;

@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MergeConfig, TokenizerConfig } from "../config/types.ts";
 import type { Report } from "../errors.ts";
+import { applyEdits, type ConfigEdits } from "../model/config-edits.ts";
 import { isObject, readJsonObject } from "../model/json-file.ts";
-import { applyEdits } from "./config-json.ts";
 import { gatherTargets } from "./gather.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 import { buildOutputTokenizer, type OutputTokenizer } from "./output-tokenizer.ts";
@@ -11,7 +11,7 @@ import { findRowSources, type RowSources } from "./row-sources.ts";
 import type { Target } from "./targets.ts";
 import { withTokenizer } from "./token-files.ts";
 import { tokenIdEdits } from "./token-ids.ts";
-import type { ConfigEdits, MergeOptions, SideFile, VocabularySummary } from "./types.ts";
+import type { MergeOptions, SideFile, VocabularySummary } from "./types.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** What building a tokenizer comes to: targets whose rows are gathered, and files that say what they mean. */

@@ -68,9 +68,6 @@ export interface ShardPlan {
   ops: readonly number[];
 }
 
-/** How config.json differs from the donor's. Dotted keys; a list value replaces the whole list. */
-export type ConfigEdits = ReadonlyMap<string, unknown>;
-
 /** A side file of the output: copied from an input, or text made here. */
 export type SideFile = { name: string; from: string } | { name: string; text: string };
 

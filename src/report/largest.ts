@@ -33,7 +33,7 @@ export function largestSection(
     .slice(0, MOST);
   const title = "Largest changes";
   if (changed.length === 0)
-    return [{ title, text: "No element of the output differs from what changes are measured from." }];
+    return [{ title, text: "No element of the output differs from the base (else the first input)." }];
   const names = [...others.keys()];
   const labels = [...others.values()];
   const hasConflicts = changed.some(({ tensors }) => Number.isFinite(signConflicts(tensors)));

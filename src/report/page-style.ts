@@ -19,13 +19,15 @@ export const STYLE = `
   --series-4: #809151; --series-5: #2e227f; --series-6: #6a524f; --series-7: #6e0117;
   ${paletteStyle("light")}
 }
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --ground: #16181b; --raised: #1e2126; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
-    --good: #5fd39a; --bad: #ff8a80; --link: #7db8f5;
-    --series-0: #65a9f1; --series-1: #f07d3d; --series-2: #0ee88f; --series-3: #bf7ca3;
-    --series-4: #ffee5c; --series-5: #7a72f3; --series-6: #cad9d9; --series-7: #dd3f50;
-    ${paletteStyle("dark")}
+@media (prefers-color-scheme: dark) {
+  @media screen {
+    :root {
+      --ground: #16181b; --raised: #1e2126; --text: #e6e8ea; --faint: #a2a9b1; --line: #3a4048;
+      --good: #5fd39a; --bad: #ff8a80; --link: #7db8f5;
+      --series-0: #65a9f1; --series-1: #f07d3d; --series-2: #0ee88f; --series-3: #bf7ca3;
+      --series-4: #ffee5c; --series-5: #7a72f3; --series-6: #cad9d9; --series-7: #dd3f50;
+      ${paletteStyle("dark")}
+    }
   }
 }
 * { box-sizing: border-box; }
@@ -88,8 +90,8 @@ summary { cursor: pointer; color: var(--faint); font-size: 0.8125rem; width: fit
 pre { margin: 0; padding: 0.75rem 1rem; background: var(--raised); border-radius: 8px; font: 0.8125rem/20px ui-monospace, "DejaVu Sans Mono", monospace; width: fit-content; min-width: 100%; }
 table { border-collapse: collapse; font-size: 0.8125rem; line-height: 20px; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: anywhere; }
-th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; max-width: 12rem; overflow-wrap: break-word; }
+th.words, td.words { text-align: left; white-space: normal; min-width: 7rem; max-width: 32rem; overflow-wrap: anywhere; }
 th[scope="row"], th:first-child { text-align: left; font-weight: 600; padding-left: 0; }
 @media (max-width: 40rem) { header, nav, main { padding-left: 1rem; padding-right: 1rem; } section { margin-top: 2.25rem; } }
 .wide:has(> pre) { max-height: 34rem; overflow: auto; border-radius: 8px; }

@@ -181,7 +181,8 @@ function readRecipe(value: unknown): Recipe | undefined {
   if (!isObject(value) || !isObject(value.options) || typeof value.text !== "string") return undefined;
   const { options } = value;
   const known =
-    PROGRAMS.includes(value.program as string) && Object.keys(options).every((name) => name in OPTION_CHECKS);
+    PROGRAMS.includes(value.program as string) &&
+    Object.keys(options).every((name) => Object.hasOwn(OPTION_CHECKS, name));
   const right = Object.entries(OPTION_CHECKS).every(([name, check]) => check(options[name]));
   return known && right ? (value as unknown as Recipe) : undefined;
 }

@@ -17,9 +17,9 @@ import { MANIFEST_NAME } from "./manifest.ts";
 import { formatBytes } from "./units.ts";
 
 /** The part of a plan that decides what is in the output folder, and what must not be the output folder. */
-type OutputPlan = MergePlan | typeof NOTHING_YET;
+type OutputPlan = MergePlan | (typeof NOTHING_YET & Pick<MergePlan, "inputFiles">);
 
-const NOTHING_YET = { inputFiles: [], shards: [], sideFiles: [], index: undefined, recipe: undefined } as const;
+const NOTHING_YET = { shards: [], sideFiles: [], index: undefined, recipe: undefined } as const;
 
 /** The output folder as it was found before anything was written. */
 export interface OutputFolder {
@@ -67,9 +67,17 @@ export function inspectOutput(plan: OutputPlan, out: string, force: boolean, rep
   return { path, exists: existing === path, entries: found.map((entry) => entry.name), leftovers };
 }
 
-/** What can be said of the output folder before there is a plan: whether it can be written to, and holds no model. */
-export function checkOutput(out: string, force: boolean, report: Report): void {
-  inspectOutput(NOTHING_YET, out, force, report);
+/**
+ * What can be said of the output folder before there is a plan: whether it can be written to, holds no model, and is
+ * apart from the inputs.
+ */
+export function checkOutput(
+  out: string,
+  force: boolean,
+  report: Report,
+  inputFiles: MergePlan["inputFiles"] = [],
+): void {
+  inspectOutput({ ...NOTHING_YET, inputFiles }, out, force, report);
 }
 
 /** Every file that the plan puts into the folder. */

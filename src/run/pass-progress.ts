@@ -16,6 +16,7 @@ export class PassProgress {
   readonly #timer: ReturnType<typeof setInterval>;
   /** Tensors under way, the oldest first, by the numbers of their ops. */
   readonly #underway = new Map<number, string>();
+  #hasBegun = false;
   #bytes = 0;
   #earlierBytes = 0;
   /** Never less than was told before. */
@@ -37,6 +38,9 @@ export class PassProgress {
 
   begun(op: number, tensor: string): void {
     this.#underway.set(op, tensor);
+    // Whoever works out a rate wants to know when it began.
+    if (!this.#hasBegun) this.tell();
+    this.#hasBegun = true;
   }
 
   /** @param earlier whether an earlier run did the work. */

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Report } from "../errors.ts";
+import { applyEdits, type ConfigEdits } from "../model/config-edits.ts";
 import { readJsonObject } from "../model/json-file.ts";
 import { sideFilePath } from "../model/types.ts";
-import { applyEdits, configText } from "../plan/config-json.ts";
+import { configText } from "../plan/config-json.ts";
 import { isTokenizerFile } from "../plan/side-files.ts";
-import type { ConfigEdits, SideFile } from "../plan/types.ts";
+import type { SideFile } from "../plan/types.ts";
 import type { TokenModel } from "./models.ts";
 import { generationIds, tokenIdEdits } from "./token-ids.ts";
 

@@ -1,5 +1,5 @@
 import { configValue } from "../architecture/config-values.ts";
-import type { ConfigEdits } from "../plan/types.ts";
+import type { ConfigEdits } from "../model/config-edits.ts";
 import type { TokenModel } from "./models.ts";
 
 const ROLES = ["bos", "eos", "pad", "unk", "sep", "cls", "mask", "decoder_start"] as const;

@@ -234,8 +234,11 @@ describe("sinter inspect", () => {
     const large = new Uint8Array(8 + text.length + end + 20e6);
     large.set(new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer));
     large.set(new TextEncoder().encode(text), 8);
+    const vocab = { a: 0, b: 1, "[UNK]": 2 };
+    const tokenizer = { model: { type: "WordLevel", vocab, unk_token: "[UNK]" }, added_tokens: [] };
     const files = {
       ...filesOf(join(folder, "b")),
+      "tokenizer.json": new TextEncoder().encode(JSON.stringify(tokenizer)),
       "model.safetensors": large,
     };
     hub.repositories.set("org/large", { commit: "c".repeat(40), refs: ["main"], files });
@@ -243,11 +246,20 @@ describe("sinter inspect", () => {
     expect([code, err]).toEqual([0, expect.stringContaining("not downloaded: read from the headers on the Hub")]);
     const value = JSON.parse(out);
     expect(value).toMatchObject({ name: "org/large", family: "llama", missing: [], unknown: ["padding"] });
+    expect(value.tokenizer).toMatchObject({ from: "tokenizer.json", kind: "WordLevel", tokens: 3 });
     expect(value.folder).toBe(`${hub.endpoint}/org/large/tree/${"c".repeat(40)}`);
     expect(value.files).toEqual([{ name: "model.safetensors", bytes: large.length, tensors: 22 }]);
     const asked = hub.seen.filter(({ path, server }) => server === "store" || path.endsWith(".safetensors"));
     expect(asked.every(({ range }) => range !== undefined)).toBe(true);
     expect(existsSync(join(folder, "home", "hub"))).toBe(false);
+    // A vocabulary that would take long is left there, and nothing is said of it.
+    const endless = { ...files, "tokenizer.json": new Uint8Array(33e6) };
+    hub.repositories.set("org/endless", { commit: "f".repeat(40), refs: ["main"], files: endless });
+    hub.seen.length = 0;
+    const { tokenizer: none, oddities } = JSON.parse((await start("sinter inspect org/endless --json")).out);
+    expect([none, oddities.join().includes("tokenizer")]).toEqual([null, false]);
+    expect(hub.seen.filter(({ path }) => path.endsWith("tokenizer.json"))).toEqual([]);
+    hub.repositories.delete("org/endless");
     hub.repositories.delete("org/large");
   });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { factorShapes, someTensors, writeAdapter } from "../lora/peft.ts";
 import { WORDS, writeWordTokenizer } from "../moe/word-tokenizer.ts";
 import { HOST_LIBRARY } from "../native/host-device.ts";
@@ -159,6 +160,18 @@ shared_experts: [{source_model: ./b, positive_prompts: ["all"], residual_scale: 
   });
 });
 
+test("a copy in the cache whose weights have not got their name, as a killed run leaves it, is made anew", async () => {
+  const recipe = work.config("merge_method: passthrough\nmodels: [{model: base+./lora-1}]\n");
+  const cached = (out: string) => run("sinter", "merge", recipe, out, "--lora-merge-cache", "cut-cache", "--quiet");
+  await cached("from-cache");
+  const [copy = ""] = work.list("cut-cache") ?? [];
+  const left = work.path("cut-cache", copy);
+  expect(readdirSync(left)).toContain("config.json");
+  for (const name of readdirSync(left)) if (name !== "config.json") rmSync(join(left, name));
+  await cached("from-cache-again");
+  expect(bytes("from-cache-again").equals(bytes("from-cache"))).toBe(true);
+});
+
 test("merges by tensor names", async () => {
   const recipe = (first: string, second: string) =>
     `merge_method: linear\ndtype: float32\nmodels: [{model: ./${first}, parameters: {weight: 1}}, {model: ./${second}, parameters: {weight: 3}}]\n`;
@@ -214,6 +227,35 @@ test("filling a model up", async () => {
   expect(own.get("layers.1.mlp.down_proj.weight")?.bytes).not.toEqual(
     tensors.get("model.layers.1.mlp.down_proj.weight")?.bytes as Uint8Array,
   );
+});
+
+describe("an adapter that adds tokens", () => {
+  const ROWS = VOCAB + 3;
+  const config = (folder: string) => JSON.parse(readFileSync(work.path(folder, "config.json"), "utf8"));
+  const shape = (folder: string, name: string) =>
+    readSafetensors(work.path(folder, "model.safetensors")).tensors.get(name)?.shape;
+
+  beforeAll(() => {
+    writeAdapter(work.path("grown"), {}, someTensors({ "model.embed_tokens.weight": [ROWS, 16] }, 5));
+    writeFileSync(work.path("grown", "tokenizer.json"), readFileSync(work.path("base", "tokenizer.json")));
+    writeFileSync(work.path("grown", "tokenizer_config.json"), '{"of": "the adapter"}');
+  });
+
+  test("is what config.json and tokenizer of a merge go by", async () => {
+    const recipe = "merge_method: passthrough\ndtype: float32\nmodels: [{model: ./base+./grown}]\n";
+    await run("sinter", "merge", work.config(recipe), "grown-merged", "--quiet");
+    expect(config("grown-merged").vocab_size).toBe(ROWS);
+    expect(shape("grown-merged", "model.embed_tokens.weight")).toEqual([ROWS, 16]);
+    expect(readFileSync(work.path("grown-merged", "tokenizer_config.json"), "utf8")).toBe('{"of": "the adapter"}');
+    await run("sinter", "verify", "grown-merged", "--recompute", "--quiet");
+  });
+
+  test("and of a model that is filled up", async () => {
+    await run("sinter", "fill", "base+grown", "part", "grown-filled", "--quiet");
+    expect(config("grown-filled")).toEqual({ ...config("base"), vocab_size: ROWS });
+    expect(readFileSync(work.path("grown-filled", "tokenizer_config.json"), "utf8")).toBe('{"of": "the adapter"}');
+    await run("sinter", "verify", "grown-filled", "--recompute", "--quiet");
+  });
 });
 
 test("vocabularies that are united and reordered", async () => {

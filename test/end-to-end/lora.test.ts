@@ -40,6 +40,37 @@ test("a fine-tune becomes an adapter, and base+adapter the fine-tune", async () 
   await run("sinter", "inspect", "base+smaller");
 });
 
+test("an adapter never takes the place of a model that it is made of, whatever is forced", async () => {
+  const before = ["base", "tuned"].map((name) => readFileSync(work.path(name, "model.safetensors")));
+  const named = ["--model", "tuned", "--base-model", "base"];
+  for (const out of ["base", "tuned"]) {
+    for (const [program, args] of [
+      ["sinter", ["lora", "extract", "tuned", "base", out, "--force"]],
+      ["mergekit-extract-lora", [...named, "--out-path", out, "--skip-undecomposable", "-e", "embed", "-e", "lm_head"]],
+    ] as const) {
+      const { exitCode, stderr } = await work.run(program, [...args]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining("the output folder must be apart from")]);
+    }
+  }
+  expect(["base", "tuned"].map((name) => readFileSync(work.path(name, "model.safetensors")))).toEqual(before);
+  await run("sinter", "lora", "extract", "tuned", "base", "own", "-r", "4", "--quiet");
+  const { exitCode } = await work.run("sinter", ["lora", "convert", "own", "own", "--rank", "2", "--force"]);
+  expect(exitCode).toBe(1);
+});
+
+test("a dry run says what an extraction comes to at most, and writes nothing", async () => {
+  const args = ["lora", "extract", "tuned", "base", "planned", "--rank", "auto", "--max-rank", "5"];
+  expect(await run("sinter", ...args, "--dry-run")).toMatch(/^14 modules of rank at most 5, \d+ tensors saved whole\n/);
+  const bound = JSON.parse(await run("sinter", ...args, "--dry-run", "--json"));
+  expect(bound).toMatchObject({ dry_run: true, exact: false });
+  expect(work.list("planned")).toBeUndefined();
+  await run("sinter", ...args, "--energy", "1");
+  const size = statSync(work.path("planned", "adapter_model.safetensors")).size;
+  expect(bound.bytes_written).toBe(size);
+  await run("sinter", ...args, "--energy", "0.1", "--force");
+  expect(statSync(work.path("planned", "adapter_model.safetensors")).size).toBeLessThan(size);
+});
+
 test("a device that is not there ends an extraction before any work, and the CPU is no device", async () => {
   const args = ["tuned", "base", "nowhere"];
   for (const program of ["sinter", "mergekit-extract-lora"] as const) {

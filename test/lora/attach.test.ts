@@ -106,6 +106,21 @@ describe.each([
     }
   });
 
+  test("has of several patterns that fit the first, as it stands in the file", () => {
+    const path = "model.layers.0.self_attn.q_proj";
+    const config = { alpha_pattern: { "self_attn.q_proj": 3, [path]: 5 } };
+    const opened = open(
+      family,
+      config,
+      someTensors(factorShapes({ [path]: modules[path] as [number, number] }, 4), 25),
+    );
+    expectSum(
+      weight(opened, `${path}.weight`),
+      values(opened.base.get(`${path}.weight`)),
+      product(opened.adapter, path, 3 / 4),
+    );
+  });
+
   test("may have a rank and an alpha for each module, and scale by the root of the rank", () => {
     const [first, second] = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"] as const;
     const shapes = {
@@ -158,6 +173,17 @@ describe("weights that are stored as [inputs, outputs]", () => {
       const change = transposed(product(opened.adapter, path, 6 / 4), outputs);
       expectSum(weight(opened, `${path}.weight`), values(opened.base.get(`${path}.weight`)), change);
     }
+  });
+
+  test.each([
+    ["GPT-2's class says so of square ones alone", GPT2, "transformer.h.0.attn.c_proj", false],
+    ["and others' classes say the opposite", LLAMA, "model.layers.0.self_attn.q_proj", true],
+  ])("%s, whatever fan_in_fan_out is", (_, family, path, fanInFanOut) => {
+    const shapes = factorShapes({ [path]: [16, 16] }, 4);
+    const opened = open(family, { fan_in_fan_out: fanInFanOut }, someTensors(shapes, 22));
+    const straight = product(opened.adapter, path, 6 / 4);
+    const change = family === GPT2 ? transposed(straight, 16) : straight;
+    expectSum(weight(opened, `${path}.weight`), values(opened.base.get(`${path}.weight`)), change);
   });
 
   test("and so does an embedding", () => {
@@ -221,6 +247,27 @@ describe("tensors that an adapter holds whole", () => {
     expect(model?.sideFilePaths?.get("tokenizer.json")).toBe(join(folder, "adapter", "tokenizer.json"));
   });
 
+  test("rows and factors of new tokens are those of the larger embedding", () => {
+    const shapes = {
+      ...modules,
+      "model.embed_tokens.token_adapter.base_layer.weight": [23, 16],
+      "model.embed_tokens.token_adapter.trainable_tokens_delta": [2, 16],
+      "lm_head.base_layer.weight": [23, 16],
+      ...factorShapes({ lm_head: [16, 23] }, 4),
+    };
+    const config = { trainable_token_indices: [20, 22] };
+    const opened = open(LLAMA, config, someTensors(shapes, 23));
+    const of = (name: string) => values(opened.adapter.get(name));
+    const expected = of("model.embed_tokens.token_adapter.base_layer.weight");
+    const rows = of("model.embed_tokens.token_adapter.trainable_tokens_delta");
+    expected.set(rows.subarray(0, 16), 20 * 16);
+    expected.set(rows.subarray(16), 22 * 16);
+    expect(weight(opened, "model.embed_tokens.weight")).toEqual(expected);
+    const change = product(opened.adapter, "lm_head", 6 / 4);
+    expectSum(weight(opened, "lm_head.weight"), of("lm_head.base_layer.weight"), change);
+    expect(opened.model?.config.vocab_size).toBe(23);
+  });
+
   test("rows of an embedding replace the model's rows", () => {
     const rows = { "model.embed_tokens.token_adapter.trainable_tokens_delta": [2, 16] };
     const opened = open(LLAMA, { trainable_token_indices: [3, 17] }, someTensors({ ...modules, ...rows }, 11));
@@ -243,6 +290,45 @@ describe("a tied head", () => {
     const embedding = values(opened.base.get("model.embed_tokens.weight"));
     expectSum(weight(opened, "lm_head.weight"), embedding, product(opened.adapter, "lm_head", 6 / 4));
     expect(weight(opened, "model.embed_tokens.weight")).toEqual(embedding);
+  });
+
+  test("stays as it is in the base where the embedding alone was trained as a whole", () => {
+    const opened = open(
+      QWEN2,
+      { modules_to_save: ["embed_tokens"] },
+      someTensors({ "model.embed_tokens.weight": [20, 16] }, 19),
+    );
+    const [trained, base] = [opened.adapter, opened.base].map((all) => values(all.get("model.embed_tokens.weight")));
+    expect(weight(opened, "model.embed_tokens.weight")).toEqual(trained as Float64Array);
+    expect(weight(opened, "lm_head.weight")).toEqual(base as Float64Array);
+    expect(opened.model?.config.tie_word_embeddings).toBe(false);
+  });
+
+  test("may have rows of its own, and then stands by itself", () => {
+    const rows = {
+      "model.embed_tokens.token_adapter.trainable_tokens_delta": [2, 16],
+      "lm_head.token_adapter.trainable_tokens_delta": [1, 16],
+    };
+    const indices = { embed_tokens: [3, 17], lm_head: [5] };
+    const opened = open(QWEN2, { trainable_token_indices: indices }, someTensors(rows, 20));
+    const base = values(opened.base.get("model.embed_tokens.weight"));
+    const [embedding, head] = ["model.embed_tokens", "lm_head"].map((path) => weight(opened, `${path}.weight`));
+    const own = values(opened.adapter.get("lm_head.token_adapter.trainable_tokens_delta"));
+    expect(head).toEqual(Float64Array.from(base, (x, i) => (Math.floor(i / 16) === 5 ? (own[i % 16] as number) : x)));
+    expect(embedding?.subarray(5 * 16, 6 * 16)).toEqual(base.subarray(5 * 16, 6 * 16));
+    expect(embedding?.subarray(3 * 16, 4 * 16)).not.toEqual(base.subarray(3 * 16, 4 * 16));
+  });
+
+  test("follows, though both have factors or rows, where the adapter ties them", () => {
+    const shapes = {
+      ...factorShapes({ lm_head: [16, 20] }, 4),
+      "model.embed_tokens.lora_embedding_A": [4, 20],
+      "model.embed_tokens.lora_embedding_B": [16, 4],
+    };
+    const config = { ensure_weight_tying: true, target_modules: ["embed_tokens"] };
+    const { model, report } = open(QWEN2, config, someTensors(shapes, 21));
+    expect(model?.tensors.has("lm_head.weight")).toBe(false);
+    expect(report.warnings).toEqual([]);
   });
 
   test("goes on following where the adapter says so, though it holds both", () => {
@@ -373,6 +459,30 @@ describe("experts", () => {
     }
   });
 
+  test("by patterns of the parameters' names, and routers beside them", () => {
+    const router = factorShapes({ "model.layers.1.mlp.gate": [16, EXPERTS] }, 3);
+    const config = {
+      r: 7,
+      target_modules: ["q_proj"],
+      target_parameters: [...asked.target_parameters, "mlp.gate.weight"],
+      rank_pattern: { "experts.(gate_up|down)_proj": 2, "mlp.gate.weight": 3 },
+      alpha_pattern: { "experts.down_proj": 5 },
+    };
+    const opened = open(packed, config, new Map([...factors, ...someTensors(router, 24)]));
+    for (const [name, path, scale] of [
+      ["gate_up_proj", INNER_PATH, 6 / 2],
+      ["down_proj", OUTER_PATH, 5 / 2],
+    ] as const) {
+      const change = [0, 1, 2].flatMap((expert) => [...ofExpert(path, expert).map((x) => (x * scale) / 3)]);
+      const full = `model.layers.0.mlp.experts.${name}`;
+      expectSum(weight(opened, full), values(opened.base.get(full)), change);
+    }
+    const gate = "model.layers.1.mlp.gate";
+    const change = product(opened.adapter, gate, 6 / 3);
+    expectSum(weight(opened, `${gate}.weight`), values(opened.base.get(`${gate}.weight`)), change);
+    expect(opened.report.warnings.map(({ code }) => code)).toEqual(["adapter-partial"]);
+  });
+
   test("packed in the adapter, each in its own tensors in the model", () => {
     const opened = open(separate, asked, factors);
     for (let expert = 0; expert < EXPERTS; expert++) {
@@ -417,6 +527,24 @@ describe("an adapter that does not fit is refused, with what is wrong", () => {
     ["another type of adapter", { peft_type: "LOHA" }, fit, /type "LOHA"/],
     ["rank zero", { r: 0 }, fit, /r is 0/],
     ["a rank that is not the tensors'", { r: 8 }, fit, /has rank 4, adapter_config.json says 8/],
+    [
+      "a whole linear layer of another size",
+      { modules_to_save: ["q_proj"] },
+      { ...fit, "model.layers.1.self_attn.q_proj.weight": [20, 16] },
+      /q_proj\.weight \[20, 16\], and the model's tensor is \[16, 16\]/,
+    ],
+    [
+      "an embedding with more rows, and a head without",
+      {},
+      { ...fit, "model.embed_tokens.weight": [23, 16] },
+      /embed_tokens\.weight has 23 rows, and lm_head\.weight has 20/,
+    ],
+    [
+      "a bias for a layer that has none",
+      { lora_bias: true },
+      { ...fit, "model.layers.0.self_attn.q_proj.lora_B.bias": [16] },
+      /adds biases \(lora_bias\) to layers that have none: model\.layers\.0\.self_attn\.q_proj/,
+    ],
     ["a base that was changed beforehand", { init_lora_weights: "pissa_niter_4" }, fit, /fits a changed base/],
     ["a variant that cannot be merged", { alora_invocation_tokens: [1, 2] }, fit, /alora_invocation_tokens/],
     ["nothing to apply", { target_modules: ["k_proj"] }, fit, /changes nothing/],
@@ -426,6 +554,15 @@ describe("an adapter that does not fit is refused, with what is wrong", () => {
     expect(model).toBeUndefined();
     expect(report.errors.map((problem) => problem.message).join("\n")).toMatch(message);
     expect(report.errors[0]?.model).toMatch(/base\+.*adapter$/);
+  });
+
+  test("modules that the configuration names are missing: they stay, with a warning", () => {
+    const config = { target_modules: ["q_proj", "k_proj"], layers_to_transform: [0], modules_to_save: ["lm_head"] };
+    const { model, report } = open(LLAMA, config, someTensors(fit, 26));
+    expect(model).toBeDefined();
+    expect(report.warnings.map(({ code, message }) => [code, message.slice(message.indexOf(": they"))])).toEqual([
+      ["adapter-partial", ": they stay as in the base: model.layers.0.self_attn.k_proj, lm_head"],
+    ]);
   });
 
   test("a folder without an adapter", () => {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { applyEdits } from "../../src/plan/config-json.ts";
+import { applyEdits } from "../../src/model/config-edits.ts";
 import { plan, sideText, type TinyModel, tinyModel } from "./models.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sinter-config-"));

@@ -13,6 +13,13 @@ function pass() {
   return { told, native, pass: progress };
 }
 
+test("the beginning is told at once, once", () => {
+  const { told, pass: run } = pass();
+  run.begun(0, "a");
+  run.begun(1, "b");
+  expect(told.map(({ bytes, tensor }) => [bytes, tensor])).toEqual([[0, "a"]]);
+});
+
 test("a large tensor moves while it is computed, and its name is that of the oldest under way", () => {
   const { told, native, pass: run } = pass();
   run.begun(0, "embedding");
@@ -25,6 +32,7 @@ test("a large tensor moves while it is computed, and its name is that of the old
   native.bytes = 600;
   run.tell();
   expect(told.map(({ bytes, tensor }) => [bytes, tensor])).toEqual([
+    [0, "embedding"],
     [250, "embedding"],
     [260, "embedding"],
     [260, "embedding"],
@@ -41,6 +49,7 @@ test("all is done when the last tensor has ended, and not before", () => {
   run.ended(0, 1000);
   run.syncing();
   expect(told.map(({ phase, bytes, tensor }) => [phase, bytes, tensor])).toEqual([
+    ["merging", 0, "w"],
     ["merging", 999, "w"],
     ["merging", 1000, "w"],
     ["syncing", 1000, "w"],
@@ -60,7 +69,7 @@ test("something is told while nothing ends, until it is stopped", async () => {
   const { told, native, pass: run } = pass();
   run.begun(0, "w");
   native.bytes = 1;
-  while (told.length < 2) await Bun.sleep(10);
+  while (told.length < 3) await Bun.sleep(10);
   run.stop();
   const count = told.length;
   await Bun.sleep(250);

@@ -105,7 +105,9 @@ test("progress ends at all bytes read and written", async () => {
   const { out, plan } = fixture();
   const seen: RunProgress[] = [];
   await runPlan(plan, out, OPTIONS, fakeAddon(), { progress: (progress) => seen.push(progress) });
-  expect(seen.filter(({ phase }) => phase === "merging").map(({ bytes }) => bytes)).toEqual([48, 96, 144, 192]);
+  // While nothing ends, the same is told again.
+  const told = new Set(seen.filter(({ phase }) => phase === "merging").map(({ bytes }) => bytes));
+  expect([...told]).toEqual([0, 48, 96, 144, 192]);
   expect(seen.every(({ totalBytes }) => totalBytes === 192)).toBe(true);
 });
 

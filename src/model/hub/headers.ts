@@ -14,6 +14,10 @@ const LENGTH_BYTES = 8;
 const MOST_BYTES = 100_000_000;
 /** Whose content is read to understand a model; of the others only the name counts. */
 const READ = /(^|\/)(config|[^/]+\.index)\.json$/;
+/** What a tokenizer is read from. Larger files are left where they are: a vocabulary takes some ten megabytes at most. */
+const TOKENIZER =
+  /^(tokenizer\.json|tokenizer\.model|vocab\.(json|txt)|merges\.txt|(tokenizer_config|special_tokens_map|added_tokens)\.json|chat_template\.jinja)$/;
+const MOST_TOKENIZER_BYTES = 32_000_000;
 
 /** A model of the Hub as a folder in which weights are holes: everything is there but the tensors' bytes. */
 export interface StagedHeaders {
@@ -22,11 +26,13 @@ export interface StagedHeaders {
   url: string;
   /** Bytes that were received for it. */
   received: number;
+  /** Whether all that its tokenizer is read from is there. */
+  hasTokenizer: boolean;
 }
 
 /**
- * Writes a model of the Hub into `dir` without its weights: config.json and the index as they are, of each safetensors
- * file its header and then a hole of the size of its tensors, all other files empty.
+ * Writes a model of the Hub into `dir` without its weights: config.json, the index and the tokenizer as they are, of each
+ * safetensors file its header and then a hole of the size of its tensors, all other files empty.
  * @returns undefined where that cannot be: then the report has an error.
  */
 export async function stageHeaders(
@@ -43,11 +49,17 @@ export async function stageHeaders(
     const sizes = await Promise.all(survey.files.map((file) => stageFile(session, survey, file, join(dir, file.path))));
     const { commit } = survey;
     const url = `${session.settings.endpoint}/${model.id}/tree/${commit}`;
-    return { commit, url, received: sizes.reduce((sum, size) => sum + size, 0) };
+    const received = sizes.reduce((sum, size) => sum + size, 0);
+    const hasTokenizer = survey.files.every((file) => !TOKENIZER.test(file.path) || isTokenizerRead(file));
+    return { commit, url, received, hasTokenizer };
   } catch (error) {
     for (const problem of await explain(session, model, error)) reportFor(model, problem, report);
     return undefined;
   }
+}
+
+function isTokenizerRead({ path, size }: HubFile): boolean {
+  return TOKENIZER.test(path) && size <= MOST_TOKENIZER_BYTES;
 }
 
 function noHeader({ id }: MissingModel, file: HubFile) {
@@ -68,7 +80,8 @@ async function stageFile(session: HubSession, { model, commit }: Survey, file: H
     writeFileSync(path, bytes);
     truncateSync(path, file.size);
   } else {
-    if (READ.test(file.path)) bytes = (await fetchWhole(session, url, { "accept-encoding": "identity" })).body;
+    if (isTokenizerRead(file) && file.size > 0) bytes = await fetchStart(session, url, file.size);
+    else if (READ.test(file.path)) bytes = (await fetchWhole(session, url, { "accept-encoding": "identity" })).body;
     writeFileSync(path, bytes);
   }
   return bytes.length;
