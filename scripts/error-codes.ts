@@ -16,7 +16,7 @@ export interface Mention {
 const INTRODUCTION = `# Error codes
 
 This page is made from the sources by \`bun run docs\`: do not edit it. Every error and warning has a code that stays the
-same when its words change. \`--json\` shows it (\`problems\` and \`warnings\`, each with \`code\`, \`message\`, \`hint\` and a place),
+same when its words change. \`--json\` shows it (\`problems\`, and \`warnings\` of a plan or a summary, each with \`code\`, \`message\`, \`hint\` and a place),
 and so does a \`SinterError\` of [the library](library.md). \`…\` stands for what is filled in. Where the message itself does not
 say what to do, that is from [troubleshooting.md](troubleshooting.md), which has them in order.
 

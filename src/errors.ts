@@ -25,6 +25,8 @@ export interface Problem {
 export class SinterError extends Error {
   readonly problems: readonly Problem[];
   readonly exitCode: number;
+  /** What was warned of before, where whoever threw it knows. */
+  warnings?: readonly Problem[];
 
   constructor(problems: Problem | readonly Problem[], exitCode = 1) {
     const list: readonly Problem[] = Array.isArray(problems) ? problems : [problems as Problem];

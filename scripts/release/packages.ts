@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
@@ -91,12 +100,22 @@ async function bundleLibrary(lib: string, tree: string): Promise<void> {
   await Bun.file(project).delete();
 }
 
+/** Gives files and folders the permissions that everybody may have, whatever the umask of this machine left them. */
+function evenModes(folder: string): void {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isSymbolicLink())
+      chmodSync(path, entry.isDirectory() || (statSync(path).mode & 0o100) !== 0 ? 0o755 : 0o644);
+  }
+}
+
 function writeManifest(folder: string, manifest: object): void {
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
 /** Packs a package. npm's archives have no times and owners of their own: the same files give the same bytes. */
 export async function packPackage(folder: string, name: string, destination: string): Promise<string> {
+  evenModes(folder);
   await run([process.execPath, "pm", "pack", "--ignore-scripts", "--destination", destination], folder);
   return join(destination, `${name}-${VERSION}.tgz`);
 }

@@ -13,9 +13,12 @@ case $(uname -m) in
 esac
 package=sinter-$(uname -s | tr '[:upper:]' '[:lower:]')-$cpu-gnu
 
-# Next to this package, or inside it, as installers please.
-for found in "$root/../$package/sinter" "$root/node_modules/$package/sinter"; do
+# Where Node would find it: in node_modules of this package's folder, or of one above it.
+folder=$(cd "$root" && pwd -P)
+while [ -n "$folder" ]; do
+  found=$folder/node_modules/$package/sinter
   if [ -x "$found" ]; then exec "$found" ${program:+"$program"} "$@"; fi
+  folder=${folder%/*}
 done
 echo "${0##*/}: the package $package is not installed next to sinter. Install it, or build Sinter from a checkout." >&2
 exit 127

@@ -1,3 +1,4 @@
+import { SinterError } from "../errors.ts";
 import { renderHelp } from "./help.ts";
 import type { CommandSpec, Options, OptionValues } from "./option.ts";
 import { parseCommandLine } from "./parse.ts";
@@ -38,12 +39,27 @@ async function runParsed<O extends Options>(
 
 /** Parses the arguments, prints help or runs the command; prints whatever goes wrong. @returns the exit code. */
 export async function runCommandLine<O extends Options>(command: Command<O>, args: readonly string[]): Promise<number> {
+  let json = false;
   try {
     const parsed = parseCommandLine(command.spec, args);
-    if (parsed.kind === "run") return await runParsed(command, parsed.options, parsed.positionals);
+    if (parsed.kind === "run") {
+      json =
+        "json" in parsed.options &&
+        parsed.options.json === true &&
+        !("events" in parsed.options && parsed.options.events === "-");
+      return await runParsed(command, parsed.options, parsed.positionals);
+    }
     await print(renderHelp(command.spec));
     return 0;
   } catch (error) {
-    return printFailure(error, command.spec);
+    const code = printFailure(error, command.spec);
+    // Where standard output takes nothing, which may be what is wrong, standard error has it.
+    if (json && error instanceof SinterError)
+      await printJson({ problems: error.problems, warnings: error.warnings }).catch(() => {});
+    return code;
   }
+}
+
+async function printJson(value: unknown): Promise<void> {
+  await print(`${JSON.stringify(value, undefined, 2)}\n`);
 }

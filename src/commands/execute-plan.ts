@@ -50,9 +50,7 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     if (request.json) for (const piece of planJson(plan, memory, lines)) await print(piece);
     return 0;
   } catch (error) {
-    if (request.json && error instanceof SinterError) {
-      await print(`${JSON.stringify({ problems: error.problems, warnings: report.warnings }, undefined, 2)}\n`);
-    }
+    if (error instanceof SinterError) error.warnings = report.warnings;
     throw error;
   }
 }

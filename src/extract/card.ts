@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { Model } from "../model/types.ts";
-import { fenced, quoted } from "../plan/card.ts";
+import { fenced, quoted, SINTER } from "../plan/card.ts";
 import { visibleName } from "../visible.ts";
 import type { ExtractionSummary } from "./report.ts";
 
@@ -29,7 +29,7 @@ tags:
 
 # ${visibleName(basename(out))}
 
-A LoRA adapter extracted with Sinter from ${quoted(tuned.name)}, as the difference to ${quoted(base.name)}.
+A LoRA adapter extracted with ${SINTER} from ${quoted(tuned.name)}, as the difference to ${quoted(base.name)}.
 
 Rank ${ranks}; of the change of its ${summary.modules.length} modules it keeps ${percent(summary.energy_kept)} of the energy.
 

@@ -1,4 +1,4 @@
-import { configurationSection, frontMatter, linked } from "../plan/card.ts";
+import { configurationSection, frontMatter, linked, SINTER } from "../plan/card.ts";
 import { visibleName } from "../visible.ts";
 import type { MixtureModels } from "./models.ts";
 import { promptText } from "./prompt-text.ts";
@@ -21,7 +21,7 @@ export function mixtureCard(config: MixtureConfig, models: MixtureModels, archit
     `---\n${frontMatter(models, ["moe"])}---`,
     `# ${visibleName(name)}`,
     `A ${architecture} mixture of ${config.experts.length} experts, of which ${config.expertsPerToken} work on a token, ` +
-      `assembled with Sinter. Attention, norms and embeddings are those of ${linked(base)}. ${routers}`,
+      `assembled with ${SINTER}. Attention, norms and embeddings are those of ${linked(base)}. ${routers}`,
     `## Experts\n\n${config.experts.map(described).join("\n")}`,
     ...(shared === "" ? [] : [`## Shared expert\n\n${shared}`]),
     configurationSection(config.text),

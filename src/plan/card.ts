@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import pkg from "../../package.json" with { type: "json" };
 import type { MergeConfig } from "../config/types.ts";
 import type { MergeMethod } from "../methods/types.ts";
 import { parseHubId } from "../model/hub-cache.ts";
@@ -8,6 +9,9 @@ import { planHash } from "./hash.ts";
 import type { PlanModel, PlanModels } from "./models.ts";
 import { optionText } from "./recipe.ts";
 import type { MergePlan, Recipe } from "./types.ts";
+
+/** What made the model, for its card. */
+export const SINTER = `Sinter ${pkg.version}`;
 
 /** `name` or `owner/name` as the Hub allows them: letters, digits, `-`, `_` and `.`, at most 96 characters each. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9_][\w.-]{0,95})?$/;
@@ -31,7 +35,7 @@ export function modelCard(
   return [
     `---\n${frontMatter(models)}---`,
     `# ${visibleName(name)}`,
-    `Merged with Sinter by the ${title} method${from}.`,
+    `Merged with ${SINTER} by the ${title} method${from}.`,
     ...(others.length === 0 ? [] : [`## Models\n\n${list}`]),
     configurationSection(config.text).trimEnd(),
     ...(plan.recipe === undefined ? [] : [recipePart(plan.recipe, planHash(plan))]),

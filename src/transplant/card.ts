@@ -1,4 +1,4 @@
-import { hubIdOf, linked } from "../plan/card.ts";
+import { hubIdOf, linked, SINTER } from "../plan/card.ts";
 import { visibleName } from "../visible.ts";
 import type { TransplantOptions } from "./methods.ts";
 import type { TokenModel } from "./models.ts";
@@ -15,7 +15,7 @@ export function transplantCard(
   return [
     `---\n${base}library_name: transformers\ntags:\n- sinter\n- tokenizer-transplant\n---`,
     `# ${visibleName(name)}`,
-    `${linked(original)} with the tokenizer of ${linked(donor)}, transplanted with Sinter.`,
+    `${linked(original)} with the tokenizer of ${linked(donor)}, transplanted with ${SINTER}.`,
     `Rows of tokens that both have are those of ${linked(original)}; the others were approximated (${describe(options)}).`,
   ].join("\n\n");
 }

@@ -114,6 +114,19 @@ describe.skipIf(!ADDON_BUILT)("with the addon", () => {
   });
 });
 
+test("with --json a program reads what is wrong on standard output, people on standard error", () => {
+  writeFileSync(join(folder, "tise.yml"), "merge_method: tise\nmodels: [{model: ./a}]\n");
+  for (const line of ["merge tise.yml refused", "plan tise.yml", "methods tise", "inspect ./nowhere"]) {
+    const { code, out, err } = start(`sinter ${line} --json`);
+    const { problems } = JSON.parse(out);
+    expect([line, code, problems.length]).toEqual([line, 1, 1]);
+    expect(err).toContain(problems[0].message);
+  }
+  // Where events have standard output, they say it.
+  const lines = start("sinter merge tise.yml refused -q --events -").out.trim().split("\n");
+  expect(JSON.parse(lines.at(-1) ?? "").problems[0].code).toBe("unknown-method");
+});
+
 test("what a redirected output holds already stays there", () => {
   const env = { ...process.env, SINTER_BUN: process.execPath, BIN: join(ROOT, "bin") };
   for (const flag of ["--quiet", "--json", "--force"]) {

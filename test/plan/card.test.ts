@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
+import pkg from "../../package.json" with { type: "json" };
 import { plan, sideText, tinyModel } from "./models.ts";
 
 const card = (yaml: string, ...names: string[]) => {
@@ -27,6 +28,12 @@ describe("the model card", () => {
       library_name: "transformers",
       tags: ["mergekit", "merge", "sinter"],
     });
+  });
+
+  test("says which version made the model", () => {
+    expect(card(average("org/one", "org/two"), "org/one", "org/two").body).toContain(
+      `Merged with Sinter ${pkg.version} by`,
+    );
   });
 
   test("names models of the Hub without the scheme that a recipe may write", () => {

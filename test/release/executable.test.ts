@@ -65,7 +65,7 @@ describe("the single executable", () => {
 
   test("plans and merges with an empty environment", () => {
     expect(sinter("plan", "linear.yml")).toMatchObject({ code: 0, err: "" });
-    const { code, err } = sinter("merge", "linear.yml", "merged");
+    const { code, err } = sinter("merge", "linear.yml", "merged", "--quiet");
     expect([code, err]).toEqual([0, ""]);
     expect(readdirSync(join(work, "merged"))).toContain("model.safetensors");
   });
@@ -75,7 +75,7 @@ describe("the single executable", () => {
     () => {
       const { code, err } = start(OLD_CPU as string, [
         ...["-cpu", "Nehalem", join(programs, "sinter")],
-        ...["merge", "linear.yml", "of-old-cpu", "--cpu-target", "x86-64-v2"],
+        ...["merge", "linear.yml", "of-old-cpu", "--cpu-target", "x86-64-v2", "--quiet"],
       ]);
       expect([code, err]).toEqual([0, ""]);
       const weights = (name: string) => readFileSync(join(work, name, "model.safetensors"));
@@ -182,12 +182,26 @@ describe("the npm packages", () => {
   });
 
   test("name the platform's package where it is missing", () => {
-    const alone = join(folder, "alone", "sinter", "bin");
+    const elsewhere = mkdtempSync(join(realpathSync(tmpdir()), "sinter-alone-"));
+    const alone = join(elsewhere, "sinter", "bin");
     mkdirSync(alone, { recursive: true });
     for (const name of ["sinter", "start.sh"]) copyFileSync(join(modules, "sinter", "bin", name), join(alone, name));
     chmodSync(join(alone, "sinter"), 0o755);
     const { code, err } = start(join(alone, "sinter"), ["--version"], { PATH: onlyShellTools() });
+    rmSync(elsewhere, { recursive: true });
     expect([code, err]).toEqual([127, expect.stringContaining(PLATFORM_PACKAGE)]);
+  });
+
+  test("find the platform's package where pnpm lays it, too", () => {
+    const own = join(folder, "of-pnpm", "node_modules");
+    const store = join(own, ".pnpm", "sinter@1", "node_modules");
+    mkdirSync(store, { recursive: true });
+    mkdirSync(join(own, ".pnpm", "node_modules"));
+    cpSync(join(modules, "sinter"), join(store, "sinter"), { recursive: true });
+    symlinkSync(join(modules, PLATFORM_PACKAGE), join(own, ".pnpm", "node_modules", PLATFORM_PACKAGE));
+    symlinkSync(join(store, "sinter"), join(own, "sinter"));
+    const { code, out } = start(join(own, "sinter", "bin", "sinter"), ["--version"], { PATH: onlyShellTools() });
+    expect([code, out]).toEqual([0, `sinter ${pkg.version}\n`]);
   });
 
   test("are a library with types", () => {
