@@ -75,27 +75,31 @@ function writeInto(path: string): void {
 
 const input = () => work.path("a", "model.safetensors");
 
-test.each<[string, () => void, string]>([
-  ["is written to", () => writeInto(input()), "source-changed"],
+/** A date that the call takes whole: of real ones it cuts off the nanoseconds. */
+const DATE = new Date("2024-01-02T03:04:05Z");
+
+test.each<[string, () => void, RegExp]>([
+  ["is written to", () => writeInto(input()), /^source-changed$/],
   [
     "is replaced by another file of the same size",
     () => {
       copyFileSync(input(), work.path("new"));
       renameSync(work.path("new"), input());
     },
-    "source-changed",
+    /^source-changed$/,
   ],
-  ["goes away", () => rmSync(input()), "file-failed"],
-  ["grows", () => truncateSync(input(), statSync(input()).size + 1), "source-changed"],
+  // Before it is opened, or after.
+  ["goes away", () => rmSync(input()), /^(source-open|file-failed)$/],
+  ["grows", () => truncateSync(input(), statSync(input()).size + 1), /^source-changed$/],
 ])("an input that %s fails the merge and leaves nothing that looks whole", async (_, meddle, code) => {
   writeTinyModel(work.path("a"));
-  expect(await mergeWhile(meddle)).toEqual([code]);
+  // Clocks of file systems may tick every few milliseconds only.
+  utimesSync(input(), DATE, DATE);
+  expect(await mergeWhile(meddle)).toEqual([expect.stringMatching(code)]);
   expect((work.list("out") ?? []).filter((name) => !name.endsWith(".tmp"))).toEqual([]);
   rmSync(work.path("out"), { recursive: true, force: true });
 });
 
-/** A date that the call takes whole: of real ones it cuts off the nanoseconds. */
-const DATE = new Date("2024-01-02T03:04:05Z");
 function withDate(path: string, meddle: () => void): () => void {
   utimesSync(path, DATE, DATE);
   return () => {
