@@ -2,8 +2,8 @@
 //
 // Small matrices, and those of which most is asked, are decomposed exactly (divide and conquer on float64). Of others the
 // leading subspace is found by block power iteration on random vectors: N. Halko, P.-G. Martinsson, J. A. Tropp, "Finding
-// structure with randomness", SIAM Review 53 (2011), algorithm 4.4. It goes on until an iteration takes less than a
-// thousandth off the residual's norm. Vectors are made orthonormal by shifted Cholesky factors of their Gram matrix:
+// structure with randomness", SIAM Review 53 (2011), algorithm 4.4. It goes on until an iteration takes less than
+// two thousandths off the residual's norm. Vectors are made orthonormal by shifted Cholesky factors of their Gram matrix:
 // T. Fukaya et al., "Shifted Cholesky QR for computing the QR factorization of ill-conditioned matrices", SIAM J. Sci.
 // Comput. 42 (2020). Products are float32, everything of the size of the rank is float64.
 //
