@@ -27,7 +27,7 @@ export function readAdapterConfig(json: Json, path: string, report: Report): Ada
   const before = report.errors.length;
   const refuse = (code: string, message: string, hint?: string) => report.error({ code, message, path, hint });
   const type = json.peft_type;
-  if (type !== undefined && String(type).toUpperCase() !== "LORA") {
+  if (type !== undefined && !(typeof type === "string" && type.toUpperCase() === "LORA")) {
     refuse(
       "adapter-type",
       `the adapter is of type ${JSON.stringify(type)}`,

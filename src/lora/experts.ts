@@ -34,7 +34,7 @@ const BLOCKS = ["mlp", "block_sparse_moe", "feed_forward"];
  * Classes that store experts as [experts, inputs, outputs] and say so (`is_transposed`): PEFT's A and B are then those of
  * the layer. Llama 4 stores them so, too, and does not say it: PEFT's A and B are those of the transposed layer.
  */
-const TRANSPOSED = new Set(["gpt_oss", "openai_privacy_filter", "aria", "aria_text"]);
+const TRANSPOSED: ReadonlySet<unknown> = new Set(["gpt_oss", "openai_privacy_filter", "aria", "aria_text"]);
 /** What parameters of three dimensions that hold experts are called. */
 const PACKED = /^(.+\.)?(experts\.[^.]+|(input|output)_linear\.weight)$/;
 
@@ -46,7 +46,7 @@ export function packedExperts(
 ): { path: string; parameter: string; experts: number; transposed: boolean } | undefined {
   if (shape.length !== 3 || !PACKED.test(name)) return undefined;
   const dot = name.lastIndexOf(".");
-  const transposed = TRANSPOSED.has(String(modelType));
+  const transposed = TRANSPOSED.has(modelType);
   return { path: name.slice(0, dot), parameter: name.slice(dot + 1), experts: shape[0] ?? 0, transposed };
 }
 
@@ -145,7 +145,7 @@ export function fitsExperts(module: AdapterModule, place: ExpertsPlace, modelTyp
   const transposed = outputs === place.columns && inputs === place.rows;
   if (!straight && !transposed) return undefined;
   const both = straight && transposed;
-  return { transposed: both ? TRANSPOSED.has(String(modelType)) : transposed, rank: pairs / place.experts };
+  return { transposed: both ? TRANSPOSED.has(modelType) : transposed, rank: pairs / place.experts };
 }
 
 /** The change to each tensor of a place, by the tensor's name. Experts of their own are never stored transposed. */

@@ -85,7 +85,9 @@ describe("whatever an adapter_config.json holds, the adapter is applied, or refu
         isRefused(JSON.stringify({ ...plain, [place]: value }));
       },
     );
-    fc.assert(property, { numRuns: 500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false });
+    // Not every value can be made a text of.
+    const examples: [string, fc.JsonValue][] = [["peft_type", { toString: false }]];
+    fc.assert(property, { numRuns: 500, interruptAfterTimeLimit: 3000, markInterruptAsFailure: false, examples });
   });
 
   test("regular expressions that are made to take long: refused after seconds, whatever they are for", () => {
