@@ -11,7 +11,7 @@ import { findToolchain } from "./toolchain.ts";
 const BUILD_PACKAGES = ["cmake-js", "node-addon-api", "node-api-headers", "xxhash-addon"];
 
 /** Compiling every source once, in seconds of one CPU; for the line that announces the build. */
-const BUILD_CPU_SECONDS = 100;
+const BUILD_CPU_SECONDS = 200;
 
 export interface AddonBuild {
   /** Build folder. */

@@ -13,47 +13,49 @@ struct PhiloxBlock {
   uint32_t word[4];
 };
 
+constexpr uint32_t kPhiloxRounds = 10;
+/// What the two halves of a key grow by from round to round.
+constexpr uint32_t kPhiloxKey0 = 0x9E3779B9u;
+constexpr uint32_t kPhiloxKey1 = 0xBB67AE85u;
+
+SINTER_HD void philox_round(uint32_t (&c)[4], uint32_t k0, uint32_t k1) {
+  const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c[0];
+  const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c[2];
+  c[0] = static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0;
+  c[2] = static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1;
+  c[1] = static_cast<uint32_t>(p1);
+  c[3] = static_cast<uint32_t>(p0);
+}
+
 /// Four random words for a 128-bit counter and a 64-bit key.
 SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
-  for (int round = 0; round < 10; round++) {
-    const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0;
-    const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    const uint32_t n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
-    c0 = n0;
-    c2 = n2;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+  PhiloxBlock block{{c0, c1, c2, c3}};
+  for (uint32_t round = 0; round < kPhiloxRounds; round++) {
+    philox_round(block.word, k0 + round * kPhiloxKey0, k1 + round * kPhiloxKey1);
   }
-  return {{c0, c1, c2, c3}};
+  return block;
 }
 
 /// What a key becomes from round to round, for code that has it as constants: kept by who makes many words of one key.
 struct PhiloxKeys {
-  uint32_t first[10], second[10];
+  uint32_t first[kPhiloxRounds], second[kPhiloxRounds];
 
   PhiloxKeys() = default;
   SINTER_HD explicit PhiloxKeys(uint64_t key) {
-    for (uint32_t round = 0; round < 10; round++) {
-      first[round] = static_cast<uint32_t>(key) + round * 0x9E3779B9u;
-      second[round] = static_cast<uint32_t>(key >> 32) + round * 0xBB67AE85u;
+    for (uint32_t round = 0; round < kPhiloxRounds; round++) {
+      first[round] = static_cast<uint32_t>(key) + round * kPhiloxKey0;
+      second[round] = static_cast<uint32_t>(key >> 32) + round * kPhiloxKey1;
     }
   }
 };
 
 /// The same words.
 SINTER_HD PhiloxBlock philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, const PhiloxKeys& keys) {
-  for (int round = 0; round < 10; round++) {
-    const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0;
-    const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
-    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ keys.first[round];
-    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ keys.second[round];
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
+  PhiloxBlock block{{c0, c1, c2, c3}};
+  for (uint32_t round = 0; round < kPhiloxRounds; round++) {
+    philox_round(block.word, keys.first[round], keys.second[round]);
   }
-  return {{c0, c1, c2, c3}};
+  return block;
 }
 
 // Random masks spend 16 bits an element: those of a chunk of kMaskChunk elements come from kMaskChunk / 8 counters, with

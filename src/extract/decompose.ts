@@ -186,51 +186,6 @@ export function differenceOp({ name, tuned, tunedName, base, baseName }: Pair): 
   };
 }
 
-/** Whether a tensor is another than the base's. */
-export async function differs(pair: Pair, scratch: string, addon: Addon): Promise<boolean> {
-  const { tuned, base } = pair;
-  if (String(tuned.shape) !== String(base.shape)) return true;
-  const columns = tuned.shape.at(-1) ?? 1;
-  const rows = elementCount(tuned.shape) / columns;
-  const handles: number[] = [];
-  const open = (file: string) => {
-    const { handle } = guarded(file, () => addon.openSource(file));
-    handles.push(handle);
-    return handle;
-  };
-  const [path, factors] = [join(scratch, "difference"), join(scratch, "one")];
-  try {
-    const source = await difference(differenceOp(pair), path, addon, open);
-    handles.push(source);
-    const sink = addon.createSink(factors, 4 * (rows + columns));
-    handles.push(sink);
-    const { energy } = await addon.decompose({
-      source,
-      offset: 0,
-      rows,
-      columns,
-      transposed: false,
-      rank: 1,
-      epsilon: 0,
-      share: 1,
-      distribute: true,
-      seed: 0,
-      threads: 0,
-      sink,
-      aOffset: 0,
-      bOffset: 4 * columns,
-      dtype: "F32",
-    });
-    return energy > 0;
-  } catch (error) {
-    if (error instanceof Error && /NaN or an infinity/.test(error.message)) return true;
-    throw error instanceof SinterError ? error : new SinterError(nativeProblem(error, { path }));
-  } finally {
-    for (const handle of handles) addon.close(handle);
-    rmSync(factors, { force: true });
-  }
-}
-
 /**
  * Computes a difference into a file that has no name any more when that begins: whatever ends the process, nothing of it
  * stays, in memory least of all. @returns the file's handle.

@@ -2,18 +2,21 @@ import { expandArchitecture } from "../architecture/expand.ts";
 import { familiesFor } from "../architecture/families.ts";
 import { type Problem, type Report, SinterError } from "../errors.ts";
 import { type OpenNamed, openReference } from "../lora/open.ts";
+import { isFloat } from "../model/dtype.ts";
 import { parseModelRef } from "../model/ref.ts";
+import { elementCount } from "../model/types.ts";
 import type { Addon } from "../native.ts";
+import { measureAll } from "../run/measure.ts";
 import { checkOutput } from "../run/output.ts";
 import { runPlan } from "../run/run.ts";
 import { scratchFolder } from "../run/scratch.ts";
 import type { RunEvents, RunOptions, RunResult } from "../run/types.ts";
 import { adapterPlan } from "./adapter-plan.ts";
 import { adapterCard } from "./card.ts";
-import { decomposeModules, differs } from "./decompose.ts";
+import { decomposeModules, differenceOp } from "./decompose.ts";
 import { planModules, type Understood } from "./modules.ts";
 import { type ExtractionSummary, summaryOf } from "./report.ts";
-import type { ExtractedModule, ExtractionPlan, ExtractOptions } from "./types.ts";
+import type { ExtractedModule, ExtractionPlan, ExtractOptions, Pair } from "./types.ts";
 
 /** Where an extraction reads and writes. */
 export interface ExtractRequest {
@@ -111,7 +114,7 @@ export async function runExtraction(
       onDevice,
     });
     const summary = summaryOf(modules, plan, solver);
-    if (summary.modules.length === 0 && !(await anyDiffers(plan, scratch.take(), addon))) {
+    if (summary.modules.length === 0 && !(await anyDiffers(plan, addon, signal, events))) {
       const message = "the fine-tuned model does not differ from the base in what the adapter would hold";
       throw new SinterError({ code: "nothing-to-extract", message, hint: "are both names the same model?" });
     }
@@ -129,11 +132,41 @@ export async function runExtraction(
 }
 
 /** Whether the base has another tensor than one that is saved whole, or another bias. */
-async function anyDiffers({ saved, modules }: ExtractionPlan, scratch: string, addon: Addon): Promise<boolean> {
-  for (const pair of [...saved.map((one) => one.pair), ...modules.flatMap(({ bias }) => bias ?? [])]) {
-    if (pair === undefined || (await differs(pair, scratch, addon))) return true;
-  }
-  return false;
+async function anyDiffers(
+  { saved, modules }: ExtractionPlan,
+  addon: Addon,
+  signal: AbortSignal,
+  events: RunEvents,
+): Promise<boolean> {
+  const pairs = [...saved.map((one) => one.pair), ...modules.flatMap(({ bias }) => bias ?? [])];
+  const items = pairs.flatMap((pair) => (pair === undefined || !isComparable(pair) ? [] : [measurementOf(pair)]));
+  if (items.length < pairs.length) return true;
+  const found = await measureAll(
+    items,
+    async ({ count, rows }, inputs) => {
+      const sums = await addon.difference({ ...inputs, count, rows, thresholds: [] });
+      const [, , , , changed = 0, notFinite = 0, notFiniteInBase = 0] = sums;
+      return changed + notFinite + notFiniteInBase > 0;
+    },
+    addon,
+    signal,
+    events,
+  );
+  return found.includes(true);
+}
+
+function isComparable({ tuned, base }: Pair): boolean {
+  return String(tuned.shape) === String(base.shape) && isFloat(tuned.dtype) && isFloat(base.dtype);
+}
+
+function measurementOf(pair: Pair) {
+  const { name, tuned } = pair;
+  return {
+    tensor: name,
+    inputs: differenceOp(pair).inputs,
+    count: elementCount(tuned.shape),
+    rows: tuned.shape[0] ?? 1,
+  };
 }
 
 /** What the device could not do. */

@@ -81,9 +81,9 @@ export function withCommonRanks(modules: readonly ExtractedModule[], rooms: read
     if (together !== undefined) most.set(together.word, Math.max(most.get(together.word) ?? 1, rank));
   }
   return modules.map((module, i) => {
-    const room = rooms[i] as Room;
-    const rank = module.together === undefined ? module.rank : (most.get(module.together.word) as number);
     if (module.together === undefined) return module;
+    const room = rooms[i] as Room;
+    const rank = most.get(module.together.word) as number;
     const a = { ...module.a, shape: [rank, room.inputs] };
     const b = { ...module.b, shape: [room.outputs, rank], strides: [room.rank, 1] };
     return { ...module, rank, a, b };
