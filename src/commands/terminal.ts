@@ -17,7 +17,9 @@ const YELLOW = 33;
 export function printProblems(kind: "error" | "warning", problems: readonly Problem[]): void {
   if (kind === "warning") events()?.warnings(problems);
   const label = colour(kind === "error" ? RED : YELLOW, `${kind}:`);
-  tell(problems.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
+  // What is to be done about several of a kind stands once, below them.
+  const shown = problems.map((one, i) => (one.hint === problems[i + 1]?.hint ? { ...one, hint: undefined } : one));
+  tell(shown.map((problem) => `${label} ${formatProblem(problem)}\n`).join(""));
 }
 
 function colour(code: number, text: string): string {

@@ -207,7 +207,10 @@ function reportMissing({ spec, slice, inputs }: Target, report: ReportOnce): voi
     if (found !== undefined || source === undefined) return;
     const model = source.from.model.name;
     const message = spec.optional ? "the model lacks a tensor that another input has" : "the model lacks a tensor";
-    report(`missing ${model} ${name}`, () => ({ code: "missing-tensor", message, at: source.at, model, tensor: name }));
+    const hint =
+      "sinter inspect shows all that a model lacks: fetch it again, or take such weights from the others with --allow-crimes";
+    const problem = { code: "missing-tensor", message, at: source.at, model, tensor: name, hint };
+    report(`missing ${model} ${name}`, () => problem);
   });
 }
 
