@@ -12,6 +12,7 @@ set(SINTER_CUDA_CHECK
   native/cuda/check/check.cc
   native/cuda/check/passes.cc
   native/cuda/check/timing.cc
+  native/cuda/check/whole-op.cc
   native/cpu/dispatch.cc
   native/engine/select.cc
   native/engine/strided.cc

@@ -34,6 +34,13 @@ DeviceStatus CudaLane::download(void* pinned, const void* from, uint64_t bytes) 
                    "copying from the device");
 }
 
+DeviceStatus CudaLane::download_rows(void* pinned, const void* from, uint64_t pitch, uint64_t bytes, uint64_t rows) {
+  cudaSetDevice(device_);
+  return status_of(
+      cudaMemcpy2DAsync(pinned, bytes, from, pitch, bytes, rows, cudaMemcpyDeviceToHost, of(Queue::download)),
+      "copying rows from the device");
+}
+
 DeviceStatus CudaLane::clear(void* at, uint64_t bytes) {
   cudaSetDevice(device_);
   return status_of(cudaMemsetAsync(at, 0, bytes, of(Queue::compute)), "clearing device memory");

@@ -17,6 +17,7 @@ class CudaLane final : public DeviceLane {
 
   DeviceStatus upload(void* to, const void* pinned, uint64_t bytes) override;
   DeviceStatus download(void* pinned, const void* from, uint64_t bytes) override;
+  DeviceStatus download_rows(void* pinned, const void* from, uint64_t pitch, uint64_t bytes, uint64_t rows) override;
   DeviceStatus clear(void* at, uint64_t bytes) override;
   DeviceStatus mark(Queue queue, Mark& mark) override;
   DeviceStatus wait(Queue queue, Mark mark) override;

@@ -15,6 +15,11 @@ struct MapOut {
   unsigned long long* non_finite;
 };
 
+/// Blocks of threads that a multiprocessor holds at the least, which bounds a thread's registers: few leave it waiting for
+/// memory.
+template <int N, Words kWords>
+constexpr unsigned kMapBlocks = N > 4 ? 1 : kWords == Words::random ? 2 : 3;
+
 /// Elements that a thread takes at a time: those of many inputs would not fit its registers.
 template <class Work, int N>
 constexpr int kMapElements = sizeof(Work) == 8 || N == 0 ? 1
@@ -70,13 +75,12 @@ SINTER_DEVICE void map_one(const Operands<N, kWords>& a, const Function& f, cons
 /// Numbers of input `k` that do not decide alone, one after the other: they are few.
 template <int N, Words kWords, int V>
 SINTER_DEVICE void settle_words(const WordSource<N, kWords>& source, uint32_t unit, int k, uint32_t (&r)[V][kRoom<N>]) {
-  const uint32_t open = open_number(source.limit[k]);
 #pragma unroll 1
   for (int e = 0; e < V; e++) {
     uint32_t number = 0;
 #pragma unroll
     for (int q = 0; q < V; q++) number = q == e ? r[q][k] : number;
-    if (number != open) continue;
+    if (number != source.open[k]) continue;
     const uint64_t i = source.begin + Units<V, kWords>::first(unit, static_cast<uint32_t>(e) / 4) + e % 4;
     number = settled_number(i, source.stream[k], source.key, source.limit[k]);
 #pragma unroll
@@ -93,19 +97,19 @@ SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit
 #pragma unroll
     for (int k = 1; k < N; k++) {
       if (!source.needed[k]) {
+        // Then all are kept, or none, whatever the words.
 #pragma unroll
-        for (int e = 0; e < V; e++) r[e][k] = 0;
+        for (int e = 0; e < V; e++) leave_open(r[e][k]);
         continue;
       }
       const PhiloxBlock block = mask_block(counter, source.stream[k], 0, source.keys);
-      const uint32_t open = open_number(source.limit[k]);
       bool any = false;
 #pragma unroll
       for (int e = 0; e < V; e++) {
         r[e][k] = number_of_words(block.word[e / 4 * 2], block.word[e / 4 * 2 + 1], e % 4);
-        any |= r[e][k] == open;
+        any |= r[e][k] == source.open[k];
       }
-      if (any) settle_words<N, kWords, V>(source, unit, k, r);
+      if (any) [[unlikely]] settle_words<N, kWords, V>(source, unit, k, r);
     }
   } else if constexpr (kWords == Words::mask) {
 #pragma unroll
@@ -120,10 +124,10 @@ SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit
   }
 }
 
-/// The element function on elements that follow each other.
-template <int kPart, int N, class Function>
-SINTER_DEVICE void map_part(const Function& f, const Groups& groups, uint32_t first, uint32_t count,
-                            const float (&x)[N][kPart], const uint32_t (*r)[N], float (&y)[kPart]) {
+/// The element function on elements that follow each other. @returns whether they are known to be no NaNs.
+template <Words kWords, int kPart, int N, class Function>
+SINTER_DEVICE bool map_part(const Function& f, const Groups& groups, uint32_t first, uint32_t count,
+                            float (&x)[N][kPart], uint32_t (*r)[N], float (&y)[kPart]) {
   constexpr int kExtra = kExtraOf<Function>;
   float in[N + kExtra];
   if constexpr (requires { typename Function::Bounds; }) {
@@ -137,7 +141,16 @@ SINTER_DEVICE void map_part(const Function& f, const Groups& groups, uint32_t fi
         done &= f.quick(in, r[e], bounds, y[e]);
       }
     }
-    if (done) return;
+    if (done) [[likely]] return true;
+    // Or the compiler keeps all comparisons for what comes now, and moves them from predicates to registers and back.
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+#pragma unroll
+      for (int e = 0; e < kPart; e++) {
+        compute_anew(x[k][e]);
+        if constexpr (kWords != Words::none) compute_anew(r[e][k]);
+      }
+    }
   }
   GroupWalk walk;
   if constexpr (kExtra > 0) walk = GroupWalk(groups.place, first);
@@ -156,23 +169,26 @@ SINTER_DEVICE void map_part(const Function& f, const Groups& groups, uint32_t fi
     }
     y[e] = f(in, r[e], static_cast<int32_t>(first + e));
   }
+  return false;
 }
 
-/// A unit of elements, in vectors where they are whole.
-template <int V, int N, Words kWords, class Function>
+/// A unit of elements, in vectors where they are whole. `kPlain`: they are, and all is bfloat16: a constant leaves no branch
+/// on how each input is stored.
+template <bool kPlain, int V, int N, Words kWords, class Function>
 SINTER_DEVICE void map_unit(const Operands<N, kWords>& a, const Function& f, const Groups& groups, const MapOut& out,
                             uint32_t unit, NonFinite<float, N>& non_finite) {
   using Unit = Units<V, kWords>;
   constexpr int kPart = Unit::kPart;
+  const auto dtype = [&](int k) { return kPlain ? Dtype::BF16 : a.in.dtype[k]; };
   Stored<kPart> stored[Unit::kParts][N];
 #pragma unroll
   for (int p = 0; p < Unit::kParts; p++) {
     const uint32_t first = Unit::first(unit, p);
-    const bool whole = a.in.aligned && first + kPart <= a.in.count;
+    const bool whole = kPlain || (a.in.aligned && first + kPart <= a.in.count);
 #pragma unroll
     for (int k = 0; k < N; k++) {
-      stored[p][k] = whole ? load_vector<kPart>(a.in.data[k], a.in.dtype[k], first)
-                           : load_each<kPart>(a.in.data[k], a.in.dtype[k], first, a.in.count);
+      stored[p][k] = whole ? load_vector<kPart>(a.in.data[k], dtype(k), first)
+                           : load_each<kPart>(a.in.data[k], dtype(k), first, a.in.count);
     }
   }
   uint32_t r[V][kRoom<N>];
@@ -183,10 +199,10 @@ SINTER_DEVICE void map_unit(const Operands<N, kWords>& a, const Function& f, con
     float x[N][kPart];
     float y[kPart];
 #pragma unroll
-    for (int k = 0; k < N; k++) widen_vector<kPart>(stored[p][k], a.in.dtype[k], x[k], non_finite.zeros[k]);
-    map_part<kPart, N>(f, groups, first, a.in.count, x, r + p * kPart, y);
-    if (out.aligned && first + kPart <= a.in.count) {
-      store_vector<kPart>(out.data, out.dtype, first, y);
+    for (int k = 0; k < N; k++) widen_vector<kPart>(stored[p][k], dtype(k), x[k], non_finite.zeros[k]);
+    const bool no_nan = map_part<kWords, kPart, N>(f, groups, first, a.in.count, x, r + p * kPart, y);
+    if (kPlain || (out.aligned && first + kPart <= a.in.count)) {
+      store_vector<kPart>(out.data, kPlain ? Dtype::BF16 : out.dtype, first, y, no_nan);
     } else {
 #pragma unroll
       for (int e = 0; e < kPart; e++) {
@@ -197,17 +213,21 @@ SINTER_DEVICE void map_unit(const Operands<N, kWords>& a, const Function& f, con
 }
 
 template <class Work, int N, Words kWords, class Function>
-__global__ void __launch_bounds__(kMapThreads)
+__global__ void __launch_bounds__(kMapThreads, kMapBlocks<N, kWords>)
     map_kernel(const __grid_constant__ Operands<N, kWords> a, const __grid_constant__ Function f,
                const __grid_constant__ Groups groups, const __grid_constant__ MapOut out) {
   constexpr int V = kMapElementsOf<Work, N, kWords>;
+  using Unit = Units<V, kWords>;
   NonFinite<Work, N> non_finite;
-  const uint32_t units = Units<V, kWords>::count(a.in.count);
+  const uint32_t units = Unit::count(a.in.count);
+  [[maybe_unused]] const bool plain = a.in.in_pairs && out.dtype == Dtype::BF16 && out.aligned;
   for (uint32_t unit = blockIdx.x * blockDim.x + threadIdx.x; unit < units; unit += gridDim.x * blockDim.x) {
     if constexpr (V == 1) {
       map_one<Work, N, kWords>(a, f, groups, out, unit, non_finite);
+    } else if (plain && Unit::first(unit, Unit::kParts - 1) + Unit::kPart <= a.in.count) {
+      map_unit<true, V, N, kWords>(a, f, groups, out, unit, non_finite);
     } else {
-      map_unit<V, N, kWords>(a, f, groups, out, unit, non_finite);
+      map_unit<false, V, N, kWords>(a, f, groups, out, unit, non_finite);
     }
   }
   const uint64_t found = warp_or(non_finite.mask(a.in));

@@ -62,6 +62,8 @@ struct WordSource<N, Words::random> {
   bool needed[kRoom<N>];
   uint32_t stream[kRoom<N>];
   uint32_t limit[kRoom<N>];
+  /// The number that does not decide alone: that of the limit's upper half, where its lower half is not 0. None is 2^16.
+  uint32_t open[kRoom<N>];
 };
 
 template <int N>
@@ -111,7 +113,9 @@ Operands<N, kWordsOf<Method>> operands_of(const Job& job, const Slice& slice) {
     for (int k = 0; k < job.inputs; k++) {
       operands.words.needed[k] = Method::needs_words(job, k);
       operands.words.stream[k] = job.input[k].stream;
-      operands.words.limit[k] = operands.words.needed[k] ? Method::limit(job, k) : 0;
+      const uint32_t limit = operands.words.needed[k] ? Method::limit(job, k) : 0;
+      operands.words.limit[k] = limit;
+      operands.words.open[k] = (limit & 0xFFFFu) != 0 ? limit >> 16 : 0x10000u;
     }
   } else if constexpr (kWordsOf<Method> == Words::mask) {
     for (int k = 0; k < job.inputs; k++) {
@@ -236,7 +240,7 @@ struct Stored {
 /// Reads V (4 or 8) elements from `first` on; the address is a multiple of their size together, up to 16 bytes.
 template <int V>
 SINTER_DEVICE Stored<V> load_vector(const void* data, Dtype dtype, uint32_t first) {
-  Stored<V> to;
+  Stored<V> to{};
   if (dtype == Dtype::F32) {
     const uint4* const from = reinterpret_cast<const uint4*>(static_cast<const uint32_t*>(data) + first);
     for (int v = 0; v < V / 4; v++) {
@@ -263,7 +267,7 @@ SINTER_DEVICE Stored<V> load_vector(const void* data, Dtype dtype, uint32_t firs
 /// The same without a vector: elements from `count` on count as 0.
 template <int V>
 SINTER_DEVICE Stored<V> load_each(const void* data, Dtype dtype, uint32_t first, uint32_t count) {
-  Stored<V> to;
+  Stored<V> to{};
   for (int e = 0; e < V; e++) {
     if (dtype == Dtype::F32) {
       to.word[e] = first + e < count ? static_cast<const uint32_t*>(data)[first + e] : 0;
@@ -349,9 +353,9 @@ SINTER_DEVICE uint32_t narrow_two(Dtype dtype, float first, float second) {
 #endif
 }
 
-/// Writes V elements, as `load_vector` reads them.
+/// Writes V elements, as `load_vector` reads them. `no_nan`: they are known to be none.
 template <int V>
-SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const float (&values)[V]) {
+SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const float (&values)[V], bool no_nan) {
   uint32_t word[V];
   if (dtype == Dtype::F32) {
     for (int e = 0; e < V; e++) word[e] = F32::narrow(values[e]);
@@ -360,7 +364,9 @@ SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const f
     return;
   }
   bool has_nan = false;
-  for (int e = 0; e < V; e++) has_nan |= values[e] != values[e];
+  if (!no_nan) {
+    for (int e = 0; e < V; e++) has_nan |= values[e] != values[e];
+  }
   if (has_nan) {
     for (int e = 0; e < V; e++) store_one(data, dtype, first + e, values[e]);
     return;
@@ -373,13 +379,10 @@ SINTER_DEVICE void store_vector(void* data, Dtype dtype, uint32_t first, const f
   }
 }
 
-/// The number of a random mask that does not decide alone: that of the upper half of a limit whose lower half is not 0.
-/// None is 2^16.
-SINTER_DEVICE uint32_t open_number(uint32_t limit) { return (limit & 0xFFFFu) != 0 ? limit >> 16 : 0x10000u; }
-
-/// A random mask's number of element `i` (of the tensor) as element functions want it.
-SINTER_DEVICE uint32_t settle(uint32_t number, uint64_t i, uint32_t stream, uint64_t key, uint32_t limit) {
-  return number == open_number(limit) ? settled_number(i, stream, key, limit) : number;
+/// A random mask's number of element `i` (of the tensor) and input `k`, as element functions want it.
+template <int N>
+SINTER_DEVICE uint32_t settle(const WordSource<N, Words::random>& source, int k, uint32_t number, uint64_t i) {
+  return number == source.open[k] ? settled_number(i, source.stream[k], source.key, source.limit[k]) : number;
 }
 
 SINTER_DEVICE PhiloxBlock mask_block(uint64_t counter, uint32_t stream, uint32_t level, const PhiloxKeys& keys) {
@@ -394,7 +397,7 @@ SINTER_DEVICE void words_of_one(const WordSource<N, kWords>& source, int inputs,
       r[k] = 0;
       if (!source.needed[k]) continue;
       const uint32_t number = mask_number(source.begin + i, 0, source.stream[k], source.key);
-      r[k] = settle(number, source.begin + i, source.stream[k], source.key, source.limit[k]);
+      r[k] = settle(source, k, number, source.begin + i);
     } else if constexpr (kWords == Words::mask) {
       r[k] = source.mask[k] == nullptr ? 0 : static_cast<uint32_t>(source.mask[k][i / 64] >> (i % 64) & 1);
     }

@@ -1,11 +1,12 @@
 // The reduce pass: float64 sums in the fixed tree of numeric/lanes.h. A warp takes a chunk of kSumChunk elements, a lane
 // for each of its threads, so that neighbours read neighbouring elements; then its lanes are added by shuffles. Where all
 // inputs are bfloat16, half a warp takes a chunk, two lanes for each of its threads: so each load brings two elements, and
-// twice as many bytes are under way.
+// twice as many bytes are under way. (Of random masks a quarter does: reduce-random.h.)
 #pragma once
 
 #include "../engine/sum-tree.h"
 #include "operands.h"
+#include "reduce-random.h"
 
 namespace sinter::cuda {
 
@@ -85,8 +86,7 @@ SINTER_DEVICE void warp_numbers(const WordSource<N, Words::random>& source, int 
     const int from = static_cast<int>(8 * j + lane / 4);
     const uint32_t first = __shfl_sync(kAllLanes, low, from);
     const uint32_t second = __shfl_sync(kAllLanes, high, from);
-    r[j] = settle(number_of_words(first, second, lane), begin + 32 * j + lane, source.stream[k], source.key,
-                  source.limit[k]);
+    r[j] = settle(source, k, number_of_words(first, second, lane), begin + 32 * j + lane);
   }
 }
 
@@ -267,18 +267,22 @@ __global__ void __launch_bounds__(kReduceThreads, kReduceBlocks<Function, N, kWo
         const uint32_t left = length - block;
         const uint32_t n = left < kSumBlock ? left : static_cast<uint32_t>(kSumBlock);
         const uint32_t chunks = (n + kSumChunk - 1) / kSumChunk;
-        bool by_halves = false;
-        if constexpr (kByHalves<Work, N, kWords>) by_halves = a.in.in_pairs && (begin + block) % 2 == 0;
-        if (by_halves) {
-          if constexpr (kByHalves<Work, N, kWords>) {
-            const uint32_t half = threadIdx.x % kWarp / kHalf;
-            for (uint32_t chunk = 2 * warp; chunk < chunks; chunk += 2 * kReduceWarps) {
-              const uint32_t at = chunk * kSumChunk;
-              double sums[kTogether];
-              sum_two_chunks(a, f, begin + block + at, n - at, sums);
-              if (threadIdx.x % kHalf == 0 && chunk + half < chunks) {
-                for (int s = 0; s < kTogether; s++) of_chunk[chunk + half][s] = sums[s];
-              }
+        bool in_parts = false;
+        if constexpr (kByHalves<Work, N, kWords>) in_parts = a.in.in_pairs && (begin + block) % 2 == 0;
+        if constexpr (kByQuarters<Work, N, kWords, Function>) in_parts = a.in.in_pairs && begin % kSumChunk == 0;
+        if (in_parts) {
+          // The parts of a warp take a chunk each.
+          constexpr uint32_t kParts = kByHalves<Work, N, kWords> ? 2 : 4;
+          const uint32_t part = threadIdx.x % kWarp / (kWarp / kParts);
+          for (uint32_t chunk = kParts * warp; chunk < chunks; chunk += kParts * kReduceWarps) {
+            const uint32_t at = chunk * kSumChunk;
+            double sums[kTogether];
+            if constexpr (kByHalves<Work, N, kWords>) sum_two_chunks(a, f, begin + block + at, n - at, sums);
+            if constexpr (kByQuarters<Work, N, kWords, Function>) {
+              sum_four_chunks(a, f, begin + block + at, n - at, sums);
+            }
+            if (threadIdx.x % (kWarp / kParts) == 0 && chunk + part < chunks) {
+              for (int s = 0; s < kTogether; s++) of_chunk[chunk + part][s] = sums[s];
             }
           }
         } else {

@@ -40,6 +40,27 @@ namespace sinter::cuda {
 constexpr unsigned kWarp = 32;
 constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
+/// Makes the compiler take a value for a new one, so that it keeps nothing which it computed from it before.
+SINTER_DEVICE void compute_anew([[maybe_unused]] float& value) {
+#if !defined(SINTER_EMULATE)
+  asm volatile("" : "+f"(value));
+#endif
+}
+SINTER_DEVICE void compute_anew([[maybe_unused]] uint32_t& value) {
+#if !defined(SINTER_EMULATE)
+  asm volatile("" : "+r"(value));
+#endif
+}
+
+/// A value that does not matter: it takes no instruction to make.
+SINTER_DEVICE void leave_open(uint32_t& value) {
+#if defined(SINTER_EMULATE)
+  value = 0xDEADBEEFu;
+#else
+  asm volatile("" : "=r"(value));
+#endif
+}
+
 /// Bits of both halves, or of a value of 32 bits, ored over a warp; all lanes call, all get it.
 SINTER_DEVICE uint64_t warp_or(uint64_t bits) {
   const uint32_t low = __reduce_or_sync(kAllLanes, static_cast<uint32_t>(bits));

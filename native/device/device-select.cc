@@ -77,27 +77,30 @@ void DeviceOp::take_tallies(Selector& selector, const std::vector<TallyWish>& wi
                      reinterpret_cast<const std::byte*>(room.tallies(w)), tasks * sizeof(DeviceTally)});
   }
   fetch(parts);
-  parts.clear();
-  std::vector<std::vector<std::byte>> values(counts.size());
   for (size_t w = 0; w < wishes.size(); w++) {
     const uint64_t limit = wishes[w].collect ? kTallyRoom : 1;
+    uint64_t most = 0;
     for (uint64_t task = 0; task < tasks; task++) {
       DeviceTally& found = counts[w * tasks + task];
       found.collected = std::min(found.collected, limit);
-      if (found.collected == 0) continue;
-      std::vector<std::byte>& to = values[w * tasks + task];
-      to.resize(found.collected * room.width);
-      parts.push_back(
-          {to.data(), room.values(wishes.size(), w) + task * limit * room.width, found.collected * room.width});
+      most = std::max(most, found.collected);
     }
-  }
-  fetch(parts);
-  for (size_t w = 0; w < wishes.size(); w++) {
-    for (uint64_t task = 0; task < tasks; task++) {
-      const DeviceTally& found = counts[w * tasks + task];
-      const Tally<uint64_t> tally{found.above, found.equal_high, found.equal_low, found.inside, found.zeros, {}};
-      selector.put(wishes[w].number, static_cast<uint32_t>(first + task), tally, values[w * tasks + task].data(),
-                   found.collected);
+    // Of every task as many values as of the fullest, so that a copy serves many tasks.
+    const uint64_t bytes = most * room.width;
+    const uint64_t together = bytes == 0 ? tasks : kControlBytes / bytes;
+    for (uint64_t begin = 0; begin < tasks; begin += together) {
+      const uint64_t rows = std::min(together, tasks - begin);
+      if (bytes > 0) {
+        const std::byte* const from = room.values(wishes.size(), w) + begin * limit * room.width;
+        lane_.require(lane_->download_rows(slot_.control(), from, limit * room.width, bytes, rows));
+        lane_.reach(lane_.mark(Queue::download));
+      }
+      for (uint64_t row = 0; row < rows; row++) {
+        const DeviceTally& found = counts[w * tasks + begin + row];
+        const Tally<uint64_t> tally{found.above, found.equal_high, found.equal_low, found.inside, found.zeros, {}};
+        selector.put(wishes[w].number, static_cast<uint32_t>(first + begin + row), tally, slot_.control() + row * bytes,
+                     found.collected);
+      }
     }
   }
 }

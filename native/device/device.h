@@ -16,7 +16,7 @@
 namespace sinter {
 
 /// Changes whenever this header, a job's layout or the meaning of a pass does.
-constexpr uint32_t kDeviceInterface = 1;
+constexpr uint32_t kDeviceInterface = 2;
 
 /// `lost`: nothing more can be done with the device in this process.
 enum class DeviceStatus : int { ok, out_of_memory, failed, lost };
@@ -80,6 +80,8 @@ class DeviceLane {
   /// `pinned` is of `Device::allocate_pinned`, and stays as it is until the copy has been made.
   virtual DeviceStatus upload(void* to, const void* pinned, uint64_t bytes) = 0;
   virtual DeviceStatus download(void* pinned, const void* from, uint64_t bytes) = 0;
+  /// Rows of `bytes`, `pitch` bytes apart on the device, side by side to `pinned`: one copy, not one for each.
+  virtual DeviceStatus download_rows(void* pinned, const void* from, uint64_t pitch, uint64_t bytes, uint64_t rows) = 0;
   /// Fills device memory with zeros, in the compute queue.
   virtual DeviceStatus clear(void* at, uint64_t bytes) = 0;
 

@@ -42,6 +42,20 @@ DeviceStatus HostLane::download(void* pinned, const void* from, uint64_t bytes) 
   return DeviceStatus::ok;
 }
 
+DeviceStatus HostLane::download_rows(void* pinned, const void* from, uint64_t pitch, uint64_t bytes, uint64_t rows) {
+  if (const DeviceStatus status = device_.call(); status != DeviceStatus::ok) return status;
+  if (rows == 0 || bytes > pitch || !device_.memory.holds(from, (rows - 1) * pitch + bytes) ||
+      !device_.pinned.holds(pinned, rows * bytes)) {
+    return say(DeviceStatus::failed, "a download of rows beyond what is allocated");
+  }
+  add(Queue::download, [=] {
+    for (uint64_t row = 0; row < rows; row++) {
+      std::memcpy(static_cast<std::byte*>(pinned) + row * bytes, static_cast<const std::byte*>(from) + row * pitch, bytes);
+    }
+  });
+  return DeviceStatus::ok;
+}
+
 DeviceStatus HostLane::clear(void* at, uint64_t bytes) {
   if (const DeviceStatus status = device_.call(); status != DeviceStatus::ok) return status;
   if (!device_.memory.holds(at, bytes)) return say(DeviceStatus::failed, "clears what is not allocated");

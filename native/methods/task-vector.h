@@ -33,6 +33,7 @@
 
 #include "../engine/job.h"
 #include "../numeric/convert.h"
+#include "../numeric/divide.h"
 #include "../numeric/lanes.h"
 #include "../numeric/target.h"
 
@@ -133,8 +134,10 @@ struct Keep {
   static constexpr bool kRanks = kSparsify == Sparsify::magnitude || kSparsify == Sparsify::outliers;
   static constexpr bool kWords = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
   struct Nothing {};
-  [[no_unique_address]] std::conditional_t<kRanks, Within<Work, kRoom>, Nothing> largest;
-  [[no_unique_address]] std::conditional_t<kSparsify == Sparsify::outliers, Within<Work, kRoom>, Nothing> dropped;
+  // They take a byte each where they are nothing: compilers for GPUs do not agree with those for hosts where
+  // [[no_unique_address]] puts what follows.
+  std::conditional_t<kRanks, Within<Work, kRoom>, Nothing> largest;
+  std::conditional_t<kSparsify == Sparsify::outliers, Within<Work, kRoom>, Nothing> dropped;
   /// random: kept where the mask's number is at most this. ranked: kept where the mask's word is at least this.
   uint32_t limit[kWords ? kRoom : 1] = {};
 
@@ -192,27 +195,29 @@ struct Keep {
     }
   }
 
-  /// 1 where element `i` of the chunk is kept, else 0.
+  /// Whether element `i` of the chunk is kept; of lanes, for each.
   template <class Value, class Word, class Index>
-  SINTER_HD Value operator()(int m, Value base, Value x, const Word* r, Index i) const {
-    const Value zero = {};
-    const Value one = zero + 1;
+  SINTER_HD auto operator()(int m, Value base, Value x, const Word* r, Index i) const {
     if constexpr (kSparsify == Sparsify::magnitude) {
-      return largest(m, difference_magnitude<Value>(base, x), i) ? one : zero;
+      return largest(m, difference_magnitude<Value>(base, x), i);
     } else if constexpr (kSparsify == Sparsify::outliers) {
       const auto bits = difference_magnitude<Value>(base, x);
-      return (largest(m, bits, i) & !dropped(m, bits, i)) ? one : zero;
+      return largest(m, bits, i) & !dropped(m, bits, i);
     } else if constexpr (kSparsify == Sparsify::random) {
-      return r[m] <= limit[m] ? one : zero;
+      return r[m] <= limit[m];
     } else if constexpr (kSparsify == Sparsify::ranked) {
-      return r[m] >= limit[m] ? one : zero;
+      return r[m] >= limit[m];
     } else {
-      return one;
+      return Value{} == Value{};
     }
   }
 };
 
-/// What `rescale` asks for: of each model the sum of |d|, and of |d| over what is kept.
+// Hosts make these, devices read them: the compilers have to agree where each number lies.
+static_assert(sizeof(Keep<float, 3, Sparsify::random>) == 16 && sizeof(Keep<double, 3, Sparsify::ranked>) == 16);
+
+/// What `rescale` asks for: of each model the sum of |d|, and of |d| over what is kept. Where one that is dropped is no
+/// number, the first sum is none either, and nothing is rescaled.
 template <class Work, int N, Sparsify kSparsify>
 struct KeptSums {
   static constexpr int kSums = N > 0 ? 2 * (N - 1) : 0;
@@ -227,10 +232,22 @@ struct KeptSums {
   SINTER_HD void operator()(const Value* x, const Word* r, Index i, Sums sums) const {
     const int n = N > 0 ? N : inputs;
     for (int m = 1; m < n; m++) {
+      const Value zero = {};
       const Value difference = x[m] - x[0];
       const Value magnitude = difference < 0 ? -difference : difference;
       sums[2 * m - 2] = to_double(magnitude);
-      sums[2 * m - 1] = to_double(magnitude * keep(m, x[0], x[m], r, i));
+      sums[2 * m - 1] = to_double(keep(m, x[0], x[m], r, i) ? magnitude : zero);
+    }
+  }
+
+  /// The same terms of one element, added to sums that are not -0: nothing is added for what is dropped. `kept(m)`: whether
+  /// that of model `m` is kept.
+  template <class Kept>
+  SINTER_HD void add(const Work* x, const Kept& kept, double* sums) const {
+    for (int m = 1; m < N; m++) {
+      const double magnitude = to_double(absolute(x[m] - x[0]));
+      sums[2 * m - 2] += magnitude;
+      if (kept(m)) sums[2 * m - 1] += magnitude;
     }
   }
 };
@@ -318,10 +335,11 @@ struct TaskVector {
     /// A sum of the weights that count is taken as zero up to here.
     Work zero_sum;
     Work weight[kRoom] = {};
-    Work scale[kRoom] = {};
+    /// Of what is kept: the weight, times what rescaling asks for.
+    Work factor[kRoom] = {};
     Keep<Work, N, kSparsify> keep;
-    /// All scales are 1.
-    bool unscaled = true;
+    /// Whatever counts, what is divided by suits `quick_quotient`; and finite differences make no NaN.
+    bool is_plain = true;
 
     explicit Map(const Job& job)
         : inputs(job.inputs), normalize(job.params[1] != 0.0), lambda(static_cast<Work>(job.params[0])), keep(job) {
@@ -331,14 +349,15 @@ struct TaskVector {
       for (int m = 1; m < inputs; m++) {
         const double w = number(job, m, 0);
         weight[m] = static_cast<Work>(w);
-        scale[m] = static_cast<Work>(job.solved[m]);
-        unscaled &= scale[m] == 1;
+        factor[m] = static_cast<Work>(w * job.solved[m]);
+        is_plain &= w == 0 || w >= kLeastQuickDivisor;
         total += w;
         magnitudes += w < 0 ? -w : w;
         cancels |= w < 0;
       }
       zero_sum = static_cast<Work>(cancels ? magnitudes * kCancelled : 0.0);
       all_weights = static_cast<Work>(total < kSmallWeight && total > -kSmallWeight ? 1.0 : total);
+      is_plain = (!normalize || (is_plain && total <= kMostQuickDivisor)) && absolute(lambda) <= FLT_MAX;
     }
 
     void at(uint64_t begin) { keep.at(begin, inputs); }
@@ -354,7 +373,8 @@ struct TaskVector {
       Value sum = zero;
       Value votes = zero;
       for (int m = 1; m < n; m++) {
-        difference[m] = (x[m] - x[0]) * keep(m, x[0], x[m], r, i) * scale[m] * weight[m];
+        const Value kept = keep(m, x[0], x[m], r, i) ? one : zero;
+        difference[m] = (x[m] - x[0]) * kept * factor[m];
         sum += difference[m];
         if constexpr (kElect == Elect::count) {
           votes += difference[m] > 0 ? one : zero;
@@ -389,27 +409,25 @@ struct TaskVector {
 
     /// Whether `quick` may take elements [first, first + n) of the chunk.
     SINTER_HD bool is_quick(int32_t first, int32_t n, Bounds& bounds) const {
-      constexpr bool kMayBeUnscaled = kSparsify == Sparsify::magnitude || kSparsify == Sparsify::outliers;
-      return keep.bounds(inputs, first, n, bounds) & (!kMayBeUnscaled | unscaled);
+      return keep.bounds(inputs, first, n, bounds) & is_plain;
     }
 
-    /// @returns false where `y` is not the element: a difference is not finite.
+    /// @returns false where `y` is not the element: a difference is not finite, or too large or small. Else `y` is no NaN.
     SINTER_HD bool quick(const Work* x, const uint32_t* r, const Bounds& bounds, Work& y) const {
-      constexpr bool kScaled = kSparsify == Sparsify::random || kSparsify == Sparsify::ranked;
-      constexpr Work most = sizeof(Work) == 4 ? static_cast<Work>(FLT_MAX) : static_cast<Work>(DBL_MAX);
+      // So that sums of as many as there may be are no larger than what is divided quickly.
+      constexpr Work most = static_cast<Work>(kMostQuickNumerator / kMaxInputs);
       const int n = N > 0 ? N : inputs;
       Work difference[kRoom];
       Work sum = 0;
       int votes = 0;
-      bool finite = true;
+      bool right = true;
       for (int m = 1; m < n; m++) {
         const Work own = x[m] - x[0];
-        Work weighted = own;
-        if constexpr (kScaled) weighted *= scale[m];
-        weighted *= weight[m];
-        finite &= absolute(weighted) <= most;
+        const Work weighted = own * factor[m];
+        right &= absolute(weighted) <= most;
         difference[m] = keep.is_kept(m, own, r, bounds) ? weighted : Work{0};
-        sum += difference[m];
+        // Where a sign is elected, that of a zero is none.
+        sum = m == 1 && kElect != Elect::nobody ? difference[m] : sum + difference[m];
         if constexpr (kElect == Elect::count) {
           votes += difference[m] > 0 ? 1 : 0;
           votes -= difference[m] < 0 ? 1 : 0;
@@ -423,14 +441,14 @@ struct TaskVector {
         divisor = 0;
         for (int m = 1; m < n; m++) {
           const bool counts = (positive ? difference[m] : -difference[m]) > 0;
-          mixed = counts ? mixed + difference[m] : mixed;
-          divisor = counts ? divisor + weight[m] : divisor;
+          mixed = counts ? m == 1 ? difference[m] : mixed + difference[m] : mixed;
+          divisor = counts ? m == 1 ? weight[m] : divisor + weight[m] : divisor;
         }
         divisor = absolute(divisor) <= zero_sum ? Work{1} : divisor;
       }
       divisor = normalize ? divisor : Work{1};
-      y = x[0] + mixed / divisor * lambda;
-      return finite;
+      y = x[0] + quick_quotient(mixed, divisor, right) * lambda;
+      return right;
     }
   };
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
 
 #include "../../methods/task-vector.h"
 #include "../../numeric/convert.h"
@@ -30,6 +31,13 @@ const DtypeSet kDtypeSets[] = {
     {{Dtype::BF16, Dtype::F32, Dtype::F16}, Dtype::BF16},
     {{Dtype::F64, Dtype::BF16, Dtype::F32}, Dtype::F64},
     {{Dtype::F32, Dtype::F16}, Dtype::F64},
+    {{Dtype::F16}, Dtype::F16},
+    {{Dtype::F32}, Dtype::F32},
+    {{Dtype::F32}, Dtype::BF16},
+    {{Dtype::BF16}, Dtype::F32},
+    {{Dtype::F64}, Dtype::BF16},
+    {{Dtype::F64, Dtype::F32}, Dtype::F16},
+    {{Dtype::F64}, Dtype::F32},
 };
 
 struct Numbers {
@@ -64,8 +72,9 @@ std::vector<double> ties_numbers(int inputs, uint64_t count, int variant, Random
 
 std::vector<double> dare_numbers(int inputs, uint64_t, int variant, Random& random) {
   return task_numbers(inputs, variant, random, [&](int m) {
-    // Of 1 / 2^16 numbers equal the upper half of the limit: a small limit meets more of them.
-    return std::vector<double>{m == 2 && (variant & 1) != 0 ? 1.0 : m == 3 ? 0x1.8p-15 : uniform(random, 0.05, 0.95)};
+    // One number in 2^16 equals the upper half of the limit: where that half is 0, all that are kept do.
+    const double small = (variant & 2) != 0 ? 0x1.8p-17 : 0x1.8p-15;
+    return std::vector<double>{m == 2 && (variant & 1) != 0 ? 1.0 : m == 3 ? small : uniform(random, 0.05, 0.95)};
   });
 }
 
@@ -205,14 +214,24 @@ std::vector<CaseSpec> list_cases(const KernelSet& kernels, uint64_t seed, bool l
       for (int dtypes = 0; dtypes < dtype_sets(); dtypes++) {
         for (int variant = 0; variant < numbers.variants; variant++, turn++) {
           specs.push_back({&kernel, inputs, dtypes, variant, shapes[turn % shapes.size()],
-                           static_cast<Content>(turn / 3 % 4), seed + specs.size()});
+                           static_cast<Content>(turn / 3 % 4), seed + specs.size(), 2});
         }
       }
     }
   }
-  // In any order, so that a part of them is a bit of everything.
+  // In any order, so that a part of them is a bit of everything. But a case of each kernel comes first, then one of each
+  // kernel with each of its dtypes.
   Random random(seed);
   std::shuffle(specs.begin(), specs.end(), random);
+  std::set<const Kernel*> kernels_seen;
+  std::set<std::pair<const Kernel*, int>> pairs_seen;
+  for (CaseSpec& spec : specs) {
+    const bool new_kernel = kernels_seen.insert(spec.kernel).second;
+    const bool new_pair = pairs_seen.emplace(spec.kernel, spec.dtypes).second;
+    spec.tier = new_kernel ? 0 : new_pair ? 1 : 2;
+  }
+  std::stable_sort(specs.begin(), specs.end(),
+                   [](const CaseSpec& one, const CaseSpec& other) { return one.tier < other.tier; });
   return specs;
 }
 

@@ -34,6 +34,8 @@ struct CaseSpec {
   CaseShape shape;
   Content content;
   uint64_t seed;
+  /// 0: the first of its kernel. 1: the first of its kernel with its dtypes. 2: a further one.
+  int tier;
 };
 
 /// Sets of dtypes there are.

@@ -70,6 +70,8 @@ class Memory {
   }
 
   void* at() const { return at_; }
+  /// Host memory of the same size.
+  void* pinned() const { return host_; }
   template <class T>
   T* as() const {
     return static_cast<T*>(at_);

@@ -1,12 +1,15 @@
 #include "timing.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstring>
 #include <functional>
 #include <memory>
 
 #include "../../cpu/dispatch.h"
 #include "../../methods/task-vector.h"
 #include "../../numeric/convert.h"
+#include "whole-op.h"
 
 namespace sinter::cuda {
 namespace {
@@ -59,9 +62,9 @@ class Bench {
     must(cudaEventCreateWithFlags(&end_, cudaEventDefault));
     for (int set = 0; set < kSets; set++) {
       for (int k = 0; k < kMostModels; k++) {
-        const std::vector<uint16_t> elements = make_tensor(static_cast<uint64_t>(k), k > 0);
+        if (set == 0) host_.push_back(make_tensor(static_cast<uint64_t>(k), k > 0));
         inputs_.push_back(std::make_unique<Memory>(device, lane, kElements * 2));
-        inputs_.back()->write(elements.data(), kElements * 2);
+        inputs_.back()->write(host_[static_cast<size_t>(k)].data(), kElements * 2);
       }
       outputs_.push_back(std::make_unique<Memory>(device, lane, kElements * 2));
     }
@@ -87,6 +90,9 @@ class Bench {
                    must(lane_.measure_rows(number, job, slice, scratch(kRows * 8)));
                  });
     std::printf("%d of %d rows reach what is wanted of them\n", reached_, wanted_);
+    std::printf("\n%-36s %8s\n", "whole ops, inputs resident", "ms");
+    whole("ties, 3 models: whole", "ties", 4, {1, 1, 0, 0.5, kElements / 2, 0.3, kElements / 2, 0.2, kElements / 2});
+    whole("della, 2 models: whole", "della", 3, {1, 1, 1, 0.5, 0.5, 0.1, 0.3, 0.5, 0.1});
   }
 
  private:
@@ -162,7 +168,7 @@ class Bench {
       Slice slice;
       slice.end = kElements;
       for (int k = 0; k < inputs; k++) slice.input[k] = input(set, k);
-      for (int k = 1; k < inputs; k++) slice.masks[k] = mask_;
+      for (int k = 1; k < inputs && !masks_.empty(); k++) slice.masks[k] = masks_[static_cast<size_t>(k - 1)];
       pass(number, job, slice, set);
     });
   }
@@ -182,6 +188,9 @@ class Bench {
     map("ties, 3 models: map", "ties", 4, {1, 1, 0, 0.5, 1e6, 0.3, 1e6, 0.2, 1e6});
     map("dare_ties, 2 models: map", "dare_ties", 3, {1, 1, 0, 0.5, 0.5, 0.3, 0.5});
     map("breadcrumbs_ties, 2 models: map", "breadcrumbs_ties", 3, {1, 1, 0, 0.5, 1e6, 1e7, 0.3, 1e6, 1e7});
+    map("dare_ties, 3 models: map", "dare_ties", 4, {1, 1, 0, 0.5, 0.5, 0.3, 0.5, 0.2, 0.5});
+    map("dare_linear, 2 models: map", "dare_linear", 3, {1, 0, 0, 0.5, 0.5, 0.3, 0.5});
+    map("nearswap: map", "nearswap", 2, {1e-4});
     map("sce, 2 models: map", "sce", 3, {0.5});
     map("ram, 2 models: map", "ram", 3, {1e-5});
     map("karcher, 3: map", "karcher", 3, {10, 1e-5});
@@ -210,6 +219,8 @@ class Bench {
     reduce("model_stock, 3 models: rows", "model_stock", 4, {1}, Grouping::rows);
     reduce("nuslerp: columns", "nuslerp", 2, {0.5, 2}, Grouping::columns);
     reduce("dare_ties, 2 models: sums", "dare_ties", 3, {1, 1, 1, 0.5, 0.5, 0.3, 0.5});
+    reduce("dare_ties, 3 models: sums", "dare_ties", 4, {1, 1, 1, 0.5, 0.5, 0.3, 0.5, 0.2, 0.5});
+    reduce("sce, 2 models: sums", "sce", 3, {0.5});
     reduce("ramplus_tl, 2 models: sums", "ramplus_tl", 3, {1e-5, 0.1, 0.2});
   }
 
@@ -245,14 +256,17 @@ class Bench {
     for (uint64_t rank = 0; rank < kColumns; rank++) limits[rank] = ranked_limit(0.5, 0.1, rank, kColumns);
     Memory table(device_, lane_, kColumns * 4);
     table.write(limits.data(), kColumns * 4);
-    Memory mask(device_, lane_, kElements / 8);
+    std::vector<std::unique_ptr<Memory>> masks;
+    for (int i = 0; i < 2; i++) masks.push_back(std::make_unique<Memory>(device_, lane_, kElements / 8));
     measure_case("della, 1 model: ranks", "della", 3, params, 2 * 2 * kElements + kElements / 8, kRanks,
                  [&](int number, const Job& job, const Slice& slice, int set) {
-                   must(lane_.rank(number, job, slice, 1 + set % 2, table.as<uint32_t>(), mask.as<uint64_t>()));
+                   const int model = set % 2;
+                   must(lane_.rank(number, job, slice, 1 + model, table.as<uint32_t>(),
+                                   masks[static_cast<size_t>(model)]->as<uint64_t>()));
                  });
-    mask_ = mask.as<uint64_t>();
+    for (const std::unique_ptr<Memory>& mask : masks) masks_.push_back(mask->as<uint64_t>());
     map("della, 2 models: map", "della", 3, params, 2);
-    mask_ = nullptr;
+    masks_.clear();
     whole_della(table.as<uint32_t>());
   }
 
@@ -274,14 +288,44 @@ class Bench {
                  });
   }
 
+  /// One op after the other, by the host's clock: what the host decides between passes counts, and so do its waits.
+  void whole(const char* name, const char* kernel, int inputs, const std::vector<double>& params) {
+    const KernelSet& kernels = best_kernels();
+    const Kernel* const found =
+        std::find_if(kernels.kernels, kernels.kernels + kernels.count,
+                     [&](const Kernel& one) { return std::strcmp(one.name, kernel) == 0; });
+    Job job = job_of(inputs, params);
+    job.solved.clear();
+    job.thresholds.clear();
+    for (int k = 0; k < inputs; k++) {
+      job.input[k].data = reinterpret_cast<const std::byte*>(host_[static_cast<size_t>(k)].data());
+    }
+    WholeOp op(device_, lane_, *found, job);
+    std::vector<double> times;
+    for (int run = 0; run < kRuns + 3; run++) {
+      const auto begun = std::chrono::steady_clock::now();
+      for (int set = 0; set < kSets; set++) {
+        std::vector<const void*> all;
+        for (int k = 0; k < inputs; k++) all.push_back(input(set, k));
+        op.run(all, outputs_[static_cast<size_t>(set)]->at());
+      }
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+      if (run >= 3) times.push_back(1000 * taken.count() / kSets);
+    }
+    std::nth_element(times.begin(), times.begin() + kRuns / 2, times.end());
+    std::printf("%-36s %8.4f\n", name, times[kRuns / 2]);
+  }
+
   Device& device_;
   DeviceLane& lane_;
   cudaStream_t stream_;
   cudaEvent_t begin_, end_;
+  /// Of each input what its sets hold.
+  std::vector<std::vector<uint16_t>> host_;
   std::vector<std::unique_ptr<Memory>> inputs_;
   std::vector<std::unique_ptr<Memory>> outputs_;
   std::vector<std::unique_ptr<Memory>> scratch_;
-  const uint64_t* mask_ = nullptr;
+  std::vector<const uint64_t*> masks_;
   double copy_ = 0;
   int wanted_ = 0;
   int reached_ = 0;
