@@ -4,10 +4,10 @@
     python3 bench/gpu-torch.py --device cpu --small [--sinter COMMAND]
 
 bench/gpu.sh runs the first form where PyTorch finds a device, with the table that it printed just before as TABLE: same
-shapes, dtype, densities and numbers of models as its rows "ties, 3 models: count and map" and "della, 2 models: ranks, sums
-and map", whose times are compared. Medians of CUDA events around four sets of tensors, which take turns: together several
-times any L2 cache. Rows "of one model" are a part of the one below them. GB/s counts the bytes that Sinter's
-passes move, so that it compares as the times do; PyTorch moves more.
+shapes, dtype, densities and numbers of models as its rows "ties, 3 models: whole" and "della, 2 models: whole", whose times
+are compared: what the host does between kernels counts for both. Medians over four sets of tensors, which take turns:
+together several times any L2 cache. Rows "of one model" are a part of the one below them. GB/s counts the bytes that
+Sinter's passes move, so that it compares as the times do; PyTorch moves more.
 
 The second form checks by hand, on any machine, that these are the right operations, in float32:
 
@@ -39,7 +39,7 @@ RUNS, UNCOUNTED, SETS = 21, 3, 4
 DENSITY, EPSILON = 0.5, 0.1
 TIES_WEIGHTS, DELLA_WEIGHTS = [0.5, 0.3, 0.2], [0.5, 0.3]
 #: Rows of Sinter's table, and the bytes an element that their passes move.
-TIES, DELLA = "ties, 3 models: count and map", "della, 2 models: ranks, sums and map"
+TIES, DELLA = "ties, 3 models: whole", "della, 2 models: whole"
 BYTES = {TIES: 18, DELLA: 22.75}
 #: How many times Sinter's time it should be at the least, by what Sinter sets out to do.
 TARGET = 5

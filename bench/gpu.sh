@@ -3,13 +3,13 @@
 # prints a table of what they take, medians of CUDA events beside the device's own copies; where python3 has PyTorch for
 # CUDA, beside its time for the same merges too (bench/gpu-torch.py). Needs a CUDA toolkit, a C++ compiler and a device; no
 # Bun, no network. Then merges files of three models of 7B width, beside the time to move and to copy their bytes; that
-# takes 16 GB of disk and xxhash.h: of node_modules/xxhash-addon, or of the system. Rows that stay below what is wanted of
+# takes 20 GB of disk and xxhash.h: of node_modules/xxhash-addon, or of the system. Rows that stay below what is wanted of
 # them say so. Fits in ten minutes: each part gets what the others can spare. Exit code 1 where anything differs.
 #
 #   bench/gpu.sh [--device N] [--seed N] [--seconds N] [--no-sanitizer] [--no-files]
 #
 # ARCH=90 says which devices to compile for; else this one's capability is asked for. FILES_DIR: where the files are
-# written, build/gpu unless given.
+# written, below build/gpu unless given. Where PyTorch, xxhash.h or compute-sanitizer are missing it says what it leaves out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,14 +28,15 @@ for argument in "$@"; do
   last=$argument
 done
 
-command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
+# Behind all else: compute-sanitizer may lie there though nvcc does not.
+PATH=$PATH:/usr/local/cuda/bin
 command -v nvcc >/dev/null || { echo "nvcc is not installed" >&2; exit 2; }
 if [ -z "${ARCH:-}" ]; then
-  ARCH=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d '.' || true)
+  ARCH=$(nvidia-smi -i "$device" --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d '.' || true)
 fi
 ARCH=${ARCH:-90}
 jobs=$(nproc)
-out=${OUT_DIR:-build/gpu}
+out=${OUT_DIR:-build/gpu}/sm_$ARCH
 mkdir -p "$out"
 begun=$SECONDS
 
@@ -116,7 +117,7 @@ status=0
 [ "$status" -ne 2 ] || { echo "no device: nothing was checked" >&2; exit 2; }
 
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-  python3 bench/gpu-torch.py --device "cuda:$device" --ours "$out/table.txt" || status=1
+  timeout "$(left 200)" python3 bench/gpu-torch.py --device "cuda:$device" --ours "$out/table.txt" || status=1
 else
   echo "PyTorch: left out, python3 has none that finds a device"
 fi
@@ -129,7 +130,9 @@ if [ "$files" = 1 ]; then
   rm -rf "$folder"
 fi
 
-if [ "$sanitizer" = 1 ] && command -v compute-sanitizer >/dev/null; then
+if [ "$sanitizer" = 1 ] && ! command -v compute-sanitizer >/dev/null; then
+  echo "compute-sanitizer: left out, it is not installed"
+elif [ "$sanitizer" = 1 ]; then
   # Sizes of a test: tools run kernels a hundred times slower.
   for tool in memcheck racecheck; do
     echo "== compute-sanitizer $tool"

@@ -10,6 +10,7 @@ import { basename, join } from "node:path";
 import pkg from "../package.json" with { type: "json" };
 import { ROOT } from "./paths.ts";
 import { packFolder } from "./release/archive.ts";
+import { cudaLibrary } from "./release/cuda.ts";
 import { compileExecutable } from "./release/executable.ts";
 import { layPrefix } from "./release/folder.ts";
 import { checkLibc } from "./release/libc.ts";
@@ -29,7 +30,10 @@ async function release(architectures: readonly Architecture[]): Promise<void> {
   const stage = join(DIST, "stage");
   const files: string[] = [];
   for (const [one, addon] of addons) files.push(...(await buildArchives(join(stage, one), addon, one)));
-  files.push(await buildMainPackage(stage, join(stage, architectures[0] as string, "tree")), await writeBill());
+  files.push(
+    await buildMainPackage(stage, join(stage, architectures[0] as string, "tree")),
+    await writeBill(architectures.some((one) => cudaLibrary(one) !== undefined)),
+  );
   const sums = join(DIST, "SHA256SUMS");
   writeFileSync(sums, files.map((file) => `${sha256(file)}  ${basename(file)}\n`).join(""));
   rmSync(stage, { recursive: true });
@@ -44,7 +48,10 @@ async function buildArchives(stage: string, addon: string, architecture: Archite
   const executable = join(stage, "sinter");
   stageTree(tree, addon);
   await compileExecutable(tree, executable, architecture);
-  for (const file of [addon, executable]) checkLibc(file);
+  const cuda = cudaLibrary(architecture);
+  if (cuda === undefined)
+    console.log(`${architecture}: without the library for NVIDIA GPUs: no CUDA toolkit for it is here`);
+  for (const file of [addon, executable, ...(cuda === undefined ? [] : [cuda])]) checkLibc(file);
 
   const prefix = `sinter-${VERSION}-linux-${architecture}`;
   const name = platformPackage(architecture);
@@ -62,10 +69,11 @@ async function buildMainPackage(stage: string, tree: string): Promise<string> {
   return await packPackage(folder, pkg.name, DIST);
 }
 
-async function writeBill(): Promise<string> {
+/** @param cuda whether the library for GPUs is in one of the archives. */
+async function writeBill(cuda: boolean): Promise<string> {
   const lock = parseLockfile(readFileSync(join(ROOT, "bun.lock"), "utf8"));
   const file = join(DIST, `sinter-${VERSION}.cdx.json`);
-  writeFileSync(file, billOfMaterials(pkg, lock, await nativeComponents(), licenseOf));
+  writeFileSync(file, billOfMaterials(pkg, lock, await nativeComponents(cuda), licenseOf));
   return file;
 }
 

@@ -18,7 +18,9 @@ struct MapOut {
 /// Blocks of threads that a multiprocessor holds at the least, which bounds a thread's registers: few leave it waiting for
 /// memory.
 template <int N, Words kWords>
-constexpr unsigned kMapBlocks = N > 4 ? 1 : kWords == Words::random ? 2 : 3;
+constexpr unsigned kMapBlocks = N > 4                     ? 1
+                                : kWords == Words::random ? 2
+                                                          : 3;
 
 /// Elements that a thread takes at a time: those of many inputs would not fit its registers.
 template <class Work, int N>
@@ -109,7 +111,8 @@ SINTER_DEVICE void load_words(const WordSource<N, kWords>& source, uint32_t unit
         r[e][k] = number_of_words(block.word[e / 4 * 2], block.word[e / 4 * 2 + 1], e % 4);
         any |= r[e][k] == source.open[k];
       }
-      if (any) [[unlikely]] settle_words<N, kWords, V>(source, unit, k, r);
+      if (any) [[unlikely]]
+        settle_words<N, kWords, V>(source, unit, k, r);
     }
   } else if constexpr (kWords == Words::mask) {
 #pragma unroll
@@ -141,8 +144,9 @@ SINTER_DEVICE bool map_part(const Function& f, const Groups& groups, uint32_t fi
         done &= f.quick(in, r[e], bounds, y[e]);
       }
     }
-    if (done) [[likely]] return true;
-    // Or the compiler keeps all comparisons for what comes now, and moves them from predicates to registers and back.
+    if (done) [[likely]]
+      return true;
+      // Or the compiler keeps all comparisons for what comes now, and moves them from predicates to registers and back.
 #pragma unroll
     for (int k = 0; k < N; k++) {
 #pragma unroll

@@ -117,7 +117,8 @@ SINTER_DEVICE void add_rows(const Operands<N, Words::random>& a, const Function&
         const uint32_t two = read[j][k].word[e / 2];
         x[k] = bits_as<float>(e % 2 == 0 ? two << 16 : two & 0xFFFF0000u);
       }
-      f.add(x, [&](int m) { return (kept[j][m] >> (3 - e) & 1) != 0; }, sums[e]);
+      f.add(
+          x, [&](int m) { return (kept[j][m] >> (3 - e) & 1) != 0; }, sums[e]);
     }
   }
 }
@@ -134,13 +135,13 @@ SINTER_DEVICE void add_quarter(const Operands<N, Words::random>& a, const Functi
   uint64_t later[N] = {};
 #pragma unroll 1
   for (uint32_t row = 0; row < kHalfRows; row += J) {
-    const auto make = [&](uint32_t (&kept)[J][N]) { make_kept(a.words, counter + row * kQuarter, kept, later); };
+    const auto make = [&](uint32_t(&kept)[J][N]) { make_kept(a.words, counter + row * kQuarter, kept, later); };
     add_rows<kWhole, J>(a, f, begin, end, row, make, sums);
   }
 #pragma unroll 1
   for (uint32_t row = kHalfRows; row < 2 * kHalfRows; row += J) {
     if (!kWhole && begin + row * static_cast<uint32_t>(kSumLanes) >= end) break;
-    const auto take = [&](uint32_t (&kept)[J][N]) {
+    const auto take = [&](uint32_t(&kept)[J][N]) {
 #pragma unroll
       for (int k = 1; k < N; k++) {
 #pragma unroll

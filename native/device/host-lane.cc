@@ -50,7 +50,8 @@ DeviceStatus HostLane::download_rows(void* pinned, const void* from, uint64_t pi
   }
   add(Queue::download, [=] {
     for (uint64_t row = 0; row < rows; row++) {
-      std::memcpy(static_cast<std::byte*>(pinned) + row * bytes, static_cast<const std::byte*>(from) + row * pitch, bytes);
+      std::memcpy(static_cast<std::byte*>(pinned) + row * bytes, static_cast<const std::byte*>(from) + row * pitch,
+                  bytes);
     }
   });
   return DeviceStatus::ok;

@@ -1,12 +1,12 @@
 /**
- * What lets an addon that is linked on a new system load on one with an older C library: it is part of releases alone
+ * What lets libraries that are linked on a new system load on one with an older C library: it is part of releases alone
  * (SINTER_PORTABLE). glibc gives a function a new version where it is moved or changed, and the linker takes the newest.
- * CMakeLists.txt sends calls of these functions, the C++ library's too, to __wrap_ functions, which take the oldest.
+ * CMakeLists.txt sends calls of these functions, those of the C++ library and of the CUDA runtime too, to __wrap_ functions,
+ * which take the oldest. What a library does not call, the linker leaves out.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,48 +15,91 @@
 
 #if defined(__x86_64__)
 #define SINTER_OLDEST "GLIBC_2.2.5"
+#define SINTER_JUMP(name) "jmp *" name "@GOTPCREL(%rip)"
 #elif defined(__aarch64__)
 #define SINTER_OLDEST "GLIBC_2.17"
+#define SINTER_JUMP(name) "b " name
 #else
 #error "releases are for x64 and arm64"
 #endif
 
-// Calls of a function of the C library go to its oldest version.
-#define SINTER_TAKE_OLDEST(result, name, parameters, arguments) \
-  result old_##name parameters;                                 \
-  __asm__(".symver old_" #name ", " #name "@" SINTER_OLDEST);   \
-  result __wrap_##name parameters { return old_##name arguments; }
-
-extern "C" {
+// Calls of a function of the C library go on to the one of that version, with the arguments where they are.
+#define SINTER_TAKE(name, version)                         \
+  __asm__(".section .text.__wrap_" #name                   \
+          ",\"ax\",%progbits\n"                            \
+          ".symver old_" #name ", " #name "@" version      \
+          "\n"                                             \
+          ".globl __wrap_" #name "\n.hidden __wrap_" #name \
+          "\n"                                             \
+          ".type __wrap_" #name                            \
+          ", %function\n"                                  \
+          "__wrap_" #name ":\n" SINTER_JUMP("old_" #name) "\n.previous");
+#define SINTER_TAKE_OLDEST(name) SINTER_TAKE(name, SINTER_OLDEST)
 
 // Moved from libdl into libc in glibc 2.34.
-SINTER_TAKE_OLDEST(int, dladdr, (const void* address, Dl_info* info), (address, info))
-SINTER_TAKE_OLDEST(int, dlclose, (void* library), (library))
-SINTER_TAKE_OLDEST(char*, dlerror, (), ())
-SINTER_TAKE_OLDEST(void*, dlopen, (const char* path, int flags), (path, flags))
-SINTER_TAKE_OLDEST(void*, dlsym, (void* library, const char* name), (library, name))
+SINTER_TAKE_OLDEST(dladdr)
+SINTER_TAKE_OLDEST(dlclose)
+SINTER_TAKE_OLDEST(dlerror)
+#if defined(__x86_64__)
+SINTER_TAKE(dlmopen, "GLIBC_2.3.4")
+#else
+SINTER_TAKE_OLDEST(dlmopen)
+#endif
+SINTER_TAKE_OLDEST(dlopen)
+SINTER_TAKE_OLDEST(dlsym)
+SINTER_TAKE_OLDEST(dlvsym)
 
-// From libpthread, likewise.
-SINTER_TAKE_OLDEST(int, pthread_create,
-                   (pthread_t * thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument),
-                   (thread, attributes, run, argument))
-SINTER_TAKE_OLDEST(int, pthread_detach, (pthread_t thread), (thread))
-SINTER_TAKE_OLDEST(void*, pthread_getspecific, (pthread_key_t key), (key))
-SINTER_TAKE_OLDEST(int, pthread_join, (pthread_t thread, void** result), (thread, result))
-SINTER_TAKE_OLDEST(int, pthread_key_create, (pthread_key_t * key, void (*end)(void*)), (key, end))
-// By which the C++ library knows whether there can be threads.
-SINTER_TAKE_OLDEST(int, __pthread_key_create, (pthread_key_t * key, void (*end)(void*)), (key, end))
-SINTER_TAKE_OLDEST(int, pthread_key_delete, (pthread_key_t key), (key))
-SINTER_TAKE_OLDEST(int, pthread_once, (pthread_once_t * once, void (*run)()), (once, run))
-SINTER_TAKE_OLDEST(int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
-SINTER_TAKE_OLDEST(int, pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock))
-SINTER_TAKE_OLDEST(int, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))
-SINTER_TAKE_OLDEST(int, pthread_setspecific, (pthread_key_t key, const void* value), (key, value))
+// From libpthread, likewise. By __pthread_key_create the C++ library knows whether there can be threads.
+SINTER_TAKE_OLDEST(__pthread_key_create)
+SINTER_TAKE_OLDEST(pthread_condattr_setpshared)
+SINTER_TAKE_OLDEST(pthread_create)
+SINTER_TAKE_OLDEST(pthread_detach)
+SINTER_TAKE_OLDEST(pthread_getspecific)
+SINTER_TAKE_OLDEST(pthread_join)
+SINTER_TAKE_OLDEST(pthread_key_create)
+SINTER_TAKE_OLDEST(pthread_key_delete)
+SINTER_TAKE_OLDEST(pthread_kill)
+SINTER_TAKE_OLDEST(pthread_mutex_trylock)
+SINTER_TAKE_OLDEST(pthread_mutexattr_destroy)
+SINTER_TAKE_OLDEST(pthread_mutexattr_init)
+SINTER_TAKE_OLDEST(pthread_mutexattr_setpshared)
+SINTER_TAKE_OLDEST(pthread_mutexattr_settype)
+SINTER_TAKE_OLDEST(pthread_once)
+SINTER_TAKE_OLDEST(pthread_rwlock_destroy)
+SINTER_TAKE_OLDEST(pthread_rwlock_init)
+SINTER_TAKE_OLDEST(pthread_rwlock_rdlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_timedrdlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_timedwrlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_tryrdlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_trywrlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_unlock)
+SINTER_TAKE_OLDEST(pthread_rwlock_wrlock)
+SINTER_TAKE_OLDEST(pthread_rwlockattr_destroy)
+SINTER_TAKE_OLDEST(pthread_rwlockattr_init)
+SINTER_TAKE_OLDEST(pthread_rwlockattr_setpshared)
+SINTER_TAKE_OLDEST(pthread_setspecific)
+SINTER_TAKE_OLDEST(pthread_spin_destroy)
+SINTER_TAKE_OLDEST(pthread_spin_init)
+SINTER_TAKE_OLDEST(pthread_spin_lock)
+SINTER_TAKE_OLDEST(pthread_spin_trylock)
+SINTER_TAKE_OLDEST(pthread_spin_unlock)
+SINTER_TAKE_OLDEST(sem_destroy)
+SINTER_TAKE_OLDEST(sem_init)
+SINTER_TAKE_OLDEST(sem_post)
+SINTER_TAKE_OLDEST(sem_timedwait)
+SINTER_TAKE_OLDEST(sem_trywait)
+SINTER_TAKE_OLDEST(sem_wait)
+
+// From librt, likewise.
+SINTER_TAKE_OLDEST(shm_open)
+SINTER_TAKE_OLDEST(shm_unlink)
 
 // Since glibc 2.29 they report errors otherwise.
-SINTER_TAKE_OLDEST(double, exp, (double x), (x))
-SINTER_TAKE_OLDEST(double, log, (double x), (x))
-SINTER_TAKE_OLDEST(double, pow, (double x, double y), (x, y))
+SINTER_TAKE_OLDEST(exp)
+SINTER_TAKE_OLDEST(log)
+SINTER_TAKE_OLDEST(pow)
+
+extern "C" {
 
 // Functions since glibc 2.33, inline before: on 64 bits the kernel's structure is the C library's.
 int __wrap_fstat(int file, struct stat* info) { return static_cast<int>(syscall(SYS_fstat, file, info)); }

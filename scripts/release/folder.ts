@@ -6,8 +6,8 @@ import { SHELLS } from "../../src/commands/completions.ts";
 import { commandReference } from "../../src/commands/reference.ts";
 import { manualPages } from "../manual.ts";
 import { ROOT } from "../paths.ts";
-import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
-import type { Architecture } from "./paths.ts";
+import { cudaLibrary } from "./cuda.ts";
+import { type Architecture, CUDA_LIBRARY } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 

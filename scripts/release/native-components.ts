@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { toolkitVersion } from "../cuda.ts";
 import { findEigen, versionIn } from "../eigen.ts";
 import { ROOT } from "../paths.ts";
 import { findToolchain } from "../toolchain.ts";
 import { run } from "./run.ts";
 import type { Component } from "./sbom.ts";
 
-/** What is compiled into the executable and the addon besides packages. */
-export async function nativeComponents(): Promise<Component[]> {
+/** What is compiled into the executable, the addon and, where `cuda`, the library for GPUs besides packages. */
+export async function nativeComponents(cuda: boolean): Promise<Component[]> {
   const installed = (name: string) =>
     JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8")).version as string;
   return [
@@ -44,8 +45,16 @@ export async function nativeComponents(): Promise<Component[]> {
       description: "Checksums, compiled into the addon; from the package xxhash-addon",
       purl: `pkg:github/cyan4973/xxhash@v${xxHashVersion()}`,
     },
+    ...(cuda ? [CUDA_RUNTIME()] : []),
   ];
 }
+
+const CUDA_RUNTIME = (): Component => ({
+  name: "cudart",
+  version: toolkitVersion() ?? "?",
+  license: "LicenseRef-NVIDIA-CUDA-EULA",
+  description: "NVIDIA's CUDA runtime, linked into libsinter_cuda.so",
+});
 
 /** Of the compiler, whose library it is. Clang, which takes that of a GCC, does not say which. */
 async function gccVersion(): Promise<string> {

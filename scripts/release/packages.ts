@@ -11,8 +11,8 @@ import {
 import { join } from "node:path";
 import pkg from "../../package.json" with { type: "json" };
 import { ROOT } from "../paths.ts";
-import { CUDA_LIBRARY, cudaLibrary } from "./cuda.ts";
-import { ARCHITECTURES, type Architecture, platformName, platformPackage, VERSION } from "./paths.ts";
+import { cudaLibrary } from "./cuda.ts";
+import { ARCHITECTURES, type Architecture, CUDA_LIBRARY, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 import { copyInto, copyProgram } from "./stage.ts";
 

@@ -20,3 +20,6 @@ export function platformName(architecture: Architecture): string {
 export function platformPackage(architecture: Architecture): string {
   return `${pkg.name}-${platformName(architecture)}`;
 }
+
+/** What the addon looks for beside itself and beside the executable: native/device/library.cc. */
+export const CUDA_LIBRARY = "libsinter_cuda.so";

@@ -1,8 +1,10 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { addonFile, buildAddon } from "../addon.ts";
+import { ALL_DEVICES, hasToolkit, WITHOUT } from "../cuda.ts";
 import { findEigen } from "../eigen.ts";
 import { ROOT } from "../paths.ts";
-import type { Architecture } from "./paths.ts";
+import { type Architecture, CUDA_LIBRARY } from "./paths.ts";
 import { run } from "./run.ts";
 
 /** Where the addon of a release is built. */
@@ -10,10 +12,15 @@ export function buildFolder(architecture: Architecture): string {
   return join(ROOT, architecture === process.arch ? "build-release" : `build-release-${architecture}`);
 }
 
-/** Builds the addon that needs nothing but the C library. @returns its file. */
+/**
+ * Builds the addon that needs nothing but the C library; where a CUDA toolkit is, and no cross compiler is needed, with the
+ * library for NVIDIA GPUs of all kinds. @returns the addon's file.
+ */
 export async function buildPortableAddon(architecture: Architecture): Promise<string> {
   if (architecture !== process.arch) return await crossCompile();
-  const build = { dir: buildFolder(architecture), defines: ["SINTER_PORTABLE=ON"] };
+  const cuda = hasToolkit() ? ALL_DEVICES : WITHOUT;
+  const build = { dir: buildFolder(architecture), defines: ["SINTER_PORTABLE=ON", ...cuda.defines] };
+  if (!cuda.builds) rmSync(join(build.dir, "Release", CUDA_LIBRARY), { force: true });
   await buildAddon(build);
   return addonFile(build);
 }

@@ -57,7 +57,11 @@ export function billOfMaterials(
       name,
       version,
       description,
-      licenses: [license.includes(" ") ? { expression: license } : { license: { id: license } }],
+      licenses: [
+        license.includes(" ") || license.startsWith("LicenseRef-")
+          ? { expression: license }
+          : { license: { id: license } },
+      ],
       ...(purl === undefined ? {} : { purl }),
     })),
   ];

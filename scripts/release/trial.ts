@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFamily } from "../family/write.ts";
 import { ROOT } from "../paths.ts";
-import { type Architecture, DIST, platformName, platformPackage, VERSION } from "./paths.ts";
+import { type Architecture, CUDA_LIBRARY, DIST, platformName, platformPackage, VERSION } from "./paths.ts";
 import { run } from "./run.ts";
 
 /** What a trial ended with. */
@@ -50,6 +50,7 @@ export async function tryPackages(architecture: Architecture): Promise<Trial> {
     const sinter = [...emulator, join(modules, platformPackage(architecture), "sinter")];
     const version = await run([...sinter, "--version"], folder);
     if (version !== `sinter ${VERSION}\n`) throw new Error(`the ${architecture} executable says ${version}`);
+    if (existsSync(join(modules, platformPackage(architecture), CUDA_LIBRARY))) await loadCudaLibrary(folder, sinter);
     const merged = await mergeSmall(folder, sinter);
     if (emulator.length === 0) return { merged, outcome: "installed, and merges" };
     await testKernels(
@@ -59,6 +60,15 @@ export async function tryPackages(architecture: Architecture): Promise<Trial> {
     return { merged, outcome: `installed, merges, and passes the kernels' tests (${emulator[0]})` };
   } finally {
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** With a GPU or without: what is beside the executable must load, and be of its version. */
+async function loadCudaLibrary(folder: string, sinter: readonly string[]): Promise<void> {
+  const said = await run([...sinter, "doctor"], folder);
+  const line = said.split("\n").find((row) => row.startsWith("CUDA ")) ?? "sinter doctor says nothing of CUDA";
+  if (/says nothing|does not load|there is no library|is no library|is of Sinter|speaks interface/.test(line)) {
+    throw new Error(line);
   }
 }
 

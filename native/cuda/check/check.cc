@@ -96,8 +96,8 @@ int check_cases(Device& device, DeviceLane& lane, const Options& options) {
   }
   std::printf("%d of %d kernels with dtypes were checked%s\n", pairs_checked, pairs,
               stopped ? ": the time was up" : "");
-  std::printf("cases on the device against %s: %d passed, %d failed, in %.0f s\n", best_kernels().target, passed, failed,
-              seconds());
+  std::printf("cases on the device against %s: %d passed, %d failed, in %.0f s\n", best_kernels().target, passed,
+              failed, seconds());
   if (passed + failed == 0) std::fprintf(stderr, "nothing was checked\n");
   return passed + failed == 0 ? 1 : failed;
 }

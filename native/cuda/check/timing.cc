@@ -291,9 +291,8 @@ class Bench {
   /// One op after the other, by the host's clock: what the host decides between passes counts, and so do its waits.
   void whole(const char* name, const char* kernel, int inputs, const std::vector<double>& params) {
     const KernelSet& kernels = best_kernels();
-    const Kernel* const found =
-        std::find_if(kernels.kernels, kernels.kernels + kernels.count,
-                     [&](const Kernel& one) { return std::strcmp(one.name, kernel) == 0; });
+    const Kernel* const found = std::find_if(kernels.kernels, kernels.kernels + kernels.count,
+                                             [&](const Kernel& one) { return std::strcmp(one.name, kernel) == 0; });
     Job job = job_of(inputs, params);
     job.solved.clear();
     job.thresholds.clear();

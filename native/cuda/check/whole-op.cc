@@ -30,7 +30,8 @@ WholeOp::WholeOp(Device& device, DeviceLane& lane, const Kernel& kernel, Job& jo
     }
   }
   if (kernel.sum_count != nullptr && kernel.sum_count(job) > 0) {
-    sums_ = take((job.count + kSumBlock - 1) / kSumBlock * static_cast<uint64_t>(kernel.sum_count(job)) * sizeof(double));
+    sums_ =
+        take((job.count + kSumBlock - 1) / kSumBlock * static_cast<uint64_t>(kernel.sum_count(job)) * sizeof(double));
   }
   non_finite_ = take(sizeof(uint64_t));
 }

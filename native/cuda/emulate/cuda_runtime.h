@@ -75,8 +75,8 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
   std::memcpy(to, from, bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t pitch, size_t bytes, size_t rows,
-                                     cudaMemcpyKind, cudaStream_t) {
+inline cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t pitch, size_t bytes,
+                                     size_t rows, cudaMemcpyKind, cudaStream_t) {
   for (size_t row = 0; row < rows; row++) {
     std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * pitch, bytes);
   }

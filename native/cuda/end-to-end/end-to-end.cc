@@ -30,12 +30,13 @@ namespace {
 
 constexpr const char* kUsage =
     "end-to-end-cuda [options]\n"
-    "  --folder DIR    where 15 GB of files fit (a new one in the working directory)\n"
+    "  --folder DIR    where 20 GB of files fit (a new one in the working directory)\n"
     "  --device N      which device (0)\n"
     "  --layers N      of the models (8)\n"
     "  --hidden N      their width (4096, that of 7B models)\n"
     "  --threads N     (one per CPU)\n"
-    "  --runs N        of which the median counts (3)\n";
+    "  --runs N        of which the median counts (3)\n"
+    "  --seed N        of the models (from the clock, and printed)\n";
 
 struct Options {
   std::string folder = "end-to-end.tmp";
@@ -44,10 +45,12 @@ struct Options {
   uint64_t hidden = 4096;
   unsigned threads = 0;
   int runs = 3;
+  uint64_t seed = 0;
 };
 
 Options read_options(int argc, char** argv) {
   Options options;
+  options.seed = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) % 1000000;
   for (int i = 1; i < argc; i++) {
     const std::string name = argv[i];
     const bool more = i + 1 < argc;
@@ -64,6 +67,8 @@ Options read_options(int argc, char** argv) {
       options.threads = static_cast<unsigned>(number());
     } else if (name == "--runs" && more) {
       options.runs = std::max(1, static_cast<int>(number()));
+    } else if (name == "--seed" && more) {
+      options.seed = number();
     } else {
       std::fputs(kUsage, name == "--help" ? stdout : stderr);
       std::exit(name == "--help" ? 0 : 2);
@@ -130,11 +135,11 @@ void share(unsigned threads, uint64_t count, const std::function<void(uint64_t)>
 }
 
 /// Bytes of a model in bfloat16: of normal numbers a table, over and over; of the others the same with a small change.
-std::vector<uint16_t> table_of(int model) {
+std::vector<uint16_t> table_of(uint64_t seed, int model) {
   constexpr uint64_t kTable = 4 << 20;
   std::vector<uint16_t> table(kTable);
-  uint64_t state = 88172645463325252ull;
-  uint64_t change = 6364136223846793005ull * static_cast<uint64_t>(model + 1);
+  uint64_t state = 88172645463325252ull ^ seed;
+  uint64_t change = 6364136223846793005ull * (seed + static_cast<uint64_t>(model + 1));
   const auto bell = [](uint64_t& s) {
     s ^= s << 13;
     s ^= s >> 7;
@@ -154,11 +159,14 @@ class Files {
  public:
   Files(const Options& options, uint64_t bytes) : folder_(options.folder), threads_(options.threads), bytes_(bytes) {
     if (mkdir(folder_.c_str(), 0777) != 0) fail(folder_ + " cannot be made");
-    for (int k = 0; k < kModels; k++) write(k);
+    for (int k = 0; k < kModels; k++) write(options.seed, k);
+    // So that the kernel does not write them back while something is measured.
+    sync();
   }
   ~Files() {
     for (int k = 0; k < kModels; k++) unlink(path(k).c_str());
     unlink(output().c_str());
+    unlink(kept().c_str());
     rmdir(folder_.c_str());
   }
   Files(const Files&) = delete;
@@ -167,6 +175,28 @@ class Files {
   std::string path(int k) const { return folder_ + "/model-" + std::to_string(k); }
   std::string output() const { return folder_ + "/merged"; }
   uint64_t bytes() const { return bytes_; }
+
+  /// Puts the output aside, for `equals_kept`.
+  void keep() const {
+    if (rename(output().c_str(), kept().c_str()) != 0) fail("the output cannot be renamed");
+  }
+  /// Whether the output is byte for byte the one that was kept.
+  bool equals_kept() const {
+    const int files[] = {open(output().c_str(), O_RDONLY | O_CLOEXEC), open(kept().c_str(), O_RDONLY | O_CLOEXEC)};
+    std::atomic<bool> equal{true};
+    share(threads_, (bytes_ + kBlock - 1) / kBlock, [&](uint64_t i) {
+      const uint64_t count = std::min(kBlock, bytes_ - i * kBlock);
+      std::vector<std::byte> blocks[2];
+      for (int file = 0; file < 2; file++) {
+        blocks[file].resize(count);
+        const ssize_t got = pread(files[file], blocks[file].data(), count, static_cast<off_t>(i * kBlock));
+        if (got != static_cast<ssize_t>(count)) equal = false;
+      }
+      if (blocks[0] != blocks[1]) equal = false;
+    });
+    for (const int file : files) close(file);
+    return equal;
+  }
 
   /// Seconds to read all models and to write as much as one of them.
   double copy() const {
@@ -191,8 +221,10 @@ class Files {
   }
 
  private:
-  void write(int k) const {
-    const std::vector<uint16_t> table = table_of(k);
+  std::string kept() const { return folder_ + "/merged-before"; }
+
+  void write(uint64_t seed, int k) const {
+    const std::vector<uint16_t> table = table_of(seed, k);
     const auto* const bytes = reinterpret_cast<const std::byte*>(table.data());
     const uint64_t size = table.size() * kWidth;
     const std::shared_ptr<Sink> sink = Sink::create(path(k), bytes_, false);
@@ -298,8 +330,10 @@ int run(const Options& options) {
   const std::vector<Tensor> tensors = tensors_of(options);
   const uint64_t bytes = (tensors.back().begin + tensors.back().count()) * kWidth;
   const Files files(options, bytes);
-  std::printf("three models of %.2f GB in bfloat16, %zu tensors, from the page cache, %u threads, medians of %d\n",
-              static_cast<double>(bytes) * 1e-9, tensors.size(), options.threads, options.runs);
+  std::printf(
+      "three models of %.2f GB in bfloat16, %zu tensors, from the page cache, %u threads, medians of %d; seed %llu\n",
+      static_cast<double>(bytes) * 1e-9, tensors.size(), options.threads, options.runs,
+      static_cast<unsigned long long>(options.seed));
 
   const TransferRates rates = measure_transfers(*device);
   const double up = static_cast<double>(kModels * bytes) / rates.upload;
@@ -323,12 +357,13 @@ int run(const Options& options) {
   for (const Method& method : kMethods) {
     // The first one takes memory and compiles what the driver compiles.
     const Outcome first = merge(files, tensors, method, engine, &pipeline);
+    files.keep();
     std::vector<double> times;
     for (int i = 0; i < options.runs; i++) {
       times.push_back(merge(files, tensors, method, engine, &pipeline).seconds);
     }
     const Outcome cpu = merge(files, tensors, method, engine, nullptr);
-    const bool equal = cpu.checksums == first.checksums;
+    const bool equal = cpu.checksums == first.checksums && files.equals_kept();
     failed += equal ? 0 : 1;
     const double share = median(times) / floor;
     std::printf("%-12s %9.3f %9.2f %9.1f %9.3f %s, %d of %zu on the device, %.2f GB read directly%s\n", method.kernel,
