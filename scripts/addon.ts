@@ -52,29 +52,44 @@ export async function buildAddon(build: AddonBuild = RELEASE): Promise<void> {
   console.error(`Building the native addon (about ${estimate} s, once) …`);
   const begun = performance.now();
   const log = join(build.dir, "build.log");
-  const child = Bun.spawn(
-    [
-      // cmake-js runs on Bun as well, so that Node need not be there.
-      process.execPath,
-      join(ROOT, "node_modules", "cmake-js", "bin", "cmake-js"),
-      "build",
-      `--directory=${ROOT}`,
-      `--out=${build.dir}`,
-      `--cmake-path=${tools.cmake}`,
-      `--cxx=${tools.cxx}`,
-      `--cc=${tools.cc}`,
-      `--parallel=${cpus}`,
-      `--CDSINTER_EIGEN=${eigen}`,
-      ...build.defines.map((define) => `--CD${define}`),
-    ],
-    { cwd: ROOT, stdin: "ignore", stdout: Bun.file(log), stderr: "pipe" },
-  );
-  const [errors, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-  const output = readFileSync(log, "utf8") + errors;
+  const settings = [
+    `--directory=${ROOT}`,
+    `--out=${build.dir}`,
+    `--cmake-path=${tools.cmake}`,
+    `--cxx=${tools.cxx}`,
+    `--cc=${tools.cc}`,
+    `--parallel=${cpus}`,
+    `--CDSINTER_EIGEN=${eigen}`,
+    ...build.defines.map((define) => `--CD${define}`),
+  ];
+  // `build` alone takes definitions only where nothing is configured yet.
+  const configured = await cmakeJs("configure", settings, log);
+  const built = configured.code === 0 ? await cmakeJs("build", settings, log) : configured;
+  const output = built === configured ? built.output : configured.output + built.output;
   writeFileSync(log, output);
-  if (code !== 0 || !existsSync(addonFile(build))) throw buildFailure(output, log);
+  if (built.code !== 0 || !existsSync(addonFile(build))) throw buildFailure(output, log);
   writeFileSync(stamp, wanted);
   console.error(`Built in ${((performance.now() - begun) / 1000).toFixed(0)} s.`);
+}
+
+/** @param log gets its words as it says them. */
+async function cmakeJs(
+  command: string,
+  settings: readonly string[],
+  log: string,
+): Promise<{ code: number; output: string }> {
+  // What is there is written over, not cut off.
+  rmSync(log, { force: true });
+  // It runs on Bun as well, so that Node need not be there.
+  const program = join(ROOT, "node_modules", "cmake-js", "bin", "cmake-js");
+  const child = Bun.spawn([process.execPath, program, command, ...settings], {
+    cwd: ROOT,
+    stdin: "ignore",
+    stdout: Bun.file(log),
+    stderr: "pipe",
+  });
+  const [errors, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  return { code, output: readFileSync(log, "utf8") + errors };
 }
 
 function buildFailure(output: string, log: string): SetupError {

@@ -7,6 +7,7 @@
 #include "../../engine/select.h"
 #include "../../engine/sum-tree.h"
 #include "../../methods/task-vector.h"
+#include "whole-op.h"
 
 namespace sinter::cuda {
 namespace {
@@ -48,7 +49,10 @@ class CaseCheck {
       job_.sums.clear();
       kernel_.solve(job_);
     }
-    if (kernel_.map != nullptr) check_map();
+    if (kernel_.map != nullptr) {
+      check_map();
+      check_whole();
+    }
     return problems_;
   }
 
@@ -338,6 +342,26 @@ class CaseCheck {
       got_bad |= found;
     }
     if (want_bad != got_bad) complain("the inputs that hold a NaN or an infinity are not those");
+  }
+
+  /// What `--timing` runs as a whole gives the same output, from its own selections and sums.
+  void check_whole() {
+    if (job_.grouping != Grouping::whole || job_.wide || job_.round > 0 || !job_.table.empty()) return;
+    const size_t width = element_size(job_.out);
+    std::vector<std::byte> want(job_.count * width);
+    uint64_t bad = 0;
+    map_on_cpu(0, job_.count, want.data(), bad);
+    std::vector<std::unique_ptr<Memory>> memories;
+    std::vector<const void*> inputs;
+    for (int k = 0; k < job_.inputs; k++) {
+      const uint64_t bytes = job_.count * element_size(job_.input[k].dtype);
+      memories.push_back(std::make_unique<Memory>(device_, lane_, bytes));
+      memories.back()->write(job_.input[k].data, bytes);
+      inputs.push_back(memories.back()->at());
+    }
+    Memory out(device_, lane_, want.size());
+    WholeOp(device_, lane_, kernel_, job_).run(inputs, out.at());
+    compare_bytes("output of the whole op", want.data(), out, out.read(), job_.count, width);
   }
 
   void map_on_cpu(uint64_t begin, uint64_t end, std::byte* out, uint64_t& bad) {
