@@ -20,10 +20,29 @@
 
 namespace sinter::cuda {
 
+/// Whether the device's code takes parameters of the sizes that they have here: two compilers laid them out.
+template <class... Parameters>
+bool parameters_agree([[maybe_unused]] void (*kernel)(Parameters...)) {
+#if CUDART_VERSION >= 13000
+  const size_t sizes[] = {sizeof(Parameters)..., 0};
+  for (size_t i = 0; i < sizeof...(Parameters); i++) {
+    size_t offset = 0;
+    size_t size = 0;
+    const bool told = cudaFuncGetParamInfo(reinterpret_cast<const void*>(kernel), i, &offset, &size) == cudaSuccess;
+    if (told && size != sizes[i]) return false;
+  }
+  cudaGetLastError();
+#endif
+  return true;
+}
+
 /// Queues a kernel. @returns what the launch said.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, cudaStream_t stream,
                    const Arguments&... arguments) {
+  // Asked once: kernels with the same types of parameters have the same sizes.
+  static const bool agree = parameters_agree(kernel);
+  if (!agree) return cudaErrorInvalidDeviceFunction;
   kernel<<<blocks, threads, 0, stream>>>(arguments...);
   return cudaGetLastError();
 }
