@@ -16,7 +16,7 @@ export const PLANNING_OPTIONS = {
     read: size,
     default: DEFAULT_OPTIONS.outShardSize,
     shownDefault: "5B",
-    doc: "Most bytes of tensors in one output file. K, M and B are powers of 1000.",
+    doc: "Most bytes of tensors in one output file. K, M, G (or B) and T are powers of 1000, KiB to TiB of 1024.",
     group: "Output",
   },
   copyTokenizer: {

@@ -143,16 +143,24 @@ export function decimalIn(min: number, max: number): Reader<number> {
   };
 }
 
-const SIZE_UNITS = { "": 1, k: 1e3, m: 1e6, b: 1e9 } as const;
+/** Powers of 1000, with an `i` of 1024; and what mergekit has: `B` is a billion. */
+const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
+  ["", 1],
+  ["b", 1e9],
+  ...["k", "m", "g", "t"].flatMap((letter, i): [string, number][] => [
+    [letter, 1000 ** (i + 1)],
+    [`${letter}b`, 1000 ** (i + 1)],
+    [`${letter}ib`, 1024 ** (i + 1)],
+  ]),
+]);
 
-/** Bytes: digits, or digits and `K`, `M` or `B` (powers of 1000), as mergekit reads them. */
+/** Bytes: digits, or digits and a unit, in letters of either case. */
 export const size: Reader<number> = (value) => {
-  const match = /^(\d+)([kmb]?)$/i.exec(value);
-  const bytes = match
-    ? Number(match[1]) * SIZE_UNITS[(match[2] ?? "").toLowerCase() as keyof typeof SIZE_UNITS]
-    : Number.NaN;
+  const [, digits, letters = ""] = /^(\d+)([a-z]*)$/i.exec(value) ?? [];
+  const bytes = Number(digits) * (SIZE_UNITS.get(letters.toLowerCase()) ?? Number.NaN);
   if (bytes > 0 && Number.isSafeInteger(bytes)) return { value: bytes };
-  return { wrong: `"${value}" is not a size`, hint: "write bytes, or a number with K, M or B: 5B, 500M, 1000000" };
+  const hint = "write bytes, or a number with K, M, G, T, KiB, MiB, GiB or TiB (B is G): 5G, 500M, 1000000";
+  return { wrong: `"${value}" is not a size`, hint };
 };
 
 /** One of a few words. */

@@ -65,7 +65,7 @@ test.each([
   [["--verison"], "No such option: --verison", "did you mean --version?"],
   [["merge", "c.yml", "out", "--fource"], "No such option: --fource", "did you mean --force?"],
   [["merge", "c.yml"], "Missing argument OUT", ""],
-  [["merge", "c.yml", "out", "--out-shard-size", "5G"], '"5G" is not a size', "5B, 500M"],
+  [["merge", "c.yml", "out", "--out-shard-size", "5P"], '"5P" is not a size', "5G, 500M"],
   [["merge", "c.yml", "out", "--device", "tpu9"], '"tpu9" is no device', "use auto, cpu, cuda or cuda:N"],
   [["doctor", "now"], "Got unexpected extra argument: now", ""],
 ])("sinter %j is a mistake of usage", (args, message, hint) => {

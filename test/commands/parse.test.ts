@@ -139,16 +139,41 @@ test.each([
   ["500M", 500e6],
   ["5B", 5e9],
   ["5b", 5e9],
+  ["4G", 4e9],
+  ["80GB", 80e9],
+  ["3kB", 3e3],
+  ["3mb", 3e6],
+  ["2T", 2e12],
+  ["2TB", 2e12],
+  ["1KiB", 1024],
+  ["16MiB", 16 << 20],
+  ["4GiB", 4 * 2 ** 30],
+  ["2tib", 2 * 2 ** 40],
 ])("the size %s is %d bytes", (written, bytes) => {
   expect(size(written)).toEqual({ value: bytes });
 });
 
-test.each(["", "B", "5G", "5GB", "1.5B", "-1", "0", "0B", " 5B", "5 B", "1e9", "99999999999999999"])(
-  "the size %p is refused",
-  (written) => {
-    expect(size(written)).toMatchObject({ wrong: `"${written}" is not a size` });
-  },
-);
+test.each([
+  "",
+  "B",
+  "G",
+  "GB",
+  "5P",
+  "5iB",
+  "5Gi",
+  "5BB",
+  "5constructor",
+  "1.5B",
+  "-1",
+  "0",
+  "0B",
+  " 5B",
+  "5 B",
+  "1e9",
+  "99999999999999999",
+])("the size %p is refused", (written) => {
+  expect(size(written)).toMatchObject({ wrong: `"${written}" is not a size` });
+});
 
 test.each([
   ["7", 7],

@@ -53,7 +53,7 @@ export const MERGEKIT_OPTIONS = {
     read: size,
     default: DEFAULT_OPTIONS.outShardSize,
     shownDefault: "5B",
-    doc: "Most bytes of tensors in one output file: a number, or one with K, M or B (powers of 1000).",
+    doc: "Most bytes of tensors in one output file: a number, or one with K, M or B (powers of 1000); G is B.",
     group: "Output Settings",
   },
   copyTokenizer: flag(
