@@ -21,6 +21,13 @@ const OPTIONS = {
   ...MOE_OPTIONS,
   seed: { ...seed, doc: "Seed of random routers and of noise. The same seed gives the same bytes everywhere." },
   ...RUNNING,
+  device: {
+    ...RUNNING.device,
+    doc:
+      "Where to compute: cpu; cuda, or cuda:1 for the second GPU; or auto, a GPU for what sinter doctor --measure found to " +
+      "be faster there. Same bytes with each, but for routers from hidden states: a GPU asked for by name multiplies for " +
+      "them, which differs in the last places.",
+  },
   report: REPORT_OPTION,
 } as const satisfies Options;
 

@@ -90,7 +90,9 @@ describe("mergekit's options ask for", () => {
     [{ device: "cuda:1" }, request("cuda", 1)],
     [{ device: "cuda:1", multiGpu: true }, request("cuda", "all")],
     [{ multiGpu: true }, request("cuda", "all")],
-    [{ gpuRich: true }, request("cuda", "all", { lowMemory: true })],
+    // Little host memory for copies would be slow: it has to be asked for.
+    [{ gpuRich: true }, request("cuda", "all")],
+    [{ gpuRich: true, lowCpuMemory: true }, request("cuda", "all", { lowMemory: true })],
     [{ gpuRich: true, device: "cpu" }, undefined],
   ])("%j", (values, wanted) => expect(mergekitDevice({ ...none, ...values })).toEqual(wanted as DeviceRequest));
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { spec as architectures } from "../../src/commands/architectures.ts";
 import { spec as bench } from "../../src/commands/bench.ts";
+import { spec as tokensurgeon } from "../../src/commands/compat/mergekit-tokensurgeon.ts";
 import { spec as mergekitYaml } from "../../src/commands/compat/mergekit-yaml.ts";
 import { spec as doctor } from "../../src/commands/doctor.ts";
 import { spec as evaluate } from "../../src/commands/eval.ts";
@@ -9,6 +10,7 @@ import { COMMAND_GROUPS, COMMANDS } from "../../src/commands/index.ts";
 import { spec as inspect } from "../../src/commands/inspect.ts";
 import { spec as merge } from "../../src/commands/merge.ts";
 import { spec as methods } from "../../src/commands/methods.ts";
+import { spec as moe } from "../../src/commands/moe.ts";
 import type { CommandSpec } from "../../src/commands/option.ts";
 import { parseCommandLine } from "../../src/commands/parse.ts";
 import { spec as plan } from "../../src/commands/plan.ts";
@@ -56,6 +58,15 @@ test.each(SPECS)("the examples of %s parse", (_, spec) => {
 
 test.each(SPECS)("%s --help fits 100 columns", (_, spec) => {
   for (const line of renderHelp(spec).split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+});
+
+test("what is an error, and where bytes may differ, is not told otherwise", () => {
+  const surgeon = renderHelp(tokensurgeon).replaceAll(/\s+/g, " ");
+  for (const form of ["--cuda / --no-cuda", "--multi-gpu / --no-multi-gpu", "--gpu-rich"]) {
+    expect(surgeon).toContain(`${form} An error: rows are computed on the CPU.`);
+  }
+  expect(surgeon).not.toContain("sinter doctor --measure");
+  expect(renderHelp(moe).replaceAll(/\s+/g, " ")).toContain("Same bytes with each, but for routers from hidden states");
 });
 
 test("the bench-only switch is not shown", () => {

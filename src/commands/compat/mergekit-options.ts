@@ -127,7 +127,7 @@ export const MERGEKIT_OPTIONS = {
     name: "gpu-rich",
     negatable: false,
     default: false,
-    doc: "The same as --cuda --low-cpu-memory --read-to-gpu --multi-gpu.",
+    doc: "The same as --cuda --read-to-gpu --multi-gpu.",
     group: "Performance",
   },
   asyncWrite: flag(

@@ -39,7 +39,8 @@ type DeviceChoice = Pick<
 
 /**
  * mergekit's options for GPUs. `--device` goes before `--cuda`, and an empty one is none; without either the CPU computes,
- * unless all GPUs are asked for. `--gpu-rich` stands for all of them.
+ * unless all GPUs are asked for, as `--gpu-rich` does. It leaves the host's memory for copies as large as it is: little of
+ * it, which it means in mergekit, would make them slow.
  * @throws SinterError where they ask for a GPU and there is none.
  */
 export function mergekitDevice({ cuda, gpuRich, multiGpu, device, lowCpuMemory }: DeviceChoice) {
@@ -49,6 +50,6 @@ export function mergekitDevice({ cuda, gpuRich, multiGpu, device, lowCpuMemory }
     // Of several GPUs none is the one.
     device: all && /^cuda:\d+$/.test(named) ? "cuda" : named,
     multiGpu: all && named !== "cpu",
-    lowCpuMemory: lowCpuMemory || gpuRich,
+    lowCpuMemory,
   });
 }

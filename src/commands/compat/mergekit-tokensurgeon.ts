@@ -1,13 +1,25 @@
 import { type CommandModule, runCommandLine } from "../command.ts";
-import type { CommandSpec, Options, OptionValues } from "../option.ts";
+import { type CommandSpec, type Options, type OptionValues, offering, text } from "../option.ts";
 import { TRANSPLANT_OPTIONS, transplantOptions } from "../transplant-options.ts";
 import { MERGEKIT_OPTIONS } from "./mergekit-options.ts";
 import { mergekitRequest } from "./mergekit-request.ts";
 import { refuseGpu } from "./refuse-gpu.ts";
 
+const NO_GPU = "An error: rows are computed on the CPU.";
+
 const OPTIONS = {
   ...TRANSPLANT_OPTIONS,
   ...MERGEKIT_OPTIONS,
+  cuda: { ...MERGEKIT_OPTIONS.cuda, doc: NO_GPU },
+  multiGpu: { ...MERGEKIT_OPTIONS.multiGpu, doc: NO_GPU },
+  gpuRich: { ...MERGEKIT_OPTIONS.gpuRich, doc: NO_GPU },
+  device: {
+    ...MERGEKIT_OPTIONS.device,
+    read: offering(["auto", "cpu"], text),
+    doc: "cpu, or auto, which is the CPU. A GPU is an error: rows are computed on the CPU.",
+  },
+  lowCpuMemory: { ...MERGEKIT_OPTIONS.lowCpuMemory, doc: "No effect: it is about copies to a GPU." },
+  readToGpu: { ...MERGEKIT_OPTIONS.readToGpu, doc: "No effect: no GPU computes." },
   copyTokenizer: { ...MERGEKIT_OPTIONS.copyTokenizer, doc: "No effect: the donor's tokenizer is always written." },
   writeModelCard: { ...MERGEKIT_OPTIONS.writeModelCard, doc: "No effect, as in mergekit: no card is written." },
 } as const satisfies Options;
