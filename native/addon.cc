@@ -151,7 +151,9 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   Napi::Value Devices(const Napi::CallbackInfo& info) {
-    return devices_of(info.Env(), find_device_library(info[0].IsUndefined() ? "" : text(info[0], "library")));
+    const DeviceQuestion question = read_device_question(info[1], info[2]);
+    const std::string path = info[0].IsUndefined() ? "" : text(info[0], "library");
+    return devices_of(info.Env(), find_device_library(path), question);
   }
 
   Napi::Value MeasureTransfers(const Napi::CallbackInfo& info) {

@@ -109,19 +109,23 @@ export interface NativeResult {
 /** When files are read straight into a device's memory: where that is found to be faster, wherever it works, or not at all. */
 export type DirectUse = "auto" | "always" | "never";
 
-/** A device of the library for accelerators. */
+/** A device of the library for accelerators, opened. */
 export interface NativeDevice {
-  /** Why it cannot be used; then nothing else is there. */
+  /** Counted from 0. */
+  index: number;
+  /** Why it cannot be used; then nothing else but its number is there. */
   failure?: string;
   name: string;
   /** In bytes. */
   memory: number;
   free: number;
-  /** Compute capability, and the newest CUDA that the driver serves; the library was built with `runtime`. As `9.0`. */
+  /** Compute capability, and the newest CUDA that the driver serves. As `9.0`. */
   capability: string;
   driver: string;
-  runtime: string;
-  /** What reads files straight into its memory, or why nothing does; undefined where the machine has no such way. */
+  /**
+   * What reads files straight into its memory, or why nothing does; undefined where the machine has no such way, or cuFile
+   * was not to be opened.
+   */
   directStorage?: string;
 }
 
@@ -129,6 +133,11 @@ export interface NativeDevice {
 export interface NativeDevices {
   /** The library's file, or where it was looked for. */
   path: string;
+  /** CUDA that it was built with, as `12.4`; undefined where it is not there or not of this build. */
+  runtime?: string;
+  /** How many there are. */
+  count: number;
+  /** Those that were to be opened. */
   devices: NativeDevice[];
   /** Why there are none: no library; one that is not of this build; no driver or no device. */
   lack?: { what: "library" | "version" | "device"; message: string };
@@ -459,8 +468,14 @@ export interface Addon {
   peakRate(): number;
   /** Rates of copies to a device, back, and within the host's memory, in bytes a second. Takes a tenth of a second. */
   measureTransfers(device: number, library?: string): { upload: number; download: number; copy: number };
-  /** Opens the library for accelerators. @param library its file, where it is not the one beside the addon. */
-  devices(library?: string): NativeDevices;
+  /**
+   * Opens the library for accelerators and, of its devices, those that are wanted: each takes memory there and a moment,
+   * and one that another process has to itself is not to be had. Of the others nothing is told but that they exist.
+   * @param library its file, where it is not the one beside the addon.
+   * @param wanted numbers of devices, whether they exist or not; undefined: all.
+   * @param cufile cuFile's file, which is opened, too (empty: the one that the system finds); undefined: it is left alone.
+   */
+  devices(library?: string, wanted?: readonly number[], cufile?: string): NativeDevices;
   /**
    * What ops with `device` run on from now on; without an argument: the CPU. `memory`: bytes of each device's memory, else
    * most of what is free. `pinned`: bytes of host memory for copies, for each device. `strict`: an op that a device gives

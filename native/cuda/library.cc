@@ -21,12 +21,17 @@ struct CudaVersion {
 /// Large kernel parameters need 12.1; beyond that a driver serves all runtimes of its own major version, and older ones.
 bool driver_serves(int driver, int runtime) { return driver >= 12010 && driver / 1000 >= runtime / 1000; }
 
+int runtime_version() {
+  int runtime = 0;
+  cudaRuntimeGetVersion(&runtime);
+  return runtime;
+}
+
 /// Devices that can be asked, or 0 with the reason.
 int count_devices() {
+  const int runtime = runtime_version();
   int driver = 0;
-  int runtime = 0;
   cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
   if (driver == 0) {
     std::snprintf(absence, sizeof(absence), "no NVIDIA driver is installed");
     return 0;
@@ -72,7 +77,8 @@ Device* open_device(int index) {
 }  // namespace sinter::cuda
 
 extern "C" __attribute__((visibility("default"))) const sinter::DeviceLibrary* sinter_devices() {
-  static const sinter::DeviceLibrary library{sinter::kDeviceInterface, SINTER_VERSION, sinter::cuda::count_devices(),
-                                             sinter::cuda::absence, sinter::cuda::open_device};
+  static const sinter::DeviceLibrary library{sinter::kDeviceInterface,      SINTER_VERSION,
+                                             sinter::cuda::count_devices(), sinter::cuda::absence,
+                                             sinter::cuda::open_device,     sinter::cuda::runtime_version()};
   return &library;
 }

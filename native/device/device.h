@@ -16,7 +16,7 @@
 namespace sinter {
 
 /// Changes whenever this header, a job's layout or the meaning of a pass does.
-constexpr uint32_t kDeviceInterface = 2;
+constexpr uint32_t kDeviceInterface = 3;
 
 /// `lost`: nothing more can be done with the device in this process.
 enum class DeviceStatus : int { ok, out_of_memory, failed, lost };
@@ -149,6 +149,8 @@ struct DeviceLibrary {
   const char* absence;
   /// Null with a reason in `absence` where the device cannot be opened.
   Device* (*open)(int index);
+  /// What the library was built with, as CUDA numbers versions: also where there is no device.
+  int runtime;
 };
 
 using SinterDevices = const DeviceLibrary* (*)();

@@ -55,6 +55,7 @@ __attribute__((visibility("default"))) const DeviceLibrary* sinter_devices() {
       absence.empty() ? static_cast<int>(std::min<uint64_t>(orders().number("devices", 1), kMostDevices)) : 0;
   library.absence = absence.empty() ? nullptr : absence.c_str();
   library.open = [](int index) -> Device* { return &device_at(index); };
+  library.runtime = 12040;
   return &library;
 }
 }

@@ -76,6 +76,7 @@ FoundLibrary open_library(const std::string& path) {
     found.message = path + " is of Sinter " + library->version + ", this is " + SINTER_VERSION;
     return found;
   }
+  found.runtime = library->runtime;
   if (library->count <= 0) {
     found.lack = Lack::device;
     found.message = library->absence == nullptr ? "there is no CUDA device" : library->absence;

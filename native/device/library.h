@@ -28,6 +28,8 @@ struct FoundLibrary {
   std::string path;
   /// Null but for `Lack::none`.
   const DeviceLibrary* library = nullptr;
+  /// What it was built with, as CUDA numbers versions; 0 where it is not there or not of this build.
+  int runtime = 0;
 };
 
 /// @param path the library's file; empty: libsinter_cuda.so beside the addon, else beside the executable.

@@ -1,5 +1,7 @@
 #include "device.h"
 
+#include <algorithm>
+
 #include "../device/cufile.h"
 #include "../device/measure.h"
 #include "values.h"
@@ -30,8 +32,10 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-Napi::Object device_of(Napi::Env env, const DeviceLibrary& library, int index) {
+Napi::Object device_of(Napi::Env env, const DeviceLibrary& library, int index,
+                       const std::optional<std::string>& cufile_path) {
   Napi::Object result = Napi::Object::New(env);
+  result.Set("index", index);
   std::string reason;
   DeviceFacts facts{};
   Device* const device = open_device(library, index, reason);
@@ -48,23 +52,36 @@ Napi::Object device_of(Napi::Env env, const DeviceLibrary& library, int index) {
   result.Set("free", static_cast<double>(facts.free));
   result.Set("capability", std::to_string(facts.major) + "." + std::to_string(facts.minor));
   result.Set("driver", version_text(facts.driver));
-  result.Set("runtime", version_text(facts.runtime));
-  std::string absence;
-  if (facts.direct_storage) {
-    const Cufile* const library = cufile("", absence);
-    result.Set("directStorage", library == nullptr ? "not used: " + absence : library->path);
+  if (cufile_path && (facts.direct_storage || !cufile_path->empty())) {
+    std::string absence = "the device does not answer";
+    const Cufile* const direct = device->enter() == DeviceStatus::ok ? cufile(*cufile_path, absence) : nullptr;
+    result.Set("directStorage", direct == nullptr ? "not used: " + absence : direct->path);
   }
   return result;
 }
 
 }  // namespace
 
-Napi::Value devices_of(Napi::Env env, const FoundLibrary& found) {
+DeviceQuestion read_device_question(const Napi::Value& wanted, const Napi::Value& cufile) {
+  DeviceQuestion question;
+  if (!wanted.IsUndefined()) question.wanted = numbers(wanted);
+  if (!cufile.IsUndefined()) question.cufile = text(cufile, "cufile");
+  return question;
+}
+
+Napi::Value devices_of(Napi::Env env, const FoundLibrary& found, const DeviceQuestion& question) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("path", found.path);
+  if (found.runtime > 0) result.Set("runtime", version_text(found.runtime));
+  result.Set("count", found.library == nullptr ? 0 : found.library->count);
   Napi::Array devices = Napi::Array::New(env);
   if (found.library != nullptr) {
-    for (int i = 0; i < found.library->count; i++) devices.Set(devices.Length(), device_of(env, *found.library, i));
+    for (int i = 0; i < found.library->count; i++) {
+      if (question.wanted && std::find(question.wanted->begin(), question.wanted->end(), i) == question.wanted->end()) {
+        continue;
+      }
+      devices.Set(devices.Length(), device_of(env, *found.library, i, question.cufile));
+    }
   } else {
     Napi::Object lack = Napi::Object::New(env);
     lack.Set("what", name_of(found.lack));

@@ -112,7 +112,7 @@ export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
 
 function deviceNumber(device: string): number {
   if (device === "auto") return 0;
-  const match = /^cuda(?::(\d{1,3}))?$/.exec(device);
+  const match = /^cuda(?::(\d+))?$/.exec(device);
   if (match) return Number(match[1] ?? 0);
   if (isAccelerator(device)) {
     const hint = "use cuda, cpu or auto";

@@ -1,16 +1,26 @@
 import type { NativeDevice, NativeDevices } from "../native.ts";
 import type { Rates } from "../run/device-cost.ts";
+import { REMEDIES } from "../run/devices.ts";
 import { formatBytes } from "../run/units.ts";
 
-/** The oldest NVIDIA driver for Linux that runs what a CUDA toolkit of a major version built (CUDA's release notes). */
-const LEAST_DRIVER: Readonly<Record<string, string>> = { 12: "525.60.13", 13: "580.65.06" };
+/**
+ * The oldest NVIDIA driver for Linux that runs the library as a CUDA toolkit of a major version built it (CUDA's release
+ * notes). Of CUDA 12 it is that of 12.1: kernels have more parameters than 12.0 takes (native/cuda/library.cc).
+ */
+const LEAST_DRIVER: Readonly<Record<string, string>> = { 12: "530.30.02", 13: "580.65.06" };
 
 /** What `sinter doctor` says of the library for CUDA devices and of each of them, a line each. */
-export function cudaRows({ path, devices, lack }: NativeDevices): string[][] {
-  if (lack !== undefined) return [["CUDA", `not used: ${lack.message}`]];
-  const runtime = devices.find(({ failure }) => failure === undefined)?.runtime;
-  const needed = runtime === undefined ? "" : `, built with CUDA ${runtime}${neededDriver(runtime)}`;
-  return [["CUDA", `${path}${needed}`], ...devices.map((device, i) => [`cuda:${i}`, deviceText(device)])];
+export function cudaRows({ path, runtime, devices, lack }: NativeDevices): string[][] {
+  const library = runtime === undefined ? path : `${path}, built with CUDA ${runtime}${neededDriver(runtime)}`;
+  if (lack === undefined) {
+    return [["CUDA", library], ...devices.map((device) => [`cuda:${device.index}`, deviceText(device)])];
+  }
+  // Where the library loads, what it needs is the remedy.
+  const remedy = { library: `with an NVIDIA GPU: ${REMEDIES.library}`, version: REMEDIES.version, device: library };
+  return [
+    ["CUDA", `not used: ${lack.message}`],
+    ["", remedy[lack.what]],
+  ];
 }
 
 function neededDriver(runtime: string): string {

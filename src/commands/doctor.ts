@@ -3,7 +3,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import pkg from "../../package.json" with { type: "json" };
 import { type NativeDevices, type NativeInfo, native } from "../native.ts";
 import type { Rates } from "../run/device-cost.ts";
-import { fingerprintOf, readRates } from "../run/device-rates.ts";
+import { ratesOf, readRates } from "../run/device-rates.ts";
 import { deviceLibrary } from "../run/devices.ts";
 import { formatBytes } from "../run/units.ts";
 import { columns } from "./columns.ts";
@@ -67,8 +67,9 @@ async function run({ json, measure }: OptionValues<typeof OPTIONS>): Promise<num
 
 function examine(): Findings {
   const addon = addonInfo();
-  const cuda = "failure" in addon ? undefined : native().devices(deviceLibrary());
-  const threads = "failure" in addon ? 0 : addon.threads;
+  // Nothing else asks for cuFile before it reads with it.
+  const cufile = process.env.SINTER_CUFILE_LIBRARY ?? "";
+  const cuda = "failure" in addon ? undefined : native().devices(deviceLibrary(), undefined, cufile);
   return {
     sinter: pkg.version,
     bun: Bun.version,
@@ -79,8 +80,15 @@ function examine(): Findings {
     gpu: findGpu(),
     addon,
     cuda,
-    rates: cuda && cuda.devices.length > 0 ? readRates(fingerprintOf(cuda.devices, threads)) : undefined,
+    rates: "failure" in addon ? undefined : knownRates(cuda, addon.threads),
   };
+}
+
+/** What was measured before of these devices; undefined where nothing was. */
+function knownRates(cuda: NativeDevices | undefined, threads: number): Rates | undefined {
+  const kept = readRates(threads);
+  const rates = kept && ratesOf(kept, cuda?.devices ?? []);
+  return rates && Object.keys(rates.devices).length > 0 ? rates : undefined;
 }
 
 function addonInfo(): Findings["addon"] {

@@ -38,7 +38,7 @@ export async function executeEval(name: string, options: EvalOptions & { text: s
   printProblems("warning", report.warnings);
   const request = deviceRequest({ ...options, device: options.device ?? "cpu", multiGpu: false, lowCpuMemory: false });
   const addon = loadAddon({ threads: options.threads, target: "auto" });
-  const device = forwardDevice(request);
+  const device = forwardDevice(request, addon);
   const onDeviceFailure = (reason: string) => printProblems("warning", [onTheCpu(reason)]);
   const all = (encode as NonNullable<typeof encode>)(text as string);
   const ids = all.subarray(0, options.maxTokens);

@@ -58,7 +58,7 @@ async function planWithRouters(request: MixtureRequest, report: Report): Promise
     writeError(`running ${models.base.model.name} on the prompts\n`);
   }
   events()?.event("phase", { phase: "routing" });
-  const device = forwardDevice(request.engine.device);
+  const device = forwardDevice(request.engine.device, addon);
   const gates = await withSignals((signal) => gatesFromPrompts(config, models, addon, report, signal, device));
   return { ...withGates(mixture.plan, routers, gates, config.experts.length), warnings: [...report.warnings] };
 }

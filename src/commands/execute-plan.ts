@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { basename, resolve } from "node:path";
-import { Report, SinterError } from "../errors.ts";
+import { type Problem, Report, SinterError } from "../errors.ts";
 import { native } from "../native.ts";
 import { gatherCounts } from "../plan/gather.ts";
 import { planJson, planText } from "../plan/print.ts";
@@ -9,7 +9,7 @@ import { chooseDevices, type DeviceRequest, deviceSummary, pinnedMemory } from "
 import { peakMemory } from "../run/memory.ts";
 import { checkOutput, inspectOutput } from "../run/output.ts";
 import { type PlanSource, planMerge } from "./plan-merge.ts";
-import { print } from "./terminal.ts";
+import { print, printProblems } from "./terminal.ts";
 
 export interface PlanRequest extends PlanSource {
   /** The folder to check, if any. */
@@ -41,13 +41,17 @@ export async function executePlan(request: PlanRequest): Promise<number> {
     const plan = await planMerge(request, basename(resolve(out ?? "merged")), models, report);
     if (out !== undefined) inspectOutput(plan, out, force, report);
     const threads = request.threads === 0 ? availableParallelism() : request.threads;
-    const { lines, pinned } = deviceOutlook(plan, request);
+    const { lines, pinned, warnings } = deviceOutlook(plan, request);
+    printProblems("warning", warnings);
     const memory = peakMemory(plan, threads, request.memory) + pinned;
     // A plan whose output folder is refused is worth reading, but a program must not take it for one that can run.
     if (!request.json) await print(planText(plan, memory, lines));
     if (!request.json && request.ops) for (const piece of opsText(plan)) await print(piece);
     report.throwIfErrors();
-    if (request.json) for (const piece of planJson(plan, memory, lines)) await print(piece);
+    if (request.json) {
+      const all = { ...plan, warnings: [...plan.warnings, ...warnings] };
+      for (const piece of planJson(all, memory, lines)) await print(piece);
+    }
     return 0;
   } catch (error) {
     if (error instanceof SinterError) error.warnings = report.warnings;
@@ -55,17 +59,24 @@ export async function executePlan(request: PlanRequest): Promise<number> {
   }
 }
 
-/** Where merge would compute, and bytes of host memory that copies there take; without using a device. */
-function deviceOutlook(plan: MergePlan, { device, threads }: PlanRequest): { lines: string[]; pinned: number } {
-  if (device === undefined) return { lines: ["CPU: asked for"], pinned: 0 };
+interface Outlook {
+  lines: string[];
+  /** Bytes of host memory that copies to devices take. */
+  pinned: number;
+  warnings: readonly Problem[];
+}
+
+/** Where merge would compute, without using a device. */
+function deviceOutlook(plan: MergePlan, { device, threads }: PlanRequest): Outlook {
+  if (device === undefined) return { lines: ["CPU: asked for"], pinned: 0, warnings: [] };
   try {
     const addon = native();
     const use = chooseDevices(device, addon, threads === 0 ? addon.info().cpus : threads);
-    return { lines: deviceSummary(plan, use), pinned: pinnedMemory(device, use) };
+    return { lines: deviceSummary(plan, use), pinned: pinnedMemory(device, use), warnings: use.warnings };
   } catch (error) {
     if (error instanceof SinterError) throw error;
     // Planning needs no addon.
-    return { lines: ["unknown: the native addon does not load"], pinned: 0 };
+    return { lines: ["unknown: the native addon does not load"], pinned: 0, warnings: [] };
   }
 }
 

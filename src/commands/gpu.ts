@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface GpuReport {
-  /** Whether a driver that could run CUDA programs is there. */
+  /** Whether there is an NVIDIA device, with a driver or without. */
+  device: boolean;
+  /** Whether a driver that could run CUDA programs is there, too. */
   present: boolean;
   /** What was found, or why there is none. */
   text: string;
@@ -13,13 +15,24 @@ const LIBRARY_FOLDERS = ["/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aa
 
 /** Looks for an NVIDIA driver by its files. Nothing is loaded and no device is opened. */
 export function findGpu(): GpuReport {
-  if (process.platform !== "linux") return { present: false, text: "none: looked for on Linux only" };
-  const device = existsSync("/dev/nvidia0") || existsSync("/dev/dxg");
+  const none = { device: false, present: false };
+  if (process.platform !== "linux") return { ...none, text: "none: looked for on Linux only" };
+  const device = hasDevice();
   const library = hasDriverLibrary();
-  if (device && library) return { present: true, text: `NVIDIA driver${driverVersion()}` };
-  if (device) return { present: false, text: `a device without its driver library (${DRIVER_LIBRARY} is missing)` };
-  if (library) return { present: false, text: `none: the driver library is there, but no device (/dev/nvidia0)` };
-  return { present: false, text: "none: no NVIDIA device (/dev/nvidia0) and no driver library" };
+  if (device && library) return { device, present: true, text: `NVIDIA driver${driverVersion()}` };
+  if (device)
+    return { device, present: false, text: `a device without its driver library (${DRIVER_LIBRARY} is missing)` };
+  if (library) return { ...none, text: `none: the driver library is there, but no device (/dev/nvidia0)` };
+  return { ...none, text: "none: no NVIDIA device (/dev/nvidia0) and no driver library" };
+}
+
+/** A container may be given any of them: /dev/nvidia3 alone. */
+function hasDevice(): boolean {
+  try {
+    return readdirSync("/dev").some((name) => name === "dxg" || /^nvidia\d+$/.test(name));
+  } catch {
+    return false;
+  }
 }
 
 function hasDriverLibrary(): boolean {

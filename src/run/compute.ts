@@ -3,6 +3,7 @@ import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import type { Addon, NativeOp, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
+import { MOST_SLOTS } from "./device-memory.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
 import { nativeInputs } from "./native-inputs.ts";
 import { refuseNonFinite } from "./non-finite.ts";
@@ -30,8 +31,8 @@ export async function computeShards(
   return await computation.run();
 }
 
-/** As many as a device has under way at most (native/device/slot.h), and as many again that wait for it. */
-const OPS_PER_DEVICE = 6;
+/** As many as a device has under way at most, and as many again that wait for it. */
+const OPS_PER_DEVICE = 2 * MOST_SLOTS;
 
 class Computation {
   readonly #plan: MergePlan;

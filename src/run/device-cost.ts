@@ -10,7 +10,8 @@ import type { MergeOp, OpInput } from "../plan/types.ts";
  * device: overhead + max(bytes / kernels[kernel], read again / min(upload, read), written / download)
  *
  * `bytes` are all inputs and the output, once. Rates of kernels are those of whole ops whose inputs lie in the page cache:
- * reading, every pass, checksums. Inputs that do not fit into the device's memory are read and uploaded in each pass.
+ * reading, every pass, checksums. Inputs that do not all fit into the memory of one of the device's slots are read and
+ * uploaded in each pass; of the output no more than two slices lie there.
  * Applying adapters and gathering rows counts on neither side: the CPU does it for both, in every pass or less.
  */
 
@@ -105,7 +106,7 @@ export interface Estimate {
 
 /**
  * @param number the device's.
- * @param memory bytes of its memory that the op may take.
+ * @param memory bytes of its memory that the op gets.
  * @returns undefined where the op's kernel was not measured there or on the CPU.
  */
 export function estimate(op: MergeOp, rates: Rates, number: number, memory: number): Estimate | undefined {
@@ -118,7 +119,7 @@ export function estimate(op: MergeOp, rates: Rates, number: number, memory: numb
   const written = count * DTYPE_BYTES[op.dtype];
   const read = op.inputs.reduce((sum, { view }) => sum + count * DTYPE_BYTES[view.dtype], 0);
   const sent = op.inputs.reduce((sum, input) => sum + count * uploadedBytes(input, workDtype(op)), 0);
-  const uploads = sent + written <= memory ? 1 : PASSES[kernel];
+  const uploads = sent <= memory ? 1 : PASSES[kernel];
   const transfer = Math.max((uploads * sent) / Math.min(own.upload, rates.read), written / own.download);
   return {
     cpu: (read + written) / cpu,

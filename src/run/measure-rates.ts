@@ -1,11 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Addon, NativeOp } from "../native.ts";
+import type { Problem } from "../errors.ts";
+import type { Addon, NativeError, NativeOp, NativeResult } from "../native.ts";
 import { type DeviceRates, MEASURED_KERNELS, type Rates } from "./device-cost.ts";
+import { leftOut } from "./devices.ts";
 
 /** 16 MiB of each of three models in bfloat16, with four ops in flight: beyond what the passes of most CPUs cache. */
 const SIZE = { rows: 2048, columns: 4096 };
+/** Everything is measured again and again for so long, and the best taken: others may be at work. In seconds. */
+const LEAST_TIME = 0.3;
 const MODELS = 3;
 /** Ops of one kernel, in flight together. */
 const OPS = 4;
@@ -18,6 +22,12 @@ type Op = Omit<NativeOp, "sink" | "offset" | "crc32">;
 interface Size {
   rows: number;
   columns: number;
+}
+
+/** What was measured, and of which devices not all was, and why. */
+export interface Measured {
+  rates: Rates;
+  warnings: Problem[];
 }
 
 /** Bytes of one model. */
@@ -39,7 +49,8 @@ const INPUTS: Partial<Record<Kernel, number>> = { slerp: 2, arcee_fusion: 2 };
 
 /**
  * Measures this machine and devices that the addon may use, one after the other, with made-up tensors in a temporary file:
- * whole ops, as a merge runs them, but for writing. Takes some seconds for each.
+ * whole ops, as a merge runs them, but for writing. Takes some seconds for each. A device that fails is left out, and so is
+ * a kernel that did not run there.
  * @param devices their numbers.
  * @param library the file of the library for accelerators, where it is not the usual one.
  * @param said is told what is being measured.
@@ -50,7 +61,8 @@ export async function measureRates(
   library: string | undefined,
   said: (what: string) => void,
   size: Size = SIZE,
-): Promise<Rates> {
+  time = LEAST_TIME,
+): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), "sinter-measure-"));
   const handles: number[] = [];
   try {
@@ -58,21 +70,29 @@ export async function measureRates(
     handles.push(source);
     const run: Measurement = async (kernel, place) => {
       said(`${kernel} on ${place === undefined ? "the CPU" : `cuda:${place}`}`);
-      return await rateOf(addon, times(OPS, opOf(kernel, source, place !== undefined, size)));
+      return await rateOf(addon, times(OPS, opOf(kernel, source, place !== undefined, size)), time);
     };
     said("reading");
     // What is read is written nowhere.
-    const read = (await rateOf(addon, times(OPS, copyOf(source, size)))) / 2;
-    const cpu = await ofKernels(run, undefined);
+    const read = (await rateOf(addon, times(OPS, copyOf(source, size)), time)) / 2;
+    const cpu = (await ofKernels(run, undefined)).rates;
     const measured: Record<string, DeviceRates> = {};
+    const warnings: Problem[] = [];
     for (const device of devices) {
-      addon.useDevices({ library, devices: [device], strict: true });
-      const kernels = await ofKernels(run, device);
-      const small = await overhead(addon, source);
-      measured[device] = { ...addon.measureTransfers(device, library), kernels, overhead: small };
-      addon.useDevices();
+      try {
+        addon.useDevices({ library, devices: [device], strict: true });
+        const { rates: kernels, missing } = await ofKernels(run, device);
+        const small = await overhead(addon, source, time);
+        measured[device] = { ...(await transfers(addon, device, library, time)), kernels, overhead: small };
+        if (missing.length > 0) warnings.push(notThere(device, missing));
+      } catch (error) {
+        if (!isOfDevice(error)) throw error;
+        warnings.push(leftOut(`cuda:${device} could not be measured: ${error.message}`, AGAIN));
+      } finally {
+        addon.useDevices();
+      }
     }
-    return { read, cpu, devices: measured };
+    return { rates: { read, cpu, devices: measured }, warnings };
   } finally {
     addon.useDevices();
     for (const handle of handles) addon.close(handle);
@@ -83,10 +103,69 @@ export async function measureRates(
 /** The rate of a kernel on the device of a number, or on the CPU. */
 type Measurement = (kernel: Kernel, place: number | undefined) => Promise<number>;
 
-async function ofKernels(run: Measurement, place: number | undefined): Promise<Record<string, number>> {
+/** Rates of kernels, and those that did not run there. */
+async function ofKernels(
+  run: Measurement,
+  place: number | undefined,
+): Promise<{ rates: Record<string, number>; missing: Kernel[] }> {
   const rates: Record<string, number> = {};
-  for (const kernel of kernels()) rates[kernel] = await run(kernel, place);
-  return rates;
+  const missing: Kernel[] = [];
+  for (const kernel of kernels()) {
+    try {
+      rates[kernel] = await run(kernel, place);
+    } catch (error) {
+      if (!(error instanceof NotThere)) throw error;
+      missing.push(kernel);
+    }
+  }
+  if (missing.length === kernels().length) throw new NotThere();
+  return { rates, missing };
+}
+
+/** The CPU did what the device was asked for: it had too little memory for the op, or has not the kernel. */
+class NotThere extends Error {
+  constructor() {
+    super("it has too little free memory");
+  }
+}
+
+const AGAIN = "measure again when nothing else uses it";
+
+function notThere(device: number, kernels: readonly Kernel[]): Problem {
+  return {
+    code: "device-left-out",
+    message: `cuda:${device} has too little free memory for ${kernels.join(", ")}: not measured there`,
+    hint: `${AGAIN}; until then --device auto has the CPU do those`,
+  };
+}
+
+/** Whether it is the device's failure, and not that of the files or of the CPU. */
+function isOfDevice(error: unknown): error is Error {
+  return error instanceof NotThere || (error instanceof Error && (error as NativeError).code === "DEVICE_FAILED");
+}
+
+/** The best of several measurements. */
+async function transfers(addon: Addon, device: number, library: string | undefined, time: number) {
+  const best = addon.measureTransfers(device, library);
+  await repeated(time, () => {
+    const { upload, download, copy } = addon.measureTransfers(device, library);
+    best.upload = Math.max(best.upload, upload);
+    best.download = Math.max(best.download, download);
+    best.copy = Math.max(best.copy, copy);
+  });
+  return best;
+}
+
+/** Runs something for `time` seconds, once at least. @returns seconds that it took when it was quickest. */
+async function repeated(time: number, run: () => unknown): Promise<number> {
+  const end = performance.now() + 1000 * time;
+  let best = Number.POSITIVE_INFINITY;
+  do {
+    const begun = performance.now();
+    await run();
+    best = Math.min(best, performance.now() - begun);
+  } while (performance.now() < end);
+  return best / 1000;
 }
 
 function kernels(): Kernel[] {
@@ -153,27 +232,32 @@ function copyOf(source: number, size: Size): Op {
 }
 
 /** Bytes of inputs and outputs a second; the first time, which starts threads and takes memory, is not counted. */
-async function rateOf(addon: Addon, ops: readonly Op[]): Promise<number> {
+async function rateOf(addon: Addon, ops: readonly Op[], time: number): Promise<number> {
   await runAll(addon, ops);
-  const begun = performance.now();
-  await runAll(addon, ops);
-  const seconds = (performance.now() - begun) / 1000;
+  const seconds = await repeated(time, () => runAll(addon, ops));
   const bytes = ops.reduce((sum, { inputs, count }) => sum + 2 * count * (inputs.length + 1), 0);
   return bytes / seconds;
 }
 
-/** Returns, or throws, when all have ended: devices cannot be left before. */
+/** Returns, or throws, when all have ended: devices cannot be left before. @throws NotThere */
 async function runAll(addon: Addon, ops: readonly Op[]): Promise<void> {
   const settled = await Promise.allSettled(ops.map((op) => addon.checksum(op)));
   const failed = settled.find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+  for (const [i, one] of settled.entries()) requireThere(ops[i], (one as PromiseFulfilledResult<NativeResult>).value);
+}
+
+/** An op that the CPU did in a device's place says nothing of the device. */
+function requireThere(op: Op | undefined, { device }: NativeResult): void {
+  if (op?.device && device === undefined) throw new NotThere();
 }
 
 /** Seconds of an op that has next to nothing to compute. */
-async function overhead(addon: Addon, source: number): Promise<number> {
+async function overhead(addon: Addon, source: number, time: number): Promise<number> {
   const op = opOf("linear", source, true, SMALL);
-  await addon.checksum(op);
-  const begun = performance.now();
-  for (let i = 0; i < SMALL_OPS; i++) await addon.checksum(op);
-  return (performance.now() - begun) / 1000 / SMALL_OPS;
+  requireThere(op, await addon.checksum(op));
+  const seconds = await repeated(time, async () => {
+    for (let i = 0; i < SMALL_OPS; i++) await addon.checksum(op);
+  });
+  return seconds / SMALL_OPS;
 }

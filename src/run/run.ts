@@ -54,6 +54,7 @@ export async function runPlan(
       warnings: [
         ...(options.nan === "warn" ? nonFiniteWarnings(plan, results) : []),
         ...touched,
+        ...(options.devices?.warnings ?? []),
         ...returnedWarnings(results),
         ...leftoverWarnings(plan, folder),
         ...journalWarnings(journal, folder.path),

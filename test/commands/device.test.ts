@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mergekitDevice } from "../../src/commands/compat/mergekit-request.ts";
 import { deviceRequest } from "../../src/commands/device.ts";
+import { findGpu } from "../../src/commands/gpu.ts";
 import { native } from "../../src/native.ts";
-import { MEASURED_KERNELS } from "../../src/run/device-cost.ts";
-import { fingerprintOf, keepRates } from "../../src/run/device-rates.ts";
+import { MEASURED_KERNELS, type Rates } from "../../src/run/device-cost.ts";
+import { keepRates, ratesToKeep } from "../../src/run/device-rates.ts";
 import type { DeviceRequest } from "../../src/run/devices.ts";
 import { HOST_LIBRARY, tell } from "../native/host-device.ts";
 import { writeTinyModel } from "../support/tiny-qwen2.ts";
@@ -48,6 +49,12 @@ const request = (mode: "cuda" | "auto", device: number | "all", more: Partial<De
   ...more,
 });
 
+/** Keeps rates as measured here, of the devices that were told last. */
+function keep(rates: Rates): void {
+  const { devices } = native().devices(HOST_LIBRARY);
+  keepRates(ratesToKeep(rates, devices, native().info().cpus), { XDG_CACHE_HOME: folder });
+}
+
 describe("options ask for", () => {
   const asked = { multiGpu: false, lowCpuMemory: false };
 
@@ -73,6 +80,7 @@ describe("options ask for", () => {
     [{ device: "cuda:x" }, "is no device"],
     [{ device: "xpu" }, "Sinter does not compute on xpu"],
     [{ device: "cuda:2" }, "there is no device cuda:2"],
+    [{ device: "cuda:1000" }, "there is no device cuda:1000\n  → there is cuda:0, cuda:1"],
   ])("what is no device, or none that there is: %j", (values, message) => {
     expect(() => deviceRequest({ ...asked, ...values })).toThrow(message);
   });
@@ -145,10 +153,8 @@ describe("a merge on a GPU", () => {
     // Measured as it never is: so that auto takes the device for tensors of a few bytes.
     const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
     const fast = { upload: 1e12, download: 1e12, copy: 1, kernels: every(1e12), overhead: 1e-12 };
-    const rates = { read: 1e12, cpu: every(1), devices: { 0: fast } };
     tell("");
-    const fingerprint = fingerprintOf(native().devices(HOST_LIBRARY).devices, native().info().cpus);
-    keepRates({ fingerprint, rates }, { XDG_CACHE_HOME: folder });
+    keep({ read: 1e12, cpu: every(1), devices: { 0: fast } });
     const warned = start("sinter merge linear.yml warned", "fail=40");
     expect(warned.code).toBe(0);
     expect(warned.err).toMatch(
@@ -162,15 +168,37 @@ describe("a merge on a GPU", () => {
     const every = (rate: number) => Object.fromEntries(Object.keys(MEASURED_KERNELS).map((kernel) => [kernel, rate]));
     const device = (upload: number) => ({ upload, download: 2e9, copy: 1e9, kernels: every(8e9), overhead: 1e-5 });
     tell("devices=2");
-    const fingerprint = fingerprintOf(native().devices(HOST_LIBRARY).devices, native().info().cpus);
     const rates = { read: 5e9, cpu: every(4e9), devices: { 0: device(3e9), 1: device(6e9) } };
-    keepRates({ fingerprint, rates }, { XDG_CACHE_HOME: folder });
+    keep(rates);
     const { out } = start("sinter doctor", "devices=2");
     expect(out).toMatch(/^Measured +CPU: page cache 5.00 GB\/s, linear 4.00 GB\/s, /m);
     expect(out).toMatch(/^ +cuda:0: to it 3.00 GB\/s, back 2.00 GB\/s, host copies 1.00 GB\/s, linear 8.00 GB\/s, /m);
     expect(out).toMatch(/^ +cuda:1: to it 6.00 GB\/s, /m);
     expect(JSON.parse(start("sinter doctor --json", "devices=2").out).rates).toEqual(rates);
-    expect(start("sinter doctor", "").out).not.toContain("Measured");
+    // Without the second one, the first one's still count.
+    expect(JSON.parse(start("sinter doctor --json").out).rates.devices).toEqual({ 0: rates.devices[0] });
+    expect(start("sinter doctor", "memory=5000000000").out).not.toContain("Measured");
+  });
+
+  test("reads through cuFile where doctor says so", () => {
+    const doctor = start("sinter doctor", "", { SINTER_CUFILE_LIBRARY: HOST_LIBRARY });
+    expect(doctor.out).toMatch(/^cuda:0 .*, GPUDirect Storage: .*libsinter_host_device\.so$/m);
+    expect(start("sinter doctor", "", { SINTER_CUFILE_LIBRARY: "/nowhere.so" }).out).toContain(
+      "GPUDirect Storage: not used: /nowhere.so",
+    );
+  });
+
+  test("is not measured where there is none: what to do depends on what is missing", () => {
+    const hint = (orders: string) => {
+      const { code, err } = start("sinter doctor --measure", orders);
+      expect(code).toBe(1);
+      return err.slice(err.indexOf("→"));
+    };
+    expect(hint("version=9.9")).toStartWith("→ build or install the library and Sinter from one version");
+    const gpu = findGpu().device;
+    expect(hint("absent=none")).toStartWith(
+      gpu ? "→ sinter doctor says" : "→ without a GPU there is nothing to choose",
+    );
   });
 
   test("is planned with its reason, and doctor names driver and devices", () => {
@@ -179,9 +207,19 @@ describe("a merge on a GPU", () => {
     expect(JSON.parse(start("sinter plan linear.yml --json --device cpu").out).devices).toEqual(["CPU: asked for"]);
     const doctor = start("sinter doctor", "devices=2").out;
     expect(doctor).toMatch(
-      /^CUDA .*libsinter_host_device\.so, built with CUDA 12\.4, needs driver 525\.60\.13 or newer$/m,
+      /^CUDA .*libsinter_host_device\.so, built with CUDA 12\.4, needs driver 530\.30\.02 or newer$/m,
     );
     expect(doctor).toMatch(/^cuda:1 .*host memory 1, .* free, compute capability 9\.0, driver for CUDA 12\.4$/m);
-    expect(start("sinter doctor", "absent=no-driver").out).toMatch(/^CUDA +not used: no-driver$/m);
+    // Without a device, too, the driver that it takes is named.
+    expect(start("sinter doctor", "absent=no-driver").out).toMatch(
+      /^CUDA +not used: no-driver\n +.*libsinter_host_device\.so, built with CUDA 12\.4, needs driver 530\.30\.02 or newer$/m,
+    );
+    expect(start("sinter doctor", "version=9.9").out).toMatch(
+      /^CUDA +not used: .* 9\.9.*\n +build or install the library/m,
+    );
+    const without = { SINTER_DEVICE_LIBRARY: "/nowhere.so" };
+    expect(startIn(folder, "sinter doctor", without).out).toMatch(
+      /^CUDA +not used: there is no library .*\n +with an NVIDIA GPU: install a release that has it, or build it with/m,
+    );
   });
 });

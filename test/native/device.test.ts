@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { native } from "../../src/native.ts";
 import { PATIENCE } from "../support/patience.ts";
 import { difference, few, KINDS, MOST, makeOp, onDevice, type Shape, stayed, ties } from "./device-ops.ts";
-import { counts, onDevices } from "./host-device.ts";
+import { counts, HOST_LIBRARY, onDevices, tell } from "./host-device.ts";
 import { runOps, type WorkOp } from "./workbench.ts";
 
 /*
@@ -78,6 +78,24 @@ describe.each(GROUPS.map((group) => [[...new Set(group.map(({ kernel }) => kerne
     );
   },
 );
+
+test("only devices that are wanted are opened, and cuFile where it is asked for; what there is is counted in any case", () => {
+  const addon = native();
+  const asked = (wanted?: number[], cufile?: string) => addon.devices(HOST_LIBRARY, wanted, cufile);
+  tell("devices=3");
+  expect(asked()).toMatchObject({ count: 3, runtime: "12.4", devices: [{ index: 0 }, { index: 1 }, { index: 2 }] });
+  expect(asked([])).toMatchObject({ count: 3, runtime: "12.4", devices: [] });
+  expect(asked([2, 3, 1e20, -1]).devices.map(({ index, name }) => [index, name])).toEqual([[2, "host memory 2"]]);
+  expect(asked([0]).devices[0]?.directStorage).toBeUndefined();
+  expect(asked([0], "").devices[0]?.directStorage).toBeUndefined();
+  expect(asked([0], HOST_LIBRARY).devices[0]?.directStorage).toBe(HOST_LIBRARY);
+  tell("absent=no-driver");
+  expect(asked()).toMatchObject({ count: 0, runtime: "12.4", devices: [], lack: { what: "device" } });
+  tell("version=9.9");
+  expect(asked().runtime).toBeUndefined();
+  tell("");
+  expect(() => addon.devices(HOST_LIBRARY, ["0"] as never)).toThrow("numbers");
+});
 
 test("a device's memory is never taken beyond what is allowed", async () => {
   const ops = [3, 8, 9].map((variant) => makeOp(ties, 3, [1, MOST], variant));

@@ -161,7 +161,7 @@ export function fakeAddon(options: FakeOptions = {}): FakeAddon {
       throw nativeError("BAD_ARGUMENT", "running a plan multiplies nothing");
     },
     peakRate: () => 0,
-    devices: () => ({ path: "", devices: [], lack: { what: "library", message: "there is none" } }),
+    devices: () => ({ path: "", count: 0, devices: [], lack: { what: "library", message: "there is none" } }),
     useDevices() {},
     measureTransfers() {
       throw nativeError("DEVICE_FAILED", "there is no device");
