@@ -1,6 +1,8 @@
 import { type Problem, SinterError } from "../errors.ts";
 import { type DirectUse, native } from "../native.ts";
+import { LEAST_MEMORY } from "../run/device-memory.ts";
 import { type DeviceRequest, requireDevices } from "../run/devices.ts";
+import { formatBytes } from "../run/units.ts";
 import { choice, type Options, size, text } from "./option.ts";
 import { UsageError } from "./parse.ts";
 
@@ -99,6 +101,13 @@ export function deviceRequest(values: DeviceValues): DeviceRequest | undefined {
   // Who asks for all GPUs and says no more wants them.
   const named = device ?? (multiGpu ? "cuda" : "auto");
   if (named === "cpu") return undefined;
+  if (memory !== undefined && memory < LEAST_MEMORY) {
+    throw new UsageError({
+      code: "option-value",
+      message: `--memory-gpu ${formatBytes(memory)} is too little for a GPU to be of use`,
+      hint: `it takes ${formatBytes(LEAST_MEMORY)}; with more, tensors stay there from pass to pass. --device cpu does without`,
+    });
+  }
   const request: DeviceRequest = {
     mode: named === "auto" ? "auto" : "cuda",
     device: multiGpu ? "all" : deviceNumber(named),

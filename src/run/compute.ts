@@ -3,6 +3,7 @@ import { DTYPE_BYTES } from "../model/dtype.ts";
 import { elementCount } from "../model/types.ts";
 import type { Addon, NativeOp, NativeResult } from "../native.ts";
 import type { MergeOp, MergePlan, ShardPlan } from "../plan/types.ts";
+import type { OpResult } from "./computed-on.ts";
 import { MOST_SLOTS } from "./device-memory.ts";
 import { type NativeContext, nativeProblem } from "./native-error.ts";
 import { nativeInputs } from "./native-inputs.ts";
@@ -26,7 +27,7 @@ export async function computeShards(
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
-): Promise<NativeResult[]> {
+): Promise<OpResult[]> {
   const computation = new Computation(plan, folder, work, options, addon, events);
   return await computation.run();
 }
@@ -42,7 +43,7 @@ class Computation {
   readonly #events: RunEvents;
   readonly #sources: OpenSources;
   readonly #shards: OpenShards;
-  readonly #results: NativeResult[];
+  readonly #results: OpResult[];
   readonly #totalBytes: number;
   #progress: PassProgress | undefined;
   #bytes = 0;
@@ -63,7 +64,7 @@ class Computation {
     this.#totalBytes = plan.ops.reduce((sum, op) => sum + opBytes(op), 0);
   }
 
-  async run(): Promise<NativeResult[]> {
+  async run(): Promise<OpResult[]> {
     const { signal } = this.#options;
     const abort = () => this.#fail(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
@@ -116,7 +117,7 @@ class Computation {
     try {
       const found = await this.#found(index, op);
       if (this.#failure) return;
-      this.#opEnded(index, op, found ?? (await this.#addon.merge(this.#nativeOp(op, sink))), found !== undefined);
+      this.#opEnded(index, op, found ?? (await this.#compute(op, sink)), found !== undefined);
     } catch (error) {
       this.#fail(asSinterError(error, { op, path: this.#shards.path(op.shard) }));
     } finally {
@@ -151,6 +152,13 @@ class Computation {
     }
   }
 
+  async #compute(op: MergeOp, sink: number): Promise<OpResult> {
+    const given = this.#nativeOp(op, sink);
+    const result = await this.#addon.merge(given);
+    const unfit = given.device && result.device === undefined && result.returned === undefined;
+    return unfit ? { ...result, unfit } : result;
+  }
+
   #nativeOp(op: MergeOp, sink: number): NativeOp {
     return {
       ...computation(this.#plan, op, this.#sources),
@@ -161,7 +169,7 @@ class Computation {
     };
   }
 
-  #opEnded(index: number, op: MergeOp, result: NativeResult, found: boolean): void {
+  #opEnded(index: number, op: MergeOp, result: OpResult, found: boolean): void {
     this.#results[index] = result;
     if (!found) this.#work.journal.opDone(index, outputBytes(op), result);
     if (this.#options.nan === "error") refuseNonFinite(op, result);

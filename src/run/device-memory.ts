@@ -19,6 +19,12 @@ export const MOST_SLOTS = 3;
 /** A slot gets at least this much of the device's memory where there are several: `kSlotMemory` in pipeline.cc. */
 export const SLOT_MEMORY = 256 << 20;
 
+/**
+ * With less, a device is of no use: two slices of the smallest part that is computed at a time (65,536 elements) of 16
+ * models in float32, and their output, take 9 MB (slices.h).
+ */
+export const LEAST_MEMORY = 16e6;
+
 type Limits = Pick<DeviceRequest, "memory" | "lowMemory">;
 
 /** Host memory for copies to one device, in bytes. */

@@ -2,6 +2,7 @@ import type { Problem } from "../errors.ts";
 import type { NativeError } from "../native.ts";
 import { inputFactors } from "../plan/reads.ts";
 import type { MergeOp, OpInput } from "../plan/types.ts";
+import { lessMemory } from "./computed-on.ts";
 
 /** What native code was doing when it failed: computing an op, or reading or writing a file. */
 export interface NativeContext {
@@ -61,7 +62,7 @@ export function nativeProblem(error: unknown, context: NativeContext): Problem {
         code: "device-failed",
         message: `the GPU failed: ${reason}`,
         tensor: op?.tensor,
-        hint: "run again, and what is done is kept: --device auto goes on on the CPU where a GPU fails, --memory-gpu takes less",
+        hint: `run again, and what is done is kept: --device auto goes on on the CPU where a GPU fails, ${lessMemory(reason)} takes less`,
       };
     case "NO_MEMORY":
       return {

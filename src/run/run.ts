@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Problem, Report, SinterError } from "../errors.ts";
-import type { Addon, NativeResult } from "../native.ts";
+import type { Addon } from "../native.ts";
 import type { MergePlan } from "../plan/types.ts";
 import { computeShards } from "./compute.ts";
-import { computedOn, directBytes, returnedWarnings } from "./computed-on.ts";
+import { computedOn, directBytes, type OpResult, returnedWarnings, unfitWarnings } from "./computed-on.ts";
 import { fileProblem, onFile } from "./file-error.ts";
 import { finishSteps, performStep } from "./finish.ts";
 import { JOURNAL_NAME, type Journal } from "./journal.ts";
@@ -56,6 +56,7 @@ export async function runPlan(
         ...touched,
         ...(options.devices?.warnings ?? []),
         ...returnedWarnings(results),
+        ...unfitWarnings(results),
         ...leftoverWarnings(plan, folder),
         ...journalWarnings(journal, folder.path),
       ],
@@ -76,7 +77,7 @@ async function writeAll(
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
-): Promise<{ results: NativeResult[]; journal: Journal; touched: Problem[] }> {
+): Promise<{ results: OpResult[]; journal: Journal; touched: Problem[] }> {
   let work: Work | undefined;
   try {
     work = beginWork(plan, folder.path, folder.leftovers, options);
@@ -104,7 +105,7 @@ async function writeStaged(
   options: RunOptions,
   addon: Addon,
   events: RunEvents,
-): Promise<NativeResult[]> {
+): Promise<OpResult[]> {
   const files = new Map(plan.sideFiles.map((side) => [side.name, stageFile(side, folder)]));
   const sync = (names: readonly string[]) => (options.sync ? syncStaged(names, folder) : Promise.resolve());
   // The disk stores the side files while the tensors are computed. The rejection is kept for the await below.

@@ -68,7 +68,8 @@ describe("options ask for", () => {
     [{ cuda: true }, request("cuda", 0)],
     [{ cuda: true, device: "cuda:1" }, request("cuda", 1)],
     [{ cuda: true, multiGpu: true }, request("cuda", "all")],
-    [{ device: "cuda", memoryGpu: 5, lowCpuMemory: true }, request("cuda", 0, { memory: 5, lowMemory: true })],
+    [{ device: "cuda", memoryGpu: 16e6, lowCpuMemory: true }, request("cuda", 0, { memory: 16e6, lowMemory: true })],
+    [{ device: "cpu", memoryGpu: 5 }, undefined],
   ])("%j", (values, wanted) => expect(deviceRequest({ ...asked, ...values })).toEqual(wanted as DeviceRequest));
 
   test.each([
@@ -81,6 +82,11 @@ describe("options ask for", () => {
     [{ device: "xpu" }, "Sinter does not compute on xpu"],
     [{ device: "cuda:2" }, "there is no device cuda:2"],
     [{ device: "cuda:1000" }, "there is no device cuda:1000\n  → there is cuda:0, cuda:1"],
+    [
+      { device: "cuda", memoryGpu: 1000 },
+      "--memory-gpu 1.00 kB is too little for a GPU to be of use\n  → it takes 16.0 MB",
+    ],
+    [{ memoryGpu: 15_999_999 }, "is too little"],
   ])("what is no device, or none that there is: %j", (values, message) => {
     expect(() => deviceRequest({ ...asked, ...values })).toThrow(message);
   });
@@ -186,6 +192,20 @@ describe("a merge on a GPU", () => {
     expect(start("sinter doctor", "", { SINTER_CUFILE_LIBRARY: "/nowhere.so" }).out).toContain(
       "GPUDirect Storage: not used: /nowhere.so",
     );
+  });
+
+  test("that does not fit there is the CPU's, and a warning says how many tensors", () => {
+    const { code, err } = start("sinter merge linear.yml unfit --device cuda", "memory=1000");
+    expect(code).toBe(0);
+    expect(err).toMatch(
+      /^warning: \d+ tensors were computed by the CPU, with the same bytes: too large for the memory/m,
+    );
+    expect(weights("unfit").equals(weights("cpu"))).toBe(true);
+    expect(manifest("unfit").computed_on).toBeUndefined();
+    const refused = start("sinter merge linear.yml refused --device cuda --memory-gpu 1K");
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("--memory-gpu 1.00 kB is too little for a GPU to be of use");
+    expect(existsSync(join(folder, "refused"))).toBe(false);
   });
 
   test("is not measured where there is none: what to do depends on what is missing", () => {

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  LEAST_MEMORY,
   LOW_PINNED,
   MOST_SLOTS,
   pinnedOf,
@@ -34,5 +35,6 @@ test("an op gets the share of one slot: a third where there is enough, all of it
   expect(slotMemory(usual, 80e9)).toBe(Math.trunc((0.9 * 80e9) / 3));
   expect(slotMemory({ lowMemory: true }, 80e9)).toBe(0.9 * 80e9);
   expect(slotMemory({ ...usual, memory: 600 << 20 }, 80e9)).toBe(300 << 20);
+  expect(slotMemory({ ...usual, memory: LEAST_MEMORY }, 80e9)).toBe(LEAST_MEMORY);
   expect([pinnedOf(usual), pinnedOf({ lowMemory: true })]).toEqual([USUAL_PINNED, LOW_PINNED]);
 });

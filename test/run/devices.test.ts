@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SinterError } from "../../src/errors.ts";
 import type { Addon, NativeDevice, NativeDevices } from "../../src/native.ts";
 import type { MergeOp, MergePlan } from "../../src/plan/types.ts";
-import { computedOn, returnedWarnings } from "../../src/run/computed-on.ts";
+import { computedOn, returnedWarnings, unfitWarnings } from "../../src/run/computed-on.ts";
 import { type DeviceRates, MEASURED_KERNELS, type Rates } from "../../src/run/device-cost.ts";
 import { keepRates, ratesFile, ratesOf, ratesToKeep, readRates } from "../../src/run/device-rates.ts";
 import {
@@ -16,6 +16,7 @@ import {
   requireDevices,
   useDevices,
 } from "../../src/run/devices.ts";
+import { nativeProblem } from "../../src/run/native-error.ts";
 import { fakeAddon } from "./fake-addon.ts";
 
 const DEVICE: NativeDevice = {
@@ -281,4 +282,30 @@ test("what computed is counted, devices first; what was given up is a warning fo
   const [warning, ...others] = returnedWarnings(results);
   expect(others).toEqual([]);
   expect(warning?.message).toBe("cuda:0 (x): out of memory: 1 tensor was computed elsewhere, with the same bytes");
+  expect(warning?.hint).toStartWith("--memory-gpu limits what is taken");
+  expect(unfitWarnings(results)).toEqual([]);
+});
+
+test("memory of the host that is missing is not the GPU's", () => {
+  const given = (returned: string) => returnedWarnings([{ checksum: "", crc32: 0, nonFinite: [], returned }])[0]?.hint;
+  for (const said of ["allocating pinned memory: out of host memory", "no pinned memory"]) {
+    const reason = `cuda:0 (x): out of memory: ${said}`;
+    expect(given(reason)).toStartWith("--low-cpu-memory limits what is taken");
+    const failure = Object.assign(new Error(reason), { code: "DEVICE_FAILED" });
+    expect(nativeProblem(failure, {}).hint).toContain("--low-cpu-memory takes less");
+  }
+  const failure = Object.assign(new Error("cuda:0 (host memory 0): out of memory"), { code: "DEVICE_FAILED" });
+  expect(nativeProblem(failure, {}).hint).toContain("--memory-gpu takes less");
+});
+
+test("tensors that were to go to a GPU and did not fit there are counted", () => {
+  const result = { checksum: "", crc32: 0, nonFinite: [] };
+  const unfit = { ...result, unfit: true };
+  const [warning, ...others] = unfitWarnings([unfit, result, unfit]);
+  expect(others).toEqual([]);
+  expect(warning?.message).toBe(
+    "2 tensors were computed by the CPU, with the same bytes: too large for the memory that may be taken of a GPU",
+  );
+  const [lost] = unfitWarnings([unfit, { ...result, returned: "cuda:0 (x): lost: the device is gone" }]);
+  expect(lost?.message).toContain("no GPU was left");
 });
