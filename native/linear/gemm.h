@@ -4,7 +4,8 @@
 // converted while they are packed. Each element of C is a sum in float32, in blocks of kDepthBlock along the inner
 // dimension, each block in order; so it depends on the instruction set (fused multiply-adds or not), but not on the
 // number of threads, nor on where the element lies. Scheme: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix
-// multiplication", ACM TOMS 34 (2008).
+// multiplication", ACM TOMS 34 (2008). Where C has few rows or few columns, packing is most of the work: then each thread
+// packs its own part of the large operand while it multiplies, and waits for the others once, not at every block.
 #pragma once
 
 #include <cstddef>

@@ -19,6 +19,9 @@ constexpr uint64_t kOversampling = 16;
 constexpr uint64_t kSmallSide = 48;
 /// Elements up to which the exact decomposition is given the matrix itself, not its triangular factor.
 constexpr uint64_t kDirect = 1 << 18;
+/// Shift of a first Cholesky factor, and what float32 sums leave of a Gram matrix, as shares of its trace.
+constexpr double kFirstShift = 1e-6;
+constexpr double kGramRounding = 1e-7;
 /// Most that an element of a Gram matrix differs from the identity's, for one more pass to be the last.
 constexpr double kNearlyOrthonormal = 0.01;
 constexpr int kMostIterations = 12;
@@ -31,19 +34,49 @@ constexpr int kMostDeviceIterations = 16;
 /// A residual may exceed what a device claims by this factor.
 constexpr double kTrusted = 1.01;
 
-/// Row-major floats without gaps.
+/// Floats without gaps.
 struct Block {
-  uint64_t rows, columns;
+  uint64_t rows = 0, columns = 0;
   std::vector<float> values;
+  /// Row-major, or column-major.
+  bool by_rows = true;
+  /// What the next product is written to: pages that are new to the process cost as much as a small product.
+  std::vector<float> spare;
 
+  Block() = default;
   Block(uint64_t rows, uint64_t columns) : rows(rows), columns(columns), values(rows * columns) {}
-  Matrix view() const { return Matrix::stored(values.data(), rows, columns); }
+  Matrix view() const {
+    return by_rows ? Matrix::stored(values.data(), rows, columns)
+                   : Matrix::stored(values.data(), columns, rows).transposed();
+  }
 };
 
-Block product(Team& team, const Matrix& a, const Matrix& b) {
-  Block result(a.rows, b.columns);
-  gemm(team, a, b, result.values.data(), result.columns);
+std::vector<float> product_by_rows(Team& team, const Matrix& a, const Matrix& b) {
+  std::vector<float> result(a.rows * b.columns);
+  gemm(team, a, b, result.data(), b.columns);
   return result;
+}
+
+/// block = a b, stored in the direction in which `a` is, so that no large `a` is turned round while it is packed. Either may
+/// be a view of the block.
+void set_product(Team& team, Block& block, const Matrix& a, const Matrix& b) {
+  const bool by_rows = a.column_stride == 1;
+  block.spare.resize(a.rows * b.columns);
+  if (by_rows) {
+    gemm(team, a, b, block.spare.data(), b.columns);
+  } else {
+    gemm(team, b.transposed(), a.transposed(), block.spare.data(), a.rows);
+  }
+  block.values.swap(block.spare);
+  block.rows = a.rows;
+  block.columns = b.columns;
+  block.by_rows = by_rows;
+}
+
+Block product(Team& team, const Matrix& a, const Matrix& b) {
+  Block block;
+  set_product(team, block, a, b);
+  return block;
 }
 
 Block as_block(const Square& matrix) {
@@ -61,13 +94,24 @@ double element(const Matrix& matrix, uint64_t i, uint64_t j) {
   return value;
 }
 
-/// Sum of squares, in float64.
+/// Sum of squares, in float64. The rows or the columns are contiguous.
 double energy_of(Team& team, const Matrix& matrix) {
-  std::vector<double> rows(matrix.rows);
-  team.run(matrix.rows, [&](uint64_t i) {
-    double sum = 0.0;
-    for (uint64_t j = 0; j < matrix.columns; j++) sum += element(matrix, i, j) * element(matrix, i, j);
-    rows[i] = sum;
+  const Matrix along = matrix.column_stride == 1 ? matrix : matrix.transposed();
+  constexpr uint64_t kPart = 256;
+  // Several sums, since one would wait for each addition to end.
+  constexpr uint64_t kSums = 8;
+  std::vector<double> rows(along.rows);
+  team.run(along.rows, [&](uint64_t i) {
+    double sums[kSums] = {};
+    for (uint64_t j = 0; j < along.columns; j += kPart) {
+      float part[kPart] = {};
+      memcpy(part, along.data + (i * along.row_stride + j) * sizeof(float),
+             std::min(kPart, along.columns - j) * sizeof(float));
+      for (uint64_t first = 0; first < kPart; first += kSums) {
+        for (uint64_t s = 0; s < kSums; s++) sums[s] += static_cast<double>(part[first + s]) * part[first + s];
+      }
+    }
+    for (const double sum : sums) rows[i] += sum;
   });
   double sum = 0.0;
   for (const double row : rows) sum += row;
@@ -75,43 +119,86 @@ double energy_of(Team& team, const Matrix& matrix) {
   return sum;
 }
 
-/// Independent numbers of mean 0: sums of four uniform ones, near enough to a normal distribution.
-Block random_block(uint64_t rows, uint64_t columns, uint64_t seed) {
+/// Independent, uniform from -1/2 to 1/2.
+Block random_block(Team& team, uint64_t rows, uint64_t columns, uint64_t seed) {
+  constexpr uint64_t kWords = std::size(PhiloxBlock{}.word);
   Block block(rows, columns);
-  for (size_t i = 0; i < block.values.size(); i++) {
-    const PhiloxBlock words = philox(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0,
-                                     static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
-    double sum = -2.0;
-    for (const uint32_t word : words.word) sum += word * 0x1p-32;
-    block.values[i] = static_cast<float>(sum);
-  }
+  team.run(rows, [&](uint64_t i) {
+    float* row = block.values.data() + i * columns;
+    for (uint64_t j = 0; j < columns; j += kWords) {
+      const PhiloxBlock words =
+          philox(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), static_cast<uint32_t>(j),
+                 static_cast<uint32_t>(j >> 32), static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+      for (uint64_t w = 0; w < kWords && j + w < columns; w++) {
+        row[j + w] = static_cast<float>(words.word[w] * 0x1p-32 - 0.5);
+      }
+    }
+  });
   return block;
 }
 
-/// Makes the columns orthonormal. @returns the upper triangle R of (what was given) = (what is left) R.
-Square orthonormalise(Team& team, Block& block) {
+/// block^T block.
+Square gram_of(Team& team, const Block& block) {
+  const std::vector<float> gram = product_by_rows(team, block.view().transposed(), block.view());
   const Eigen::Index n = static_cast<Eigen::Index>(block.columns);
-  Square all = Square::Identity(n, n);
+  return Eigen::Map<const Eigen::MatrixXf>(gram.data(), n, n).cast<double>();
+}
+
+enum class Orthonormal {
+  /// But for roundings.
+  kWell,
+  /// As far as a product needs it that is made orthonormal itself.
+  kRoughly,
+};
+
+/// Makes the columns orthonormal. @param gram that of what is given.
+/// @returns the upper triangle R of (what was given) = (what is left) R.
+Square orthonormalise(Team& team, Block& block, Square gram, Orthonormal how) {
+  const Square one = Square::Identity(gram.rows(), gram.rows());
+  Square all = one;
+  bool is_nearly = false;
   for (int pass = 0; pass < 3; pass++) {
-    const Block gram = product(team, block.view().transposed(), block.view());
-    Square g(n, n);
-    for (Eigen::Index i = 0; i < n * n; i++) g.data()[i] = gram.values[static_cast<size_t>(i)];
-    const double trace = std::max(g.trace(), 1e-300);
+    if (pass > 0) gram = gram_of(team, block);
+    const double trace = std::max(gram.trace(), 1e-300);
     // Only the first pass needs a shift; a Gram matrix that still has no factor gets ever larger ones.
-    double shift = pass == 0 ? 1e-6 * trace : 0.0;
-    Eigen::LLT<Square> factor(g + shift * Square::Identity(n, n));
+    double shift = pass == 0 ? kFirstShift * trace : 0.0;
+    Eigen::LLT<Square> factor(gram + shift * one);
     while (factor.info() != Eigen::Success) {
-      shift = std::max(shift * 10.0, 1e-7 * trace);
-      factor.compute(g + shift * Square::Identity(n, n));
+      shift = std::max(shift * 10.0, kGramRounding * trace);
+      factor.compute(gram + shift * one);
     }
     const Square r = factor.matrixU();
-    const Square inverse = r.triangularView<Eigen::Upper>().solve(Square::Identity(n, n));
-    block = product(team, block.view(), as_block(inverse).view());
+    const Square inverse = r.triangularView<Eigen::Upper>().solve(one);
+    set_product(team, block, block.view(), as_block(inverse).view());
     all = r * all;
     // Of columns that were nearly orthonormal, what is left are roundings.
-    if (pass > 0 && (g - Square::Identity(n, n)).cwiseAbs().maxCoeff() < kNearlyOrthonormal) break;
+    if (is_nearly) break;
+    // inverse^T (gram + shift) inverse is the identity; so the shift, and as much of rounding, is what the columns lack.
+    const double lack = (shift + kGramRounding * trace) * inverse.colwise().squaredNorm().maxCoeff();
+    is_nearly = lack < kNearlyOrthonormal;
+    if (is_nearly && how == Orthonormal::kRoughly) break;
   }
   return all;
+}
+
+Square orthonormalise(Team& team, Block& block) {
+  return orthonormalise(team, block, gram_of(team, block), Orthonormal::kWell);
+}
+
+std::vector<float> transposed(const std::vector<float>& from, uint64_t rows, uint64_t columns) {
+  std::vector<float> to(from.size());
+  for (uint64_t i = 0; i < rows; i++) {
+    for (uint64_t j = 0; j < columns; j++) to[j * rows + i] = from[i * columns + j];
+  }
+  return to;
+}
+
+/// Factors the other way round.
+Svd flipped(Svd svd, const Matrix& matrix) {
+  svd.left = transposed(svd.left, matrix.columns, svd.values.size());
+  svd.right = transposed(svd.right, svd.values.size(), matrix.rows);
+  std::swap(svd.left, svd.right);
+  return svd;
 }
 
 /// How many of the values are kept.
@@ -151,37 +238,38 @@ Svd exact_svd(Team& team, const Matrix& matrix, const SvdRequest& request, doubl
   const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
   Svd result;
   const Block left = as_block(head(svd.matrixU(), rank));
-  result.left = reduce ? product(team, q.view(), left.view()).values : left.values;
+  result.left = reduce ? product_by_rows(team, q.view(), left.view()) : left.values;
   result.right = as_block(head(svd.matrixV(), rank).transpose()).values;
   result.values = first_values(svd.singularValues(), rank);
   result.energy = energy;
   return result;
 }
 
-/// The best approximation of a matrix within the columns of `left`, which are orthonormal.
+/// The best approximation of a matrix within the columns of `left`, which are orthonormal: left right^T.
 struct Projected {
   Block right;
-  Square r;
+  Square gram;
   /// Sum of squares of what `request.rank` values leave.
-  double residual;
+  double residual = 0.0;
 
-  /// matrix ~ left left^T matrix = left (right r)^T = left r^T right^T.
-  Projected(Team& team, const Matrix& matrix, const Block& left, const SvdRequest& request, double energy)
-      : right(product(team, matrix.transposed(), left.view())), r(orthonormalise(team, right)) {
-    // Of iterations that go on only the residual is asked: eigenvalues alone take a tenth of the time of a decomposition.
-    const Eigen::MatrixXd gram = r * r.transpose();
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram, Eigen::EigenvaluesOnly);
+  void project(Team& team, const Matrix& matrix, const Block& left, const SvdRequest& request, double energy) {
+    set_product(team, right, matrix.transposed(), left.view());
+    gram = gram_of(team, right);
+    // Of iterations that go on only the residual is asked, for which eigenvalues are enough.
+    const Eigen::SelfAdjointEigenSolver<Square> solver(gram, Eigen::EigenvaluesOnly);
     const Eigen::Index most = std::min<Eigen::Index>(gram.rows(), static_cast<Eigen::Index>(request.rank));
     residual = std::max(0.0, energy - solver.eigenvalues().tail(most).sum());
   }
 
-  Svd result(Team& team, const Block& left, const SvdRequest& request, double energy, int iterations) const {
+  Svd result(Team& team, const Block& left, const SvdRequest& request, double energy, int iterations) {
+    // matrix ~ left right^T = left (q r)^T = left r^T q^T.
+    const Square r = orthonormalise(team, right, gram, Orthonormal::kWell);
     const Eigen::BDCSVD<Eigen::MatrixXd> svd(r.transpose(), Eigen::ComputeThinU | Eigen::ComputeThinV);
     const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
     Svd result;
-    result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+    result.left = product_by_rows(team, left.view(), as_block(head(svd.matrixU(), rank)).view());
     const Block vectors = as_block(head(svd.matrixV(), rank));
-    result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+    result.right = product_by_rows(team, vectors.view().transposed(), right.view().transposed());
     result.values = first_values(svd.singularValues(), rank);
     result.energy = energy;
     result.iterations = iterations;
@@ -196,18 +284,24 @@ bool has_settled(double residual, double before, double energy) {
 
 Svd randomised_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy,
                    const std::atomic<bool>& cancelled) {
+  // Of the shorter side there is less to make orthonormal.
+  if (matrix.rows > matrix.columns) {
+    return flipped(randomised_svd(team, matrix.transposed(), request, energy, cancelled), matrix);
+  }
   const uint64_t width = request.rank + kOversampling;
-  Block left = product(team, matrix, random_block(matrix.columns, width, request.seed).view());
+  Block left = product(team, matrix, random_block(team, matrix.columns, width, request.seed).view());
   orthonormalise(team, left);
+  Projected found;
   double before = energy;
   for (int iteration = 1;; iteration++) {
     if (cancelled) throw Failure("CANCELLED", "cancelled");
-    const Projected found(team, matrix, left, request, energy);
+    found.project(team, matrix, left, request, energy);
     if ((has_settled(found.residual, before, energy) && iteration > 1) || iteration == kMostIterations) {
       return found.result(team, left, request, energy, iteration);
     }
     before = found.residual;
-    left = product(team, matrix, found.right.view());
+    orthonormalise(team, found.right, found.gram, Orthonormal::kRoughly);
+    set_product(team, left, matrix, found.right.view());
     orthonormalise(team, left);
   }
 }
@@ -240,7 +334,8 @@ Svd device_svd(Team& team, const Matrix& matrix, const SvdRequest& request, doub
   }
   if (!is_finite) throw Failure("SOLVER_FAILED", "cuSOLVER: its answer holds a NaN or an infinity");
   orthonormalise(team, left);
-  const Projected projected(team, matrix, left, request, energy);
+  Projected projected;
+  projected.project(team, matrix, left, request, energy);
   // Of a residual of a few roundings nothing can be said.
   if (std::sqrt(projected.residual) > kTrusted * std::sqrt(claimed) + std::sqrt(kDeviceRounding * energy)) {
     throw Failure("SOLVER_FAILED", "cuSOLVER: its vectors leave more than its singular values say");
@@ -254,26 +349,6 @@ Svd device_svd(Team& team, const Matrix& matrix, const SvdRequest& request, doub
 Block copy_of(Team& team, const Matrix& matrix) {
   const Eigen::Index n = static_cast<Eigen::Index>(matrix.columns);
   return product(team, matrix, as_block(Square::Identity(n, n)).view());
-}
-
-std::vector<float> transposed(const std::vector<float>& from, uint64_t rows, uint64_t columns) {
-  std::vector<float> to(from.size());
-  for (uint64_t i = 0; i < rows; i++) {
-    for (uint64_t j = 0; j < columns; j++) to[j * rows + i] = from[i * columns + j];
-  }
-  return to;
-}
-
-}  // namespace
-
-namespace {
-
-/// Factors the other way round.
-Svd flipped(Svd svd, const Matrix& matrix) {
-  svd.left = transposed(svd.left, matrix.columns, svd.values.size());
-  svd.right = transposed(svd.right, svd.values.size(), matrix.rows);
-  std::swap(svd.left, svd.right);
-  return svd;
 }
 
 Svd large_svd(Team& team, const Matrix& matrix, const SvdRequest& request, double energy,
@@ -315,9 +390,9 @@ Svd product_svd(Team& team, const Matrix& b, const Matrix& a, double scale, cons
   const Eigen::BDCSVD<Eigen::MatrixXd> svd(core, Eigen::ComputeThinU | Eigen::ComputeThinV);
   const uint64_t rank = chosen_rank(svd.singularValues(), request, energy);
   Svd result;
-  result.left = product(team, left.view(), as_block(head(svd.matrixU(), rank)).view()).values;
+  result.left = product_by_rows(team, left.view(), as_block(head(svd.matrixU(), rank)).view());
   const Block vectors = as_block(head(svd.matrixV(), rank));
-  result.right = product(team, vectors.view().transposed(), right.view().transposed()).values;
+  result.right = product_by_rows(team, vectors.view().transposed(), right.view().transposed());
   result.values = first_values(svd.singularValues(), rank);
   result.energy = energy;
   return result;

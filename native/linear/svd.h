@@ -5,7 +5,9 @@
 // structure with randomness", SIAM Review 53 (2011), algorithm 4.4. It goes on until an iteration takes less than
 // two thousandths off the residual's norm. Vectors are made orthonormal by shifted Cholesky factors of their Gram matrix:
 // T. Fukaya et al., "Shifted Cholesky QR for computing the QR factorization of ill-conditioned matrices", SIAM J. Sci.
-// Comput. 42 (2020). Products are float32, everything of the size of the rank is float64.
+// Comput. 42 (2020). Those of the longer side are made so but roughly until the last iteration, which is enough for small
+// singular values not to drown in the roundings of large ones. Products are float32, everything of the size of the rank is
+// float64.
 //
 // A device (cusolver.h) may do the iterations: it is asked for the subspace after 2, 4, 8 and 16 of them, until the residual
 // that it claims settles as above. Its vectors then stand for `left` in the last step of the algorithm, so that values,

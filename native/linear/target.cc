@@ -37,25 +37,26 @@ static void pack_columns(const StoredBlock& b, uint64_t columns, uint64_t depth,
   }
 }
 
-/// One tile of C, kTileRows by kTileColumns, from a panel of rows and one of columns.
+/// One tile of C, kTileRows rows by kVectors registers, from a panel of rows and one of columns.
+template <int kVectors>
 static void multiply_tile(const float* rows, const float* columns, uint64_t depth, float alpha, float beta, float* c,
                           uint64_t stride) {
-  Lanes sum[kTileRows][kTileVectors] = {};
+  Lanes sum[kTileRows][kVectors] = {};
   for (uint64_t k = 0; k < depth; k++) {
-    Lanes b[kTileVectors];
+    Lanes b[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; v++) b[v] = load(columns + k * kTileColumns + v * kLanes);
+    for (int v = 0; v < kVectors; v++) b[v] = load(columns + k * kTileColumns + v * kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; r++) {
       const float a = rows[static_cast<uint64_t>(r) * kRowStride + k];
 #pragma GCC unroll 4
-      for (int v = 0; v < kTileVectors; v++) sum[r][v] += a * b[v];
+      for (int v = 0; v < kVectors; v++) sum[r][v] += a * b[v];
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; r++) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; v++) {
+    for (int v = 0; v < kVectors; v++) {
       float* place = c + static_cast<uint64_t>(r) * stride + v * kLanes;
       const Lanes scaled = alpha * sum[r][v];
       store(place, beta == 0.0f ? scaled : scaled + beta * load(place));
@@ -63,18 +64,23 @@ static void multiply_tile(const float* rows, const float* columns, uint64_t dept
   }
 }
 
-/// A tile over the edge of C goes through a full one beside it: the same arithmetic for every element.
-static void multiply_edge(const float* rows, const float* columns, uint64_t depth, float alpha, float beta, float* c,
+/// What of a tile lies in C. One over C's edge goes through a full one beside it: the same arithmetic for every element.
+template <int kVectors>
+static void multiply_part(const float* rows, const float* columns, uint64_t depth, float alpha, float beta, float* c,
                           uint64_t stride, uint64_t row_count, uint64_t column_count) {
-  float full[kTileRows * kTileColumns] = {};
+  constexpr uint64_t kColumns = kVectors * kLanes;
+  if (row_count == kTileRows && column_count == kColumns) {
+    return multiply_tile<kVectors>(rows, columns, depth, alpha, beta, c, stride);
+  }
+  float full[kTileRows * kColumns] = {};
   if (beta != 0.0f) {
     for (uint64_t r = 0; r < row_count; r++) {
-      for (uint64_t j = 0; j < column_count; j++) full[r * kTileColumns + j] = c[r * stride + j];
+      for (uint64_t j = 0; j < column_count; j++) full[r * kColumns + j] = c[r * stride + j];
     }
   }
-  multiply_tile(rows, columns, depth, alpha, beta, full, kTileColumns);
+  multiply_tile<kVectors>(rows, columns, depth, alpha, beta, full, kColumns);
   for (uint64_t r = 0; r < row_count; r++) {
-    for (uint64_t j = 0; j < column_count; j++) c[r * stride + j] = full[r * kTileColumns + j];
+    for (uint64_t j = 0; j < column_count; j++) c[r * stride + j] = full[r * kColumns + j];
   }
 }
 
@@ -82,15 +88,12 @@ static void multiply(const float* row_panels, uint64_t rows, const float* column
                      uint64_t depth, float alpha, float beta, float* c, uint64_t stride) {
   for (uint64_t j = 0; j < columns; j += kTileColumns) {
     const float* column_panel = column_panels + j * kDepthBlock;
+    const uint64_t column_count = at_most(columns - j, kTileColumns);
+    // Of few columns one register is enough.
+    const auto part = column_count <= kLanes ? multiply_part<1> : multiply_part<kTileVectors>;
     for (uint64_t r = 0; r < rows; r += kTileRows) {
-      const float* row_panel = row_panels + r * kRowStride;
-      float* place = c + r * stride + j;
-      if (rows - r >= kTileRows && columns - j >= kTileColumns) {
-        multiply_tile(row_panel, column_panel, depth, alpha, beta, place, stride);
-      } else {
-        multiply_edge(row_panel, column_panel, depth, alpha, beta, place, stride, at_most(rows - r, kTileRows),
-                      at_most(columns - j, kTileColumns));
-      }
+      part(row_panels + r * kRowStride, column_panel, depth, alpha, beta, c + r * stride + j, stride,
+           at_most(rows - r, kTileRows), column_count);
     }
   }
 }

@@ -92,8 +92,29 @@ describe.each(targets)("on %s", (target) => {
     }
   });
 
-  test("the number of threads does not change a bit", () => {
-    const [m, n, k] = [150, 530, 300];
+  test("an element is the same bits in a product of any shape", () => {
+    addon.configure({ target, threads: 2 });
+    const [side, k] = [300, 1900];
+    const [a, b] = [operand(side, k, 8, "F32", false).matrix, operand(k, side, 9, "F32", false).matrix];
+    const multiply = (rows: number, columns: number) => {
+      const c = new Float32Array(rows * columns);
+      addon.multiply({ a: { ...a, rows }, b: { ...b, columns }, c, alpha: 1, beta: 0 });
+      return c;
+    };
+    const whole = multiply(side, side);
+    for (const [rows, columns] of [
+      [20, side],
+      [288, side],
+      [side, 14],
+      [side, 288],
+    ] as [number, number][]) {
+      const part = multiply(rows, columns);
+      expect(part.every((value, at) => value === whole[Math.floor(at / columns) * side + (at % columns)])).toBe(true);
+    }
+  });
+
+  test.each([150, 300])("the number of threads does not change a bit, of %d rows", (m) => {
+    const [n, k] = [530, 300];
     const [a, b] = [operand(m, k, 8, "F32", false), operand(k, n, 9, "BF16", true)];
     const results = [1, 2, 3, 5].map((threads) => {
       addon.configure({ target, threads });
