@@ -7,18 +7,40 @@
 #include <new>
 
 namespace sinter::cuda {
-
 DeviceStatus CudaDevice::open() {
   cudaError_t error = cudaGetDeviceProperties(&properties_, number_);
   if (error != cudaSuccess) return status_of(error, "opening the device");
   error = cudaSetDevice(number_);
   if (error == cudaSuccess) error = probe_kernels();
-  if (error == cudaErrorNoKernelImageForDevice) {
-    cudaGetLastError();
-    return say(DeviceStatus::failed, "%s has compute capability %d.%d, for which this build has no code",
-               properties_.name, properties_.major, properties_.minor);
+  const DeviceStatus status = status_of(error, "opening the device");
+  const auto lacks = [this](const char* what) {
+    return say(DeviceStatus::failed, "%s has compute capability %d.%d, for which %s", properties_.name,
+               properties_.major, properties_.minor, what);
+  };
+  switch (error) {
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
+      return lacks("this build has no code");
+    case cudaErrorJitCompilerNotFound:
+      return lacks(
+          "the NVIDIA driver has to compile this build's code: its libnvidia-ptxjitcompiler.so.1 is missing, as in "
+          "containers that are given a part of the driver");
+    case cudaErrorUnsupportedPtxVersion: {
+      int version = 0;
+      cudaDriverGetVersion(&version);
+      const CudaVersion driver(version);
+      cudaRuntimeGetVersion(&version);
+      const CudaVersion runtime(version);
+      char what[160];
+      std::snprintf(
+          what, sizeof(what),
+          "the NVIDIA driver has to compile this build's code: it serves CUDA %d.%d, too old for code of %d.%d",
+          driver.major, driver.minor, runtime.major, runtime.minor);
+      return lacks(what);
+    }
+    default:
+      return status;
   }
-  return status_of(error, "opening the device");
 }
 
 DeviceStatus CudaDevice::enter() { return status_of(cudaSetDevice(number_), "choosing the device"); }
@@ -32,7 +54,8 @@ DeviceStatus CudaDevice::facts(DeviceFacts& facts) {
   if (error != cudaSuccess) return status_of(error, "asking the device");
   std::snprintf(facts.name, sizeof(facts.name), "%.*s", static_cast<int>(sizeof(facts.name) - 1), properties_.name);
   facts.memory = total;
-  facts.free = free;
+  // Where device and host share their memory, what is free is the host's: it needs some of it for what it reads and writes.
+  facts.free = properties_.integrated != 0 ? free / 2 : free;
   facts.major = properties_.major;
   facts.minor = properties_.minor;
   cudaDriverGetVersion(&facts.driver);
@@ -52,6 +75,7 @@ DeviceStatus CudaDevice::allocate(uint64_t bytes, void** memory) {
 void CudaDevice::release(void* memory) {
   cudaSetDevice(number_);
   cudaFree(memory);
+  forget_error();
 }
 
 DeviceStatus CudaDevice::allocate_pinned(uint64_t bytes, void** memory) {
@@ -64,6 +88,7 @@ DeviceStatus CudaDevice::allocate_pinned(uint64_t bytes, void** memory) {
 void CudaDevice::release_pinned(void* memory) {
   cudaSetDevice(number_);
   cudaFreeHost(memory);
+  forget_error();
 }
 
 DeviceStatus CudaDevice::create_lane(DeviceLane** lane) {

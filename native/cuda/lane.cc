@@ -9,7 +9,10 @@ CudaLane::~CudaLane() {
     cudaStreamSynchronize(stream);
     cudaStreamDestroy(stream);
   }
-  if (number_ != 0) marks_.close_lane(number_);
+  for (const uint32_t queue : queues_) {
+    if (queue != 0) marks_.close_queue(queue);
+  }
+  forget_error();
 }
 
 DeviceStatus CudaLane::open() {
@@ -18,8 +21,11 @@ DeviceStatus CudaLane::open() {
     const cudaError_t error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
     if (error != cudaSuccess) return status_of(error, "making a queue");
   }
-  number_ = marks_.open_lane();
-  return number_ != 0 ? DeviceStatus::ok : status_of(cudaGetLastError(), "making marks");
+  for (uint32_t& queue : queues_) {
+    queue = marks_.open_queue();
+    if (queue == 0) return status_of(cudaGetLastError(), "making marks");
+  }
+  return DeviceStatus::ok;
 }
 
 DeviceStatus CudaLane::upload(void* to, const void* pinned, uint64_t bytes) {
@@ -48,7 +54,7 @@ DeviceStatus CudaLane::clear(void* at, uint64_t bytes) {
 
 DeviceStatus CudaLane::mark(Queue queue, Mark& mark) {
   cudaSetDevice(device_);
-  return status_of(marks_.record(number_, of(queue), mark), "setting a mark");
+  return status_of(marks_.record(queues_[static_cast<int>(queue)], of(queue), mark), "setting a mark");
 }
 
 DeviceStatus CudaLane::wait(Queue queue, Mark mark) {

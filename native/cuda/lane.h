@@ -44,8 +44,9 @@ class CudaLane final : public DeviceLane {
   const int device_;
   const unsigned processors_;
   Marks& marks_;
-  uint32_t number_ = 0;
   cudaStream_t streams_[kQueues] = {};
+  /// Of `marks_`.
+  uint32_t queues_[kQueues] = {};
 };
 
 }  // namespace sinter::cuda

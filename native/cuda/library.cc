@@ -12,12 +12,6 @@ namespace {
 
 char absence[512] = "";
 
-/// As people write it: 13.0 for 13000.
-struct CudaVersion {
-  int major, minor;
-  explicit CudaVersion(int version) : major(version / 1000), minor(version % 1000 / 10) {}
-};
-
 /// Large kernel parameters need 12.1; beyond that a driver serves all runtimes of its own major version, and older ones.
 bool driver_serves(int driver, int runtime) { return driver >= 12010 && driver / 1000 >= runtime / 1000; }
 

@@ -20,6 +20,8 @@ DeviceStatus say(DeviceStatus status, const char* format, ...) {
   return status;
 }
 
+void forget_error() { cudaGetLastError(); }
+
 DeviceStatus status_of(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return DeviceStatus::ok;
   // Takes the error away, so that it is not met again by a call that has nothing to do with it.

@@ -12,8 +12,11 @@ enum cudaError_t : int {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInsufficientDriver = 35,
+  cudaErrorInvalidDeviceFunction = 98,
   cudaErrorNoDevice = 100,
   cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorJitCompilerNotFound = 221,
+  cudaErrorUnsupportedPtxVersion = 222,
   cudaErrorNotReady = 600,
 };
 
@@ -31,6 +34,7 @@ struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount, l2CacheSize;
   size_t totalGlobalMem;
+  int integrated = 0;
 };
 struct cudaFuncAttributes {
   int numRegs;
