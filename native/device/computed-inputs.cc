@@ -16,19 +16,19 @@ void run_all(HostPool& pool, uint32_t tasks, const Task& task) {
   std::condition_variable ended;
   uint32_t left = tasks;
   std::exception_ptr failure;
-  for (uint32_t i = 0; i < tasks; i++) {
-    pool.run([&, i] {
-      std::exception_ptr caught;
-      try {
-        task(i);
-      } catch (...) {
-        caught = std::current_exception();
-      }
-      const std::lock_guard lock(mutex);
-      if (failure == nullptr) failure = caught;
-      if (--left == 0) ended.notify_all();
-    });
-  }
+  const auto part = [&](uint32_t i) {
+    std::exception_ptr caught;
+    try {
+      task(i);
+    } catch (...) {
+      caught = std::current_exception();
+    }
+    const std::lock_guard lock(mutex);
+    if (failure == nullptr) failure = caught;
+    if (--left == 0) ended.notify_all();
+  };
+  // So small that no memory is taken for it: those that have begun refer to what is here.
+  for (uint32_t i = 0; i < tasks; i++) pool.run([&part, i] { part(i); });
   std::unique_lock lock(mutex);
   ended.wait(lock, [&] { return left == 0; });
   if (failure != nullptr) std::rethrow_exception(failure);

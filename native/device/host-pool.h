@@ -5,15 +5,41 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <new>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "../io/error.h"
+
 namespace sinter {
+
+/// Calls `part`. @returns what it threw, as the failure of the op that it is a part of: nothing may leave a pool's thread.
+template <class Part>
+std::optional<Failure> failure_of(const Part& part) {
+  try {
+    part();
+    return std::nullopt;
+  } catch (const Failure& caught) {
+    return caught;
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::exception& caught) {
+    return Failure("BAD_ARGUMENT", caught.what());
+  }
+}
 
 class HostPool {
  public:
+  /// As many threads as the system starts, up to `threads`. Throws Failure DEVICE_FAILED where it starts none.
   explicit HostPool(unsigned threads) {
-    for (unsigned i = 0; i < threads; i++) threads_.emplace_back([this] { work(); });
+    threads_.reserve(threads);
+    try {
+      while (threads_.size() < threads) threads_.emplace_back([this] { work(); });
+    } catch (const std::system_error& caught) {
+      if (threads_.empty()) throw Failure("DEVICE_FAILED", std::string("no thread can be started: ") + caught.what());
+    }
   }
   /// Does what is queued first.
   ~HostPool() {
@@ -27,11 +53,13 @@ class HostPool {
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
 
-  /// `job` does not throw.
-  void run(std::function<void()> job) {
-    {
+  /// `job` does not throw. Where there is no memory to queue it, it is done at once: who counts on it waits for it.
+  void run(std::function<void()> job) noexcept {
+    try {
       const std::lock_guard lock(mutex_);
       jobs_.push_back(std::move(job));
+    } catch (const std::bad_alloc&) {
+      return job();
     }
     wake_.notify_one();
   }

@@ -128,24 +128,20 @@ bool Inflow::may_begin() {
 
 void Inflow::read_next() {
   UploadRing::Buffer& buffer = ring_.buffers_[begun_ % ring_.buffers_.size()];
-  lane_.reach(buffer.mark);
-  buffer.mark = 0;
-  buffer.read = false;
-  buffer.failure.reset();
-  pool_.run([this, &buffer, piece = pieces_[begun_], way = way_.value_or(DirectReads::Way{})] {
-    std::optional<Failure> failure;
+  std::function<void()> job = [this, &buffer, piece = pieces_[begun_], way = way_.value_or(DirectReads::Way{})] {
     bool arrived = false;
-    try {
-      arrived = read(piece, way, buffer.memory.data());
-    } catch (const Failure& caught) {
-      failure = caught;
-    }
+    const std::optional<Failure> failure = failure_of([&] { arrived = read(piece, way, buffer.memory.data()); });
     const std::lock_guard lock(ring_.mutex_);
     buffer.failure = failure;
     buffer.arrived = arrived;
     buffer.read = true;
     ring_.read_.notify_all();
-  });
+  };
+  lane_.reach(buffer.mark);
+  buffer.mark = 0;
+  buffer.failure.reset();
+  buffer.read = false;
+  pool_.run(std::move(job));
   way_.reset();
   begun_++;
 }

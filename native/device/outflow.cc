@@ -63,25 +63,21 @@ std::byte* Outflow::free_buffer() {
 /// Waits for the oldest download, and has it written.
 void Outflow::hand_over() {
   const Block block = queued_.front();
+  std::function<void()> job = [this, block] {
+    const std::optional<Failure> failure = failure_of([&] { write(block); });
+    const std::lock_guard lock(buffers_.mutex_);
+    if (failure && !failure_) failure_ = failure;
+    buffers_.free_.push_back(block.buffer);
+    writing_--;
+    buffers_.freed_.notify_all();
+  };
   lane_.reach(block.mark);
   queued_.pop_front();
   {
     const std::lock_guard lock(buffers_.mutex_);
     writing_++;
   }
-  pool_.run([this, block] {
-    std::optional<Failure> failure;
-    try {
-      write(block);
-    } catch (const Failure& caught) {
-      failure = caught;
-    }
-    const std::lock_guard lock(buffers_.mutex_);
-    if (failure && !failure_) failure_ = failure;
-    buffers_.free_.push_back(block.buffer);
-    writing_--;
-    buffers_.freed_.notify_all();
-  });
+  pool_.run(std::move(job));
 }
 
 void Outflow::write(const Block& block) {

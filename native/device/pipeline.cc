@@ -1,6 +1,7 @@
 #include "pipeline.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "device-op.h"
 
@@ -101,31 +102,52 @@ void Pipeline::submit(std::shared_ptr<Op> op) {
     const RowGather* const gather = job.input[k].gather;
     if (gather != nullptr && !gather->pieces.empty()) job.input[k].dtype = gather->pieces[0].dtype;
   }
-  if (!is_for_devices(*op) || !queue(op)) engine_.enqueue(std::move(op));
+  if (!is_for_devices(*op)) return engine_.enqueue(std::move(op));
+  {
+    const std::lock_guard lock(mutex_);
+    start_threads();
+    if (queue(op)) return;
+    if (threads_.empty()) op->returned = units_.front()->name + ": no thread can be started";
+  }
+  fall_back(op);
 }
 
-/// The device that has the op's kernel and the fewest bytes to do; null where none can take it.
+/// Slots take their threads and their memory with the first op that needs them: one slot of each device, then the others,
+/// as long as the system starts threads. With the mutex held.
+void Pipeline::start_threads() {
+  if (!threads_.empty()) return;
+  uint64_t all = 0;
+  for (const std::unique_ptr<Unit>& unit : units_) all += unit->slots;
+  threads_.reserve(all);
+  try {
+    for (uint64_t slot = 0; threads_.size() < all; slot++) {
+      for (const std::unique_ptr<Unit>& unit : units_) {
+        if (slot >= unit->slots) continue;
+        threads_.emplace_back([this, one = unit.get()] { work(*one); });
+        unit->threads++;
+      }
+    }
+  } catch (const std::system_error&) {
+    // Fewer do as well.
+  }
+}
+
+/// The device that has the op's kernel and the fewest bytes to do; null where none can take it. With the mutex held.
 Pipeline::Unit* Pipeline::unit_for(const Op& op) {
   Unit* best = nullptr;
   for (const std::unique_ptr<Unit>& unit : units_) {
-    if (unit->lost || unit->device->find(op.kernel->name) < 0) continue;
+    if (unit->lost || unit->threads == 0 || unit->device->find(op.kernel->name) < 0) continue;
     if (best == nullptr || unit->bytes < best->bytes) best = unit.get();
   }
   return best;
 }
 
-bool Pipeline::queue(std::shared_ptr<Op> op) {
-  const std::lock_guard lock(mutex_);
+/// @returns whether a device takes the op. With the mutex held.
+bool Pipeline::queue(const std::shared_ptr<Op>& op) {
   Unit* const unit = unit_for(*op);
   if (unit == nullptr) return false;
+  unit->queue.push_back(op);
   unit->bytes += bytes_of(*op);
-  unit->queue.push_back(std::move(op));
-  // Slots take their threads and their memory with the first op that needs them.
-  if (threads_.empty()) {
-    for (const std::unique_ptr<Unit>& one : units_) {
-      for (uint64_t slot = 0; slot < one->slots; slot++) threads_.emplace_back([this, &one] { work(*one); });
-    }
-  }
   wake_.notify_all();
   return true;
 }
@@ -194,7 +216,6 @@ void Pipeline::compute(Unit& unit, Slot& slot, const std::shared_ptr<Op>& op) {
   {
     const std::lock_guard lock(mutex_);
     unit.bytes -= bytes;
-    running_.erase(std::find(running_.begin(), running_.end(), op));
   }
   if (trouble) return give_up(unit, op, *trouble);
   if (!fits) return fall_back(op);
@@ -205,38 +226,61 @@ void Pipeline::give_up(Unit& unit, const std::shared_ptr<Op>& op, const DeviceTr
   op->returned = unit.name + ": " + trouble.what();
   if (trouble.status == DeviceStatus::lost) {
     lose(unit);
-    if (!op->cancelled && queue(op)) return;
+    const std::lock_guard lock(mutex_);
+    if (!op->cancelled && queue(op)) {
+      std::erase(running_, op);
+      return;
+    }
   }
   fall_back(op);
 }
 
 /// What is queued for the device goes elsewhere.
 void Pipeline::lose(Unit& unit) {
-  std::deque<std::shared_ptr<Op>> left;
+  std::deque<std::shared_ptr<Op>> queued;
+  std::vector<std::shared_ptr<Op>> left;
   {
     const std::lock_guard lock(mutex_);
     unit.lost = true;
-    left.swap(unit.queue);
-    for (const std::shared_ptr<Op>& op : left) unit.bytes -= bytes_of(*op);
+    queued.swap(unit.queue);
+    for (const std::shared_ptr<Op>& op : queued) {
+      unit.bytes -= bytes_of(*op);
+      op->returned = unit.name + ": lost";
+      if (queue(op)) continue;
+      running_.push_back(op);
+      left.push_back(op);
+    }
   }
-  for (const std::shared_ptr<Op>& op : left) {
-    op->returned = unit.name + ": lost";
-    if (!queue(op)) fall_back(op);
-  }
+  for (const std::shared_ptr<Op>& op : left) fall_back(op);
 }
 
-/// To the CPU: where the device failed, only if that is allowed.
+/// To the CPU: where the device failed, only if that is allowed. Whoever cancels finds the op with the devices or with the
+/// engine: between the two nothing else takes the mutex.
 void Pipeline::fall_back(const std::shared_ptr<Op>& op) {
-  if (op->cancelled) op->failure.emplace("CANCELLED", "cancelled");
-  if (!op->failure && options_.strict && !op->returned.empty()) op->failure.emplace("DEVICE_FAILED", op->returned);
-  if (op->failure) return end(op);
-  begin_anew(*op);
-  engine_.enqueue(op);
+  {
+    const std::lock_guard lock(mutex_);
+    if (op->cancelled) {
+      op->failure.emplace("CANCELLED", "cancelled");
+    } else if (options_.strict && !op->returned.empty()) {
+      op->failure.emplace("DEVICE_FAILED", op->returned);
+    } else {
+      begin_anew(*op);
+      const std::optional<Failure> failure = failure_of([&] { engine_.enqueue(op); });
+      if (!failure) {
+        std::erase(running_, op);
+        return;
+      }
+      op->failure = failure;
+    }
+  }
+  end(op);
 }
 
+/// Not while it is queued anywhere.
 void Pipeline::end(const std::shared_ptr<Op>& op) {
   {
     const std::lock_guard lock(mutex_);
+    std::erase(running_, op);
     if (stopping_) return;
   }
   engine_.settle(*op);

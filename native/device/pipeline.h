@@ -61,14 +61,17 @@ class Pipeline {
     /// How many, and bytes of memory for each.
     uint64_t slots;
     uint64_t memory;
+    /// Of its slots those that have a thread: the system need not start one for each.
+    uint64_t threads = 0;
     std::deque<std::shared_ptr<Op>> queue;
     /// Of ops that are queued or under way.
     uint64_t bytes = 0;
     bool lost = false;
   };
 
+  void start_threads();
   Unit* unit_for(const Op& op);
-  bool queue(std::shared_ptr<Op> op);
+  bool queue(const std::shared_ptr<Op>& op);
   void work(Unit& unit);
   void compute(Unit& unit, Slot& slot, const std::shared_ptr<Op>& op);
   void give_up(Unit& unit, const std::shared_ptr<Op>& op, const DeviceTrouble& trouble);
@@ -83,7 +86,7 @@ class Pipeline {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Unit>> units_;
-  /// Ops that are under way.
+  /// Ops that are under way: from a queue on until they end, or are in another queue, or are the engine's.
   std::vector<std::shared_ptr<Op>> running_;
   std::vector<std::thread> threads_;
   bool stopping_ = false;

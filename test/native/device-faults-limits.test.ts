@@ -1,0 +1,51 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { CAN_BUILD } from "./fake-cusolver/build.ts";
+import { inFolder } from "./workbench.ts";
+
+/** Sanitizers want to be loaded first, too. */
+const CAN_LIMIT = CAN_BUILD && process.env.LD_PRELOAD === undefined;
+
+async function said(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+  const [out, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  if ((await child.exited) !== 0) throw new Error(errors);
+  return out;
+}
+
+/** What comes of ops in a process that is refused threads and memory: see device-limits/run.ts. */
+const outcomes: Record<string, unknown> = !CAN_LIMIT
+  ? {}
+  : await inFolder(async (folder) => {
+      const library = join(folder, "limits.so");
+      const sources = join(import.meta.dir, "device-limits");
+      const flags = ["-std=c++17", "-O1", "-fPIC", "-shared"];
+      await said(["c++", ...flags, "-o", library, join(sources, "limits.cc"), "-ldl"]);
+      const run = [process.execPath, join(sources, "run.ts"), library, folder];
+      return JSON.parse(await said(run, { LD_PRELOAD: library }));
+    });
+
+describe.skipIf(!CAN_LIMIT)("where the system gives no more", () => {
+  const whole = { stayed: 4, returned: [null] };
+  const none = "cuda:0 (host memory 0): no thread can be started";
+
+  test("threads, a device does with fewer of them", () => {
+    expect(outcomes.fewer).toEqual({ ...whole, met: 1 });
+    expect(outcomes.readers).toEqual({ ...whole, met: 1 });
+  });
+
+  test("threads at all, an op is an error, or the CPU's, and the next one tries again", () => {
+    expect(outcomes.none).toMatchObject({ code: "DEVICE_FAILED", message: none });
+    expect(outcomes.cpu).toEqual({ stayed: 3, returned: [none, null], met: 1 });
+    expect(outcomes.later).toEqual({ ...whole, met: 0 });
+    expect(outcomes.noReaders).toMatchObject({
+      code: "DEVICE_FAILED",
+      message: expect.stringMatching(/^no thread can be started: /),
+    });
+  });
+
+  test("memory to a thread that reads inputs, that is the op's failure", () => {
+    expect(outcomes.memory).toEqual({ code: "NO_MEMORY", message: "there is not enough memory", met: 1 });
+    expect(outcomes.enough).toMatchObject({ device: "cuda:0 (host memory 0)" });
+  });
+});
