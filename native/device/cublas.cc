@@ -1,60 +1,55 @@
 #include "cublas.h"
 
-#include <dlfcn.h>
-
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <vector>
+
+#include "../io/shared-library.h"
 
 namespace sinter {
 namespace {
 
 struct Opened {
   Cublas library{};
-  std::string absence;
+  std::string reason;
+  bool is_there = false;
 };
 
-template <class Function>
-bool find(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  return function != nullptr;
-}
-
-Opened open(const std::vector<std::string>& files) {
+Opened open(const std::string& file) {
+  const SharedLibrary library(file);
+  if (library.handle == nullptr) return {{}, library.reason, library.is_broken};
   Opened opened;
-  for (const std::string& path : files) {
-    void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      // The first reason is that of the newest version, or of the one that was asked for.
-      if (opened.absence.empty()) opened.absence = dlerror();
-      continue;
-    }
-    Cublas& found = opened.library;
-    if (find(library, "cublasCreate_v2", found.create) && find(library, "cublasDestroy_v2", found.destroy) &&
-        find(library, "cublasSetStream_v2", found.set_stream) && find(library, "cublasSgemm_v2", found.sgemm)) {
-      found.path = path;
-      return opened;
-    }
-    opened.absence = path + " has not the functions of cuBLAS";
-    dlclose(library);
+  Cublas& found = opened.library;
+  opened.is_there = true;
+  if (library.find("cublasCreate_v2", found.create) && library.find("cublasDestroy_v2", found.destroy) &&
+      library.find("cublasSetStream_v2", found.set_stream) && library.find("cublasSgemm_v2", found.sgemm)) {
+    found.path = file;
+  } else {
+    opened.reason = file + " has not the functions of cuBLAS";
   }
   return opened;
 }
 
 }  // namespace
 
-const Cublas* cublas(const std::string& file, std::string& absence) {
+const Cublas* cublas(const std::string& file, std::string& absence, const Cublas* newer) {
   static std::mutex mutex;
   static std::map<std::string, Opened> all;
   const std::lock_guard lock(mutex);
-  auto found = all.find(file);
-  if (found == all.end()) {
-    const std::vector<std::string> newest_first{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11",
-                                                "libcublas.so"};
-    found = all.emplace(file, open(file.empty() ? newest_first : std::vector{file})).first;
+  const std::vector<std::string> newest_first{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so"};
+  const std::vector<std::string> files = file.empty() ? newest_first : std::vector{file};
+  auto next = files.begin();
+  if (newer != nullptr) next = std::find(files.begin(), files.end(), newer->path) + 1;
+  Absence missing;
+  for (; next != files.end(); next++) {
+    auto known = all.find(*next);
+    if (known == all.end()) known = all.emplace(*next, open(*next)).first;
+    const Opened& opened = known->second;
+    if (!opened.library.path.empty()) return &opened.library;
+    missing.add(opened.reason, opened.is_there);
   }
-  if (!found->second.library.path.empty()) return &found->second.library;
-  absence = found->second.absence;
+  absence = missing.reason();
   return nullptr;
 }
 

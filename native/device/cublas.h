@@ -23,6 +23,7 @@ struct Cublas {
 
 /// The library, opened once; null with the reason in `absence`.
 /// @param file its file; empty: the newest that the system finds.
-const Cublas* cublas(const std::string& file, std::string& absence);
+/// @param newer what this gave for the same file, and does not work: the driver may be too old for it. The next older one.
+const Cublas* cublas(const std::string& file, std::string& absence, const Cublas* newer = nullptr);
 
 }  // namespace sinter

@@ -9,6 +9,7 @@
 //   lack=ties        a kernel that it has not                  absent=TEXT      no device, with that reason
 //   direct-fail=3    the third direct read fails               direct-slow=9    microseconds that each takes longer
 //   direct=none      files cannot be read directly; parts: a part of what is asked for at a time; wrong: something else
+//   driver=5026      what opening cuFile's driver says
 //   interface=9      another interface                        version=9.9      another version
 #pragma once
 

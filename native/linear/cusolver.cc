@@ -1,8 +1,10 @@
 #include "cusolver.h"
 
-#include <dlfcn.h>
+#include <optional>
+#include <sstream>
 
 #include "../io/error.h"
+#include "../io/shared-library.h"
 
 namespace sinter {
 namespace {
@@ -20,21 +22,38 @@ constexpr const char* kSolverNames[] = {"libcusolver.so.12", "libcusolver.so.11"
 constexpr const char* kRuntimeNames[] = {"libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0"};
 constexpr int kLeastVersion = 11, kMostVersion = 12;
 
-/// Never closed: libraries of CUDA leave threads and handlers behind.
-template <size_t kCount>
-void* open_first(const std::string& folder, const char* const (&names)[kCount]) {
-  for (const std::string& before : {folder.empty() ? std::string() : folder + "/", std::string()}) {
+/// Calls `use` with libraries of these names, of each folder and then where the system's loader looks, until it throws no
+/// Failure: the newest may be too new for the driver.
+/// @param folders separated by colons. Throws what kept the first library that is there from being used.
+template <size_t kCount, class Use>
+void open_first(const std::string& folders, const char* const (&names)[kCount], const Use& use) {
+  std::vector<std::string> places;
+  std::istringstream words(folders);
+  for (std::string folder; std::getline(words, folder, ':');) {
+    if (!folder.empty()) places.push_back(folder + "/");
+  }
+  places.emplace_back();
+  std::optional<Failure> failure;
+  for (const std::string& place : places) {
     for (const char* name : names) {
-      if (void* const library = dlopen((before + name).c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+      const SharedLibrary library(place + name);
+      try {
+        if (library.handle != nullptr) return use(library);
+        if (library.is_broken) throw Failure("NO_SOLVER", place + name + " does not load: " + library.reason);
+      } catch (const Failure& caught) {
+        if (!failure) failure = caught;
+      }
     }
   }
+  if (failure) throw *failure;
   throw Failure("NO_SOLVER", std::string("no ") + names[0] + " or older is found by the system's loader");
 }
 
 template <class Function>
-void find(void* library, const char* name, Function*& function) {
-  function = reinterpret_cast<Function*>(dlsym(library, name));
-  if (function == nullptr) throw Failure("NO_SOLVER", std::string("the library that is there has no ") + name);
+void find(const SharedLibrary& library, const char* name, Function*& function) {
+  if (!library.find(name, function)) {
+    throw Failure("NO_SOLVER", std::string("the library that is there has no ") + name);
+  }
 }
 
 std::string version_text(int version) {
@@ -65,26 +84,38 @@ struct Cusolver::Functions {
                    int*);
 };
 
-std::shared_ptr<Cusolver> Cusolver::open(const std::string& folder, int device) {
+std::shared_ptr<Cusolver> Cusolver::open(const std::string& folders, int device) {
   const std::shared_ptr<Cusolver> solver(new Cusolver());
   solver->functions_ = std::make_unique<Functions>();
   solver->device_ = device;
-  Functions& f = *solver->functions_;
-  void* const runtime = open_first(folder, kRuntimeNames);
-  find(runtime, "cudaGetDeviceCount", f.device_count);
-  find(runtime, "cudaSetDevice", f.set_device);
-  find(runtime, "cudaRuntimeGetVersion", f.runtime_version);
-  find(runtime, "cudaMalloc", f.allocate);
-  find(runtime, "cudaFree", f.release);
-  find(runtime, "cudaMemcpy", f.copy);
-  find(runtime, "cudaGetErrorString", f.error_text);
   int count = 0;
-  const int status = f.device_count(&count);
-  if (status != kSuccess) throw Failure("NO_SOLVER", std::string("CUDA says: ") + f.error_text(status));
+  open_first(folders, kRuntimeNames, [&](const SharedLibrary& library) { count = solver->take_runtime(library); });
   if (device >= count) {
     throw Failure("NO_SOLVER", "there is no device " + std::to_string(device) + ": CUDA sees " + std::to_string(count));
   }
-  void* const library = open_first(folder, kSolverNames);
+  solver->check_cuda(solver->functions_->set_device(device), "opening the device");
+  open_first(folders, kSolverNames, [&](const SharedLibrary& library) { solver->take_solver(library); });
+  return solver;
+}
+
+/// @returns how many devices it sees.
+int Cusolver::take_runtime(const SharedLibrary& library) {
+  Functions& f = *functions_;
+  find(library, "cudaGetDeviceCount", f.device_count);
+  find(library, "cudaSetDevice", f.set_device);
+  find(library, "cudaRuntimeGetVersion", f.runtime_version);
+  find(library, "cudaMalloc", f.allocate);
+  find(library, "cudaFree", f.release);
+  find(library, "cudaMemcpy", f.copy);
+  find(library, "cudaGetErrorString", f.error_text);
+  int count = 0;
+  const int status = f.device_count(&count);
+  if (status != kSuccess) throw Failure("NO_SOLVER", std::string("CUDA says: ") + f.error_text(status));
+  return count;
+}
+
+void Cusolver::take_solver(const SharedLibrary& library) {
+  Functions& f = *functions_;
   find(library, "cusolverGetProperty", f.property);
   find(library, "cusolverDnCreate", f.create);
   find(library, "cusolverDnDestroy", f.destroy);
@@ -94,24 +125,31 @@ std::shared_ptr<Cusolver> Cusolver::open(const std::string& folder, int device) 
   find(library, "cusolverDnXgesvdr", f.decompose);
   int version[3] = {};  // major, minor, patch
   int cuda = 0;
-  for (int part = 0; part < 3; part++) solver->check_solver(f.property(part, &version[part]), "asking for its version");
-  solver->check_cuda(f.runtime_version(&cuda), "asking for its version");
+  for (int part = 0; part < 3; part++) check_solver(f.property(part, &version[part]), "asking for its version");
+  check_cuda(f.runtime_version(&cuda), "asking for its version");
   const std::string text =
       std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
   if (version[0] < kLeastVersion || version[0] > kMostVersion) {
     throw Failure("NO_SOLVER", "cuSOLVER " + text + " is there, and versions 11 and 12 are known");
   }
-  solver->check_cuda(f.set_device(device), "opening the device");
-  solver->check_solver(f.create(&solver->handle_), "opening the device");
-  solver->check_solver(f.create_parameters(&solver->parameters_), "opening the device");
-  solver->name_ = "cuSOLVER " + text + ", CUDA " + version_text(cuda) + ", device " + std::to_string(device);
-  return solver;
+  try {
+    check_solver(f.create(&handle_), "opening the device");
+    check_solver(f.create_parameters(&parameters_), "opening the device");
+  } catch (const Failure&) {
+    close();
+    throw;
+  }
+  name_ = "cuSOLVER " + text + ", CUDA " + version_text(cuda) + ", device " + std::to_string(device_);
 }
 
-Cusolver::~Cusolver() {
+/// Before functions of another library take the place of those that made it.
+void Cusolver::close() {
   if (parameters_ != nullptr) functions_->destroy_parameters(parameters_);
   if (handle_ != nullptr) functions_->destroy(handle_);
+  parameters_ = handle_ = nullptr;
 }
+
+Cusolver::~Cusolver() { close(); }
 
 void Cusolver::check_cuda(int status, const char* what) const {
   if (status == kSuccess) return;

@@ -15,6 +15,8 @@
 
 namespace sinter {
 
+struct SharedLibrary;
+
 /// A subspace that holds the leading left singular vectors of a matrix, as far as the device found them.
 struct Subspace {
   /// `count` vectors of as many elements as the matrix has rows, one after the other.
@@ -28,9 +30,9 @@ struct Subspace {
 /// are not there, SOLVER_FAILED with one line where it does not do what it should.
 class Cusolver {
  public:
-  /// @param folder where libcusolver and libcudart are looked for before the places that the system's loader knows; may be
-  /// empty. @param device counted from 0.
-  static std::shared_ptr<Cusolver> open(const std::string& folder, int device);
+  /// @param folders where libcusolver and libcudart are looked for before the places that the system's loader knows, separated
+  /// by colons; may be empty. @param device counted from 0.
+  static std::shared_ptr<Cusolver> open(const std::string& folders, int device);
   ~Cusolver();
   Cusolver(const Cusolver&) = delete;
   Cusolver& operator=(const Cusolver&) = delete;
@@ -49,6 +51,9 @@ class Cusolver {
  private:
   struct Functions;
   Cusolver() = default;
+  int take_runtime(const SharedLibrary& library);
+  void take_solver(const SharedLibrary& library);
+  void close();
   void check_cuda(int status, const char* what) const;
   void check_solver(int status, const char* what) const;
 

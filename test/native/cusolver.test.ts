@@ -1,6 +1,6 @@
 import { dlopen } from "bun:ffi";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSolver, solverDevice } from "../../src/commands/solver.ts";
@@ -105,6 +105,45 @@ describe.skipIf(!CAN_BUILD)("a decomposition by cuSOLVER", () => {
   ];
   test.each(absences)("is refused in one line where it is not there: %s, device %d", (mode, device, message) => {
     expect(() => open(mode, device)).toThrow(expect.objectContaining({ code: "NO_SOLVER", message }));
+  });
+});
+
+describe.skipIf(!CAN_BUILD)("the libraries of cuSOLVER", () => {
+  const at = (...names: string[]) => names.map((name) => join(folder, name)).join(":");
+
+  test("may lie in several folders, of which some have none", () => {
+    expect(native().openSolver(`:${at("nowhere", "works")}:`, 0)).toBe("cuSOLVER 11.6.4, CUDA 12.4, device 0");
+  });
+
+  test.each(["no_device", "too_new", "old_version"])(
+    "that do not work with the driver (%s) are passed over",
+    (mode) => {
+      expect(native().openSolver(at(mode, "works"), 0)).toBe("cuSOLVER 11.6.4, CUDA 12.4, device 0");
+      expect(() => native().openSolver(at(mode, "nowhere"), 0)).toThrow();
+    },
+  );
+
+  test("that lack what they need say what that is", async () => {
+    const broken = join(folder, "broken");
+    mkdirSync(broken);
+    copyFileSync(join(folder, "works", "libcusolver.so.11"), join(broken, "libcudart.so.12"));
+    const needed = join(broken, "libneeded.so");
+    writeFileSync(join(broken, "empty.cc"), "");
+    const build = async (...args: string[]) => {
+      const child = Bun.spawn(["c++", "-shared", "-o", ...args], { cwd: broken, stderr: "inherit" });
+      expect(await child.exited).toBe(0);
+    };
+    await build(needed, "empty.cc");
+    await build("libcusolver.so.12", "empty.cc", "-Wl,--no-as-needed", "-L.", "-lneeded");
+    rmSync(needed);
+    const file = join(broken, "libcusolver.so.12");
+    expect(() => native().openSolver(broken, 0)).toThrow(
+      expect.objectContaining({
+        code: "NO_SOLVER",
+        message: expect.stringContaining(`${file} does not load: libneeded.so: `),
+      }),
+    );
+    expect(native().openSolver(`${broken}:${at("works")}`, 0)).toBe("cuSOLVER 11.6.4, CUDA 12.4, device 0");
   });
 });
 

@@ -1,10 +1,19 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { describe, expect, test } from "bun:test";
-import { closeSync, constants, fstatSync, fsyncSync, openSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type DirectUse, native } from "../../src/native.ts";
 import { della, difference, linear, makeOp, nuslerp, onDevice, stayed, ties } from "./device-ops.ts";
-import { directReads, onDevices, type Use } from "./host-device.ts";
+import { directReads, HOST_LIBRARY, onDevices, type Use } from "./host-device.ts";
 import { inFolder, runOps } from "./workbench.ts";
 
 /*
@@ -100,6 +109,33 @@ describe.skipIf(!SERVED)("files read straight into a device's memory", () => {
     });
     expect(difference(ops, found, await wanted)).toBeUndefined();
     expect([stayed(found), directBytes(found)]).toEqual([ops.length, 0]);
+  });
+
+  test("are read by one cuFile, whatever it is called", async () => {
+    await inFolder(async (folder) => {
+      const other = join(folder, "libcufile.so.0");
+      symlinkSync(HOST_LIBRARY, other);
+      for (const cufile of [HOST_LIBRARY, other]) {
+        expect(directBytes(await onDevice(ops, "", { ...always, cufile }))).toBeGreaterThan(0);
+      }
+      expect(directReads().drivers).toBe(1);
+    });
+  });
+
+  test.each([
+    ["is open already", 5026, true],
+    ["does not open", 5010, false],
+  ])("are read by a cuFile whose driver %s: error %d, %p", async (_, error, works) => {
+    await inFolder(async (folder) => {
+      // One that nobody has opened yet, and that is told by itself.
+      const cufile = join(folder, "libcufile.so.0");
+      copyFileSync(HOST_LIBRARY, cufile);
+      const own = dlopen(cufile, { sinter_host_device_tell: { args: [FFIType.cstring], returns: FFIType.void } });
+      own.symbols.sinter_host_device_tell(Buffer.from(`driver=${error}\0`));
+      const found = await onDevice(ops, "", { ...always, cufile });
+      expect(difference(ops, found, await wanted)).toBeUndefined();
+      expect(directBytes(found) > 0).toBe(works);
+    });
   });
 
   test("are those of a failing op, too: the CPU does it, and counts nothing of it", async () => {

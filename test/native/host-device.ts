@@ -29,12 +29,15 @@ export function counts(device = 0) {
   return { memory, pinned, held, calls, passes };
 }
 
-/** What was read past the host's memory since the last `tell`, and what is registered with cuFile now. */
+/**
+ * What was read past the host's memory since the last `tell`, what is registered with cuFile now, and how often its driver was
+ * opened at all.
+ */
 export function directReads() {
-  const numbers = new BigUint64Array(4);
+  const numbers = new BigUint64Array(5);
   symbols.sinter_host_cufile_count(ptr(numbers));
-  const [files = 0, memories = 0, reads = 0, bytes = 0] = Array.from(numbers, Number);
-  return { files, memories, reads, bytes };
+  const [files = 0, memories = 0, reads = 0, bytes = 0, drivers = 0] = Array.from(numbers, Number);
+  return { files, memories, reads, bytes, drivers };
 }
 
 export interface Use {
@@ -44,6 +47,8 @@ export interface Use {
   strict?: boolean;
   /** Whether files are read straight into the devices' memory; not at all unless given. */
   direct?: DirectUse;
+  /** Another cuFile than that of the host's library. */
+  cufile?: string;
 }
 
 /** Runs something while ops may go to devices in host memory that were told `orders`. */

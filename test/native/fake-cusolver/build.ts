@@ -6,6 +6,7 @@ export const FAKE_MODES = [
   "works",
   "no_device",
   "old_version",
+  "too_new",
   "fails",
   "no_memory",
   "not_finite",

@@ -140,6 +140,7 @@ int cusolverGetProperty(int part, int* value) {
   return 0;
 }
 int cusolverDnCreate(void** handle) {
+  if (is("too_new")) return 1;
   *handle = std::malloc(1);
   return 0;
 }
