@@ -323,6 +323,8 @@ export interface NativeForwardDevice {
   cublas?: string | undefined;
   index: number;
   memory?: number | undefined;
+  /** Bytes of host memory for copies; undefined: as many as make them fast. */
+  pinned?: number | undefined;
   strict: boolean;
 }
 

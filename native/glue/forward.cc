@@ -127,6 +127,7 @@ void read_device(const Napi::Object& from, ForwardJob& job) {
   if (!library.IsUndefined()) job.cublas_file = text(library, "cublas");
   const Napi::Value memory = from.Get("memory");
   job.device_memory = memory.IsUndefined() ? facts.free / 2 : whole(memory, "memory");
+  if (!from.Get("pinned").IsUndefined()) job.device_pinned = whole(from.Get("pinned"), "pinned");
 }
 
 }  // namespace
@@ -172,10 +173,7 @@ std::shared_ptr<ForwardJob> read_forward(const Napi::Object& from, const Handles
 
 bool ForwardJob::run_on_device(Team& team, const ProductKernels& products) {
   try {
-    std::string absence;
-    const Cublas* const library = cublas(cublas_file, absence);
-    if (library == nullptr) throw Failure("DEVICE_FAILED", "cuBLAS is not there: " + absence);
-    DeviceProducts multiplier(*device, *library, device_memory);
+    DeviceProducts multiplier(*device, cublas_file, device_memory, device_pinned);
     result = forward(decoder, batch, states, log_probabilities, team, products, cancelled, &multiplier);
     return true;
   } catch (const Failure& caught) {

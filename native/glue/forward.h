@@ -29,6 +29,8 @@ struct ForwardJob {
   std::string cublas_file;
   /// Bytes of the device's memory.
   uint64_t device_memory = 0;
+  /// Bytes of pinned host memory; 0: as many as make copies fast.
+  uint64_t device_pinned = 0;
   /// A device that fails is an error; else the CPU begins anew.
   bool strict = false;
   ForwardResult result;

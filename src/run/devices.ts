@@ -52,6 +52,7 @@ export function forwardDevice(request: DeviceRequest | undefined, addon: Addon):
     cublas: process.env.SINTER_CUBLAS_LIBRARY || undefined,
     index: request.device === "all" ? firstUsable(addon) : request.device,
     memory: request.memory,
+    pinned: request.lowMemory ? LOW_PINNED : undefined,
     strict: false,
   };
 }
