@@ -175,7 +175,10 @@ void Sink::write_direct(uint64_t offset, const std::byte* bytes, uint64_t count)
   const uint64_t last = std::max(first, end / kDirectAlign * kDirectAlign);
   if (write_path_ == WritePath::direct && last > first) {
     if (!write_all(direct_fd_, first, bytes + (first - offset), last - first)) {
-      if (errno != EINVAL) throw Failure(write_failure_code(), with_errno("cannot write " + path_));
+      // EFAULT: the disk cannot take it from that memory, as some drivers' pinned memory; the page cache may.
+      if (errno != EINVAL && errno != EFAULT) {
+        throw Failure(write_failure_code(), with_errno("cannot write " + path_));
+      }
       write_path_ = WritePath::flushed;
     }
   }

@@ -42,7 +42,8 @@ class Sink {
   /// where `bytes` is a mapping that can no longer be read.
   void write(uint64_t offset, const std::byte* bytes, uint64_t count);
   /// The same around the page cache, but for what lies in blocks that are not whole. `bytes` and `offset` are equal modulo
-  /// kDirectAlign. Where the file system refuses, this and all later writes go through the page cache.
+  /// kDirectAlign. Where the file system refuses, or memory of that kind, this and all later writes go through the page
+  /// cache.
   void write_direct(uint64_t offset, const std::byte* bytes, uint64_t count);
   /// Waits until the disk has every byte. Throws Failure SINK_WRITE.
   void sync();

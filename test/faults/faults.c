@@ -1,9 +1,11 @@
 // Loaded before the C library: makes calls on model files fail, fall short or take long, as SINTER_FAULT says:
-//   CALL:WHAT:FIRST[:COUNT]   CALL pwrite, read, fsync, fallocate, mmap, aligned_alloc, flock; from its FIRST time on, COUNT times
+//   CALL:WHAT:FIRST[:COUNT]   CALL pwrite, direct (a pwrite around the page cache), read, fsync, fallocate, mmap,
+//                             aligned_alloc, flock; from its FIRST time on, COUNT times
 //   WHAT an errno's name, `short` (half of the bytes), `slow` (100 ms), or `kill` (SIGKILL, before the call)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,8 +20,8 @@ static const struct {
   const char* name;
   int code;
 } kWhat[] = {{"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EIO", EIO},       {"EINTR", EINTR}, {"EOPNOTSUPP", EOPNOTSUPP},
-             {"ENOMEM", ENOMEM}, {"ENOLCK", ENOLCK}, {"EROFS", EROFS},   {"EACCES", EACCES}, {"short", kShort},
-             {"slow", kSlow}, {"kill", kKill}};
+             {"ENOMEM", ENOMEM}, {"ENOLCK", ENOLCK}, {"EROFS", EROFS},   {"EACCES", EACCES}, {"EFAULT", EFAULT},
+             {"EINVAL", EINVAL}, {"short", kShort},  {"slow", kSlow},    {"kill", kKill}};
 
 /* Whether the file is one of a model: Bun's own files are left alone. */
 static int concerns(int fd) {
@@ -62,6 +64,11 @@ static int fault(const char* call, int fd) {
   if (what == kKill) kill(getpid(), SIGKILL);
 
 ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
+  const int direct = (fcntl(fd, F_GETFL) & O_DIRECT) != 0 ? fault("direct", fd) : kFine;
+  if (direct > 0) {
+    errno = direct;
+    return -1;
+  }
   FAIL_OR_WAIT("pwrite", fd, -1)
   return REAL(pwrite)(fd, bytes, what == kShort && count > 1 ? count / 2 : count, offset);
 }

@@ -106,6 +106,14 @@ describe.skipIf(!works)("a call of the operating system that fails", () => {
     expect(done).toMatchObject({ exitCode: 0, stderr: "" });
     await expectWhole(out);
   });
+
+  test.each(["EINVAL", "EFAULT"])("direct writes that are refused (%s): the model is whole", async (error) => {
+    const out = newFolder();
+    const env = withFault(`direct:${error}:1`, { SINTER_WRITE_PATH: "direct" });
+    const done = await work.run("sinter", ["merge", config, out, ...ARGS], env);
+    expect(done).toMatchObject({ exitCode: 0, stderr: "" });
+    await expectWhole(out);
+  });
 });
 
 /** Starts a merge that takes its time; resolves when its first files are there. */
