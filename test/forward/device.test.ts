@@ -2,9 +2,9 @@ import { dlopen } from "bun:ffi";
 import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { loadAddon } from "../../src/commands/execute-merge.ts";
 import { hiddenStates } from "../../src/forward/hidden-states.ts";
 import { perplexity } from "../../src/forward/perplexity.ts";
-import { loadAddon } from "../../src/native.ts";
 import { forwardDevice } from "../../src/run/devices.ts";
 import { CAN_BUILD } from "../native/fake-cusolver/build.ts";
 import { counts, HOST_LIBRARY, tell } from "../native/host-device.ts";
@@ -136,8 +136,9 @@ test("less of a device's memory than a pass takes is refused", async () => {
 
 test("little host memory for copies is the same for forward passes as for merges", () => {
   const request = { mode: "cuda", device: 0 } as const;
-  expect(forwardDevice({ ...request, lowMemory: true }, loadAddon())?.pinned).toBe(16 << 20);
-  expect(forwardDevice({ ...request, lowMemory: false }, loadAddon())?.pinned).toBeUndefined();
+  const addon = loadAddon({ threads: 0, target: "auto" });
+  expect(forwardDevice({ ...request, lowMemory: true }, addon)?.pinned).toBe(16 << 20);
+  expect(forwardDevice({ ...request, lowMemory: false }, addon)?.pinned).toBeUndefined();
 });
 
 test.skipIf(!CAN_BUILD)("a cuBLAS that is too new for the driver leaves the pass to an older one", async () => {
