@@ -13,7 +13,7 @@ export const SOLVER_OPTION = {
   shownDefault: "cpu",
   doc:
     "Where singular vectors of large modules are found: cuda is NVIDIA's cuSOLVER (11 or 12), which is opened at run time; " +
-    "SINTER_CUDA_LIBRARIES names its folder where the system does not know it.",
+    "SINTER_CUDA_LIBRARIES names its folders where the system does not know them.",
   group: "Computation",
 } as const;
 
