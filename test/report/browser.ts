@@ -32,8 +32,31 @@ const FLAGS = [
   "--remote-debugging-port=0",
 ];
 
-/** Starts a headless Chromium with an empty profile. @param env more of its environment. */
+/** Chromium, or the process of a page, has ended or does not answer: nothing that was tried in it says anything. */
+class ChromiumGone extends Error {}
+
+/** What a call may take, in milliseconds; on a busy machine, too. */
+const PATIENCE = 60_000;
+
+/** Starts a headless Chromium with an empty profile, once more where it ends by itself. @param env more of its environment. */
 export async function startChromium(env: Readonly<Record<string, string>> = {}): Promise<Browser> {
+  let running = await launch(env);
+  return {
+    async open(file, use) {
+      try {
+        return await inTab(running.host, file, use);
+      } catch (error) {
+        if (!(error instanceof ChromiumGone)) throw error;
+        await running.close();
+        running = await launch(env);
+        return await inTab(running.host, file, use);
+      }
+    },
+    close: () => running.close(),
+  };
+}
+
+async function launch(env: Readonly<Record<string, string>>): Promise<{ host: string; close(): Promise<void> }> {
   const profile = mkdtempSync(join(tmpdir(), "sinter-chromium-"));
   const child = Bun.spawn([CHROMIUM as string, ...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
     env: { ...process.env, ...env },
@@ -47,7 +70,7 @@ export async function startChromium(env: Readonly<Record<string, string>> = {}):
   };
   try {
     const { host } = new URL(await addressIn(child.stderr));
-    return { open: (file, use) => inTab(host, file, use), close };
+    return { host, close };
   } catch (error) {
     await close();
     throw error;
@@ -65,16 +88,19 @@ export async function inChromium<T>(file: string, use: (tab: Tab) => Promise<T>)
 }
 
 async function inTab<T>(host: string, file: string, use: (tab: Tab) => Promise<T>): Promise<T> {
-  const made = await fetch(`http://${host}/json/new?about:blank`, { method: "PUT" });
+  const made = await fetch(`http://${host}/json/new?about:blank`, { method: "PUT" }).catch((error) => {
+    throw new ChromiumGone(String(error));
+  });
   const { id, webSocketDebuggerUrl } = (await made.json()) as { id: string; webSocketDebuggerUrl: string };
   const tab = await openTab(webSocketDebuggerUrl);
   try {
-    for (const domain of ["Page", "Network", "Runtime", "Log", "Accessibility"]) await tab.call(`${domain}.enable`);
+    for (const domain of ["Inspector", "Page", "Network", "Runtime", "Log", "Accessibility"])
+      await tab.call(`${domain}.enable`);
     await tab.call("Page.navigate", { url: `file://${file}` });
     while ((await tab.value("location.protocol + document.readyState")) !== "file:complete") await Bun.sleep(20);
     return await use(tab);
   } finally {
-    await fetch(`http://${host}/json/close/${id}`);
+    await fetch(`http://${host}/json/close/${id}`).catch(() => undefined);
   }
 }
 
@@ -93,20 +119,33 @@ async function openTab(address: string): Promise<Tab> {
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   const events: { method: string; params: unknown }[] = [];
   let next = 1;
+  const giveUp = (reason: string) => {
+    for (const { reject } of waiting.values()) reject(new ChromiumGone(reason));
+    waiting.clear();
+  };
+  socket.onclose = () => giveUp("Chromium has ended");
   socket.onmessage = ({ data }) => {
     const message = JSON.parse(String(data));
+    if (message.method === "Inspector.targetCrashed") giveUp("the page has crashed");
     if (message.id === undefined) events.push(message);
     else if (message.error === undefined) waiting.get(message.id)?.resolve(message.result as never);
     else waiting.get(message.id)?.reject(new Error(message.error.message));
   };
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;
-    socket.onerror = () => reject(new Error("Chromium does not answer"));
+    socket.onerror = () => reject(new ChromiumGone("Chromium does not answer"));
   });
   const call = <T>(method: string, params: object = {}) =>
     new Promise<T>((resolve, reject) => {
       const id = next++;
-      waiting.set(id, { resolve, reject });
+      const timer = setTimeout(() => reject(new ChromiumGone(`no answer to ${method}`)), PATIENCE);
+      const ending =
+        <Value>(end: (value: Value) => void) =>
+        (value: Value) => {
+          clearTimeout(timer);
+          end(value);
+        };
+      waiting.set(id, { resolve: ending(resolve), reject: ending(reject) });
       socket.send(JSON.stringify({ id, method, params }));
     });
   return {
