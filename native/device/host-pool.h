@@ -15,21 +15,6 @@
 
 namespace sinter {
 
-/// Calls `part`. @returns what it threw, as the failure of the op that it is a part of: nothing may leave a pool's thread.
-template <class Part>
-std::optional<Failure> failure_of(const Part& part) {
-  try {
-    part();
-    return std::nullopt;
-  } catch (const Failure& caught) {
-    return caught;
-  } catch (const std::bad_alloc&) {
-    return out_of_memory();
-  } catch (const std::exception& caught) {
-    return Failure("BAD_ARGUMENT", caught.what());
-  }
-}
-
 class HostPool {
  public:
   /// As many threads as the system starts, up to `threads`. Throws Failure DEVICE_FAILED where it starts none.

@@ -185,33 +185,30 @@ void Pipeline::compute(Unit& unit, Slot& slot, const std::shared_ptr<Op>& op) {
   const uint64_t bytes = bytes_of(*op);
   std::optional<DeviceTrouble> trouble;
   bool fits = true;
-  try {
-    bool again = false;
-    slot.open();
-    do {
-      try {
-        if (op->cancelled) throw Failure("CANCELLED", "cancelled");
-        slot.open();
-        DeviceOp(*op, unit.device->find(op->kernel->name), slot, pool_).run();
-        op->device = unit.name;
-        again = false;
-      } catch (const DeviceTrouble& caught) {
-        begin_anew(*op);
-        again = caught.status == DeviceStatus::out_of_memory && slot.shrink();
-        if (!again) throw;
-      }
-    } while (again);
-  } catch (const DeviceTrouble& caught) {
-    trouble = caught;
-  } catch (const NoRoom&) {
-    fits = false;
-  } catch (const Failure& caught) {
-    op->failure = caught;
-  } catch (const std::bad_alloc&) {
-    op->failure = out_of_memory();
-  } catch (const std::exception& caught) {
-    op->failure.emplace("BAD_ARGUMENT", caught.what());
-  }
+  const std::optional<Failure> failure = failure_of([&] {
+    try {
+      bool again = false;
+      slot.open();
+      do {
+        try {
+          if (op->cancelled) throw Failure("CANCELLED", "cancelled");
+          slot.open();
+          DeviceOp(*op, unit.device->find(op->kernel->name), slot, pool_).run();
+          op->device = unit.name;
+          again = false;
+        } catch (const DeviceTrouble& caught) {
+          begin_anew(*op);
+          again = caught.status == DeviceStatus::out_of_memory && slot.shrink();
+          if (!again) throw;
+        }
+      } while (again);
+    } catch (const DeviceTrouble& caught) {
+      trouble = caught;
+    } catch (const NoRoom&) {
+      fits = false;
+    }
+  });
+  if (failure) op->failure = failure;
   if (trouble || op->failure) slot.drop_lane();
   {
     const std::lock_guard lock(mutex_);

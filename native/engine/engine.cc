@@ -193,17 +193,10 @@ void Engine::work() {
     if (op->next_task < op->tasks) {
       const uint32_t task = op->next_task++;
       lock.unlock();
-      std::optional<Failure> failure;
-      try {
+      const std::optional<Failure> failure = failure_of([&] {
         run_task(op, task, scratch);
         check_sources(*op);
-      } catch (const Failure& caught) {
-        failure = caught;
-      } catch (const std::bad_alloc&) {
-        failure = out_of_memory();
-      } catch (const std::exception& caught) {
-        failure.emplace("BAD_ARGUMENT", caught.what());
-      }
+      });
       lock.lock();
       end_part(op, failure, lock);
     } else {
@@ -299,7 +292,7 @@ void Engine::enter(Op& op, Op::Pass pass) {
 }
 
 std::optional<Failure> Engine::leave_pass(Op& op) {
-  try {
+  return failure_of([&] {
     if (op.pass == Op::Pass::patch) {
       op.patcher->advance();
       enter(op, Op::Pass::patch);
@@ -318,14 +311,7 @@ std::optional<Failure> Engine::leave_pass(Op& op) {
     } else if (op.pass == Op::Pass::map) {
       enter(op, Op::Pass::finished);
     }
-  } catch (const Failure& caught) {
-    return caught;
-  } catch (const std::bad_alloc&) {
-    return out_of_memory();
-  } catch (const std::exception& caught) {
-    return Failure("BAD_ARGUMENT", caught.what());
-  }
-  return std::nullopt;
+  });
 }
 
 void Engine::settle(Op& op) {

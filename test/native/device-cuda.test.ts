@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { outputOf } from "../support/output-of.ts";
 import { CAN_BUILD } from "./fake-cusolver/build.ts";
 import { inFolder } from "./workbench.ts";
 
@@ -11,13 +12,6 @@ import { inFolder } from "./workbench.ts";
 const CUDA = join(import.meta.dir, "../../native/cuda");
 const FAKE = join(import.meta.dir, "fake-cuda");
 
-async function said(command: readonly string[]): Promise<string> {
-  const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe" });
-  const [out, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if ((await child.exited) !== 0) throw new Error(errors);
-  return out;
-}
-
 /** What fake-cuda/check.cc tells in lines `what: answer`. */
 const answers: Record<string, string> = !CAN_BUILD
   ? {}
@@ -25,8 +19,8 @@ const answers: Record<string, string> = !CAN_BUILD
       const program = join(folder, "check");
       const sources = ["device", "lane", "library", "marks", "status"].map((name) => join(CUDA, `${name}.cc`));
       const flags = ["-std=c++20", "-Wno-psabi", "-DSINTER_TARGET=gpu", '-DSINTER_VERSION="0"', "-I", FAKE];
-      await said(["c++", ...flags, "-o", program, join(FAKE, "check.cc"), ...sources]);
-      const lines = (await said([program])).trimEnd().split("\n");
+      await outputOf(["c++", ...flags, "-o", program, join(FAKE, "check.cc"), ...sources]);
+      const lines = (await outputOf([program])).trimEnd().split("\n");
       return Object.fromEntries(lines.map((line) => line.split(/: (.*)/).slice(0, 2)));
     });
 

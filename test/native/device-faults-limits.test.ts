@@ -1,17 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { outputOf } from "../support/output-of.ts";
 import { CAN_BUILD } from "./fake-cusolver/build.ts";
 import { inFolder } from "./workbench.ts";
 
 /** Sanitizers want to be loaded first, too. */
 const CAN_LIMIT = CAN_BUILD && process.env.LD_PRELOAD === undefined;
-
-async function said(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
-  const [out, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if ((await child.exited) !== 0) throw new Error(errors);
-  return out;
-}
 
 /** What comes of ops in a process that is refused threads and memory: see device-limits/run.ts. */
 const outcomes: Record<string, unknown> = !CAN_LIMIT
@@ -20,9 +14,9 @@ const outcomes: Record<string, unknown> = !CAN_LIMIT
       const library = join(folder, "limits.so");
       const sources = join(import.meta.dir, "device-limits");
       const flags = ["-std=c++17", "-O1", "-fPIC", "-shared"];
-      await said(["c++", ...flags, "-o", library, join(sources, "limits.cc"), "-ldl"]);
+      await outputOf(["c++", ...flags, "-o", library, join(sources, "limits.cc"), "-ldl"]);
       const run = [process.execPath, join(sources, "run.ts"), library, folder];
-      return JSON.parse(await said(run, { LD_PRELOAD: library }));
+      return JSON.parse(await outputOf(run, { LD_PRELOAD: library }));
     });
 
 describe.skipIf(!CAN_LIMIT)("where the system gives no more", () => {

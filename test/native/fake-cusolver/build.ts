@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { outputOf } from "../../support/output-of.ts";
 
 /** What goes wrong with a library: see library.cc. */
 export const FAKE_MODES = [
@@ -22,9 +23,7 @@ export const CAN_BUILD = process.platform === "linux" && Bun.which("c++") !== nu
 export async function buildFakes(parent: string): Promise<void> {
   const library = join(parent, "library.so");
   const flags = ["-std=c++17", "-O1", "-shared", "-fPIC"];
-  const child = Bun.spawn(["c++", ...flags, "-o", library, join(import.meta.dir, "library.cc")], { stderr: "pipe" });
-  const said = await new Response(child.stderr).text();
-  if ((await child.exited) !== 0) throw new Error(said);
+  await outputOf(["c++", ...flags, "-o", library, join(import.meta.dir, "library.cc")]);
   for (const mode of FAKE_MODES) {
     const folder = join(parent, mode);
     mkdirSync(folder);
